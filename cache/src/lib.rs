@@ -1,0 +1,11 @@
+//! Keeps bytes: the index, the store on disk, and the flights that fill it.
+//!
+//! Knows nothing of listeners, Pingora or client connections. What it needs from outside it asks for through the
+//! ports in [`ports`]; what it decides about HTTP it asks `weir-policies`.
+//!
+//! Reading order: [`ports`] → [`object`] (what is stored) → [`store`] (how) → [`engine`] (who may read and who must
+//! fetch).
+
+pub mod object;
+pub mod ports;
+pub mod store;

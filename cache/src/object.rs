@@ -1,0 +1,61 @@
+//! What is known of a stored object besides its bytes: the head that is written in front of them.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use std::net::SocketAddr;
+use std::time::SystemTime;
+use weir_policies::freshness::Exchange;
+use weir_policies::key::CacheKey;
+use weir_policies::vary::Selection;
+
+/// Generation, commit order and identity of one stored object: pool-wide, monotone, never reused; epoch in the high
+/// 16 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub u64);
+
+/// Everything stored with an object. Written once, when the fill starts; never changed in place.
+#[derive(Debug, Clone)]
+pub struct ObjectHead {
+    /// Identity.
+    pub key: CacheKey,
+    /// What selected this representation; its hash stands in the file name.
+    pub selection: Selection,
+    /// The URL as the client wrote it.
+    pub url_as_asked: String,
+    /// The normal URL.
+    pub url: String,
+    /// Empty for now.
+    pub namespace: String,
+    /// Redirects that were followed, in order; empty for now.
+    pub redirects: Vec<String>,
+    /// Status of the response.
+    pub status: StatusCode,
+    /// Storable fields of the response, in order, bytes as received. Includes the upstream's Age where it had one.
+    pub headers: HeaderMap,
+    /// When it was requested and answered.
+    pub exchange: Exchange,
+    /// Who answered.
+    pub upstream: Option<SocketAddr>,
+    /// Configured origin or mirror id for quotas, 0 for none.
+    pub origin_id: u16,
+    /// Surrogate-Key tags.
+    pub tags: Vec<String>,
+    /// Never evicted.
+    pub pinned: bool,
+    /// Sequence of the object that this one contradicts.
+    pub conflict_of: Option<Sequence>,
+    /// Wall clock at the start of the fill (provenance).
+    pub stored_at: SystemTime,
+}
+
+/// Digests of the whole body, known at commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Digests {
+    /// sha256 where `digest = "sha256"`.
+    pub sha256: Option<[u8; 32]>,
+    /// md5 where an operator asked for it.
+    pub md5: Option<[u8; 16]>,
+}
+
+/// A piece of a body.
+pub type Piece = Bytes;

@@ -1,0 +1,47 @@
+//! The identity of a cached resource: sha256 over a version, the namespace, the followed mark and the normal URL,
+//! each length-prefixed, so that no two different resources can be framed into the same bytes.
+
+use crate::target::Target;
+use std::fmt;
+
+/// sha256(version ‖ namespace ‖ followed ‖ normal URL), each part preceded by its length as u64 LE.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CacheKey([u8; 32]);
+
+/// Version of the framing; a change makes every old object a miss.
+pub const KEY_VERSION: u8 = 1;
+
+impl CacheKey {
+    /// Key of `target` in `namespace` (empty for now). `followed`: the bytes were reached through a redirect that
+    /// Weir followed for the client.
+    #[must_use]
+    pub fn of(namespace: &str, followed: bool, target: &Target) -> Self {
+        let _ = (namespace, followed, target);
+        unimplemented!()
+    }
+
+    /// From the bytes in a file name or header.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// All 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first 128 bits, as they stand in file names and the index.
+    #[must_use]
+    pub fn short(&self) -> u128 {
+        let (head, _) = self.0.split_at(16);
+        head.iter().fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CacheKey({:032x})", self.short())
+    }
+}

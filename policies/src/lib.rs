@@ -1,0 +1,25 @@
+//! What a request is and what is wanted done with it.
+//!
+//! The lowest floor. Everything here is a pure function of its arguments: no I/O, no clock (callers pass
+//! `now`), no runtime, no logging. It doubles as the vocabulary of the floors above, so no `common` room is
+//! ever needed.
+//!
+//! Reading order: [`target`] (what was asked for) → [`key`] (its identity) → [`rules`] and [`verdict`] (what to
+//! do) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) → [`range`], [`conditional`] (what to
+//! answer) → [`hop`], [`outcome`] (how it travels and what it is called) → [`address`] (where Weir may connect).
+
+pub mod address;
+pub mod cache_control;
+pub mod conditional;
+pub mod freshness;
+pub mod hop;
+pub mod key;
+pub mod outcome;
+pub mod range;
+pub mod reuse;
+pub mod rules;
+pub mod storability;
+pub mod target;
+pub mod time;
+pub mod vary;
+pub mod verdict;
