@@ -126,6 +126,12 @@ impl Gateway {
             .unwrap_or(0.0)
     }
 
+    /// Waits until no fill runs: what was completed is then committed, what was not is gone.
+    pub async fn settled(&self) {
+        let quiet = async { while self.metric("weir_fill_active").await > 0.0 {} };
+        within("the last fill ends", quiet).await;
+    }
+
     /// Peak resident memory so far, bytes.
     ///
     /// # Panics

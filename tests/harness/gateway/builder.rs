@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::Gateway;
 use super::lines::Lines;
+use crate::certificate::Authority;
 use crate::deadline::within;
 use crate::program::{PROXY_VARIABLES, Program};
 
@@ -18,6 +19,7 @@ use crate::program::{PROXY_VARIABLES, Program};
 pub struct Builder {
     config: Table,
     data: Option<PathBuf>,
+    authority_pem: Option<String>,
 }
 
 /// The folder and configuration of a gateway; several processes may live in it one after the other.
@@ -81,6 +83,12 @@ impl Builder {
                 .expect("a list")
                 .push(Value::Table(mirror));
         })
+    }
+
+    /// Trusts an authority besides those of the system.
+    pub fn trusting(mut self, authority: &Authority) -> Self {
+        self.authority_pem = Some(authority.pem());
+        self
     }
 
     /// Keeps the data here instead of in the test's own folder.
