@@ -64,30 +64,48 @@ impl RawClient {
         self.stream.set_zero_linger().expect("linger 0");
     }
 
+    /// Connects, unless nobody listens.
+    pub async fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = within("connect", TcpStream::connect(address)).await.ok()?;
+        Some(Self {
+            stream,
+            buffer: BytesMut::new(),
+        })
+    }
+
     /// Reads the head of the next final response; interim 1xx other than 101 are passed over.
+    ///
+    /// # Panics
+    /// When the connection ends first or the head is not faultless.
     pub async fn head(&mut self) -> Head {
+        match self.try_head().await {
+            Ok(head) => head,
+            Err(close) => panic!("{close:?} before a whole head: {:?}", self.buffer),
+        }
+    }
+
+    /// Like [`Self::head`], where the connection may end first.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub async fn try_head(&mut self) -> Result<Head, Close> {
         loop {
-            let head = self.any_head().await;
+            let head = self.any_head().await?;
             if head.status >= 200 || head.status == 101 {
-                return head;
+                return Ok(head);
             }
         }
     }
 
     /// Reads the next head, interim or final.
-    ///
-    /// # Panics
-    /// When the connection ends first or the head is not faultless.
-    pub async fn any_head(&mut self) -> Head {
+    async fn any_head(&mut self) -> Result<Head, Close> {
         let raw = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break self.buffer.split_to(at + 4);
             }
-            if let Err(close) = self.fill("a response head").await {
-                panic!("{close:?} before a whole head: {:?}", self.buffer);
-            }
+            self.fill("a response head").await?;
         };
-        Head::parse(&raw).unwrap_or_else(|error| panic!("{error} in {raw:?}"))
+        Ok(Head::parse(&raw).unwrap_or_else(|error| panic!("{error} in {raw:?}")))
     }
 
     /// Reads a whole response to a request with `method`.

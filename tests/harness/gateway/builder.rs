@@ -1,6 +1,8 @@
 //! How a gateway is set up: a folder, a configuration, a command line.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -20,12 +22,26 @@ pub struct Builder {
     config: Table,
     data: Option<PathBuf>,
     authority_pem: Option<String>,
+    account: Account,
 }
+
+/// Who runs the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Account {
+    /// Whoever runs the test.
+    Own,
+    /// Somebody whom file permissions stop, also when the test is run by root.
+    Unprivileged,
+}
+
+/// The account that owns nothing.
+const NOBODY: u32 = 65534;
 
 /// The folder and configuration of a gateway; several processes may live in it one after the other.
 pub struct Home {
     folder: TempDir,
     data: PathBuf,
+    account: Account,
 }
 
 impl Builder {
@@ -36,6 +52,7 @@ impl Builder {
             config: Table::new(),
             data: None,
             authority_pem: None,
+            account: Account::Own,
         };
         builder
             .set("server.name", "weir-test")
@@ -92,6 +109,12 @@ impl Builder {
         self
     }
 
+    /// Runs as somebody whom file permissions stop.
+    pub fn unprivileged(mut self) -> Self {
+        self.account = Account::Unprivileged;
+        self
+    }
+
     /// Keeps the data here instead of in the test's own folder.
     pub fn data(mut self, folder: &Path) -> Self {
         self.data = Some(folder.to_owned());
@@ -114,7 +137,15 @@ impl Builder {
         let text = toml::to_string(&self.config).expect("a configuration");
         std::fs::write(folder.path().join("weir.toml"), text).expect("writes");
         let data = self.data.unwrap_or_else(|| folder.path().join("data"));
-        Arc::new(Home { folder, data })
+        let home = Home {
+            folder,
+            data,
+            account: self.account,
+        };
+        if home.changes_account() {
+            home.hand_over();
+        }
+        Arc::new(home)
     }
 
     /// Starts the gateway.
@@ -185,6 +216,37 @@ impl Home {
     /// Starts a gateway that is expected to give up, and waits for that.
     pub async fn start_in_vain(&self) -> super::super::program::Run {
         Program::new(binary()).args(self.arguments()).run().await
+    }
+
+    fn changes_account(&self) -> bool {
+        self.account == Account::Unprivileged && rustix::process::geteuid().is_root()
+    }
+
+    /// Lets the other account reach the folder, own the data, and run a copy of the program.
+    fn hand_over(&self) {
+        let own = Some(NOBODY);
+        std::fs::set_permissions(self.folder(), Permissions::from_mode(0o755)).expect("permits");
+        std::fs::create_dir_all(&self.data).expect("creates");
+        std::fs::copy(binary(), self.folder().join("weir")).expect("copies the program");
+        for path in [self.folder(), &self.data] {
+            std::os::unix::fs::chown(path, own, own).expect("hands over");
+        }
+    }
+
+    /// Lets nobody without privileges write to the data any more.
+    ///
+    /// # Panics
+    /// When that is not possible.
+    pub fn make_data_read_only(&self) {
+        let mut folders = vec![self.data.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("reads").flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.path());
+                }
+            }
+            std::fs::set_permissions(&folder, Permissions::from_mode(0o555)).expect("permits");
+        }
     }
 
     fn arguments(&self) -> Vec<String> {
