@@ -49,7 +49,12 @@ pub struct Adjust {
 
 /// The freshness lifetime of a response for a shared cache (§4.2.1).
 #[must_use]
-pub fn lifetime(status: StatusCode, headers: &HeaderMap, exchange: Exchange, adjust: Adjust) -> Lifetime {
+pub fn lifetime(
+    status: StatusCode,
+    headers: &HeaderMap,
+    exchange: Exchange,
+    adjust: Adjust,
+) -> Lifetime {
     let _ = (status, headers, exchange, adjust);
     unimplemented!()
 }

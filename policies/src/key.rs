@@ -36,7 +36,8 @@ impl CacheKey {
     #[must_use]
     pub fn short(&self) -> u128 {
         let (head, _) = self.0.split_at(16);
-        head.iter().fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+        head.iter()
+            .fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
     }
 }
 

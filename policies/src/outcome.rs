@@ -61,7 +61,13 @@ impl Outcome {
     /// One Cache-Status member for cache `name`, e.g. `weir; hit; ttl=30`, `weir; fwd=uri-miss; stored; collapsed`.
     /// `ttl` for hits, `fwd_status` for forwarded ones.
     #[must_use]
-    pub fn cache_status(self, name: &str, ttl: Option<i64>, fwd_status: Option<u16>, stored: bool) -> Option<String> {
+    pub fn cache_status(
+        self,
+        name: &str,
+        ttl: Option<i64>,
+        fwd_status: Option<u16>,
+        stored: bool,
+    ) -> Option<String> {
         let _ = (name, ttl, fwd_status, stored);
         unimplemented!()
     }

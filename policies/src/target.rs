@@ -199,7 +199,9 @@ impl Target {
     /// Path without the query.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.path_and_query.split_once('?').map_or(self.path_and_query.as_str(), |(path, _)| path)
+        self.path_and_query
+            .split_once('?')
+            .map_or(self.path_and_query.as_str(), |(path, _)| path)
     }
 
     /// The value of `Host`: host, and `:port` unless it is the scheme's default (RFC 9112 §3.2).
@@ -215,7 +217,13 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority(), self.path_and_query)
+        write!(
+            f,
+            "{}://{}{}",
+            self.scheme.as_str(),
+            self.authority(),
+            self.path_and_query
+        )
     }
 }
 
@@ -226,7 +234,11 @@ impl fmt::Display for Target {
 ///
 /// # Errors
 /// [`TargetError`]; nothing may be sent upstream then.
-pub fn ask(method: &http::Method, request_target: &str, forms: &Forms) -> Result<Asked, TargetError> {
+pub fn ask(
+    method: &http::Method,
+    request_target: &str,
+    forms: &Forms,
+) -> Result<Asked, TargetError> {
     let _ = (method, request_target, forms);
     unimplemented!()
 }

@@ -68,7 +68,13 @@ pub struct Plan {
 
 /// Judges a request. `node` is the name in Via. Known methods: GET HEAD POST PUT DELETE OPTIONS PATCH and WebDAV's.
 #[must_use]
-pub fn judge(method: &Method, headers: &HeaderMap, resource: &Resource, rules: &Rules, node: &str) -> Verdict {
+pub fn judge(
+    method: &Method,
+    headers: &HeaderMap,
+    resource: &Resource,
+    rules: &Rules,
+    node: &str,
+) -> Verdict {
     let _ = (method, headers, resource, rules, node);
     unimplemented!()
 }
