@@ -1,2 +1,3 @@
 //! Binary.
+mod upstream;
 fn main() {}
