@@ -73,3 +73,79 @@ fn write_name(message: &mut Vec<u8>, name: &HeaderName) {
         starts_word = byte == b'-';
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+    use weir_policies::target::Target;
+
+    /// The request as it goes over the wire, without `Via` and `CDN-Loop` of this node.
+    fn wire(url: &str, fields: &[(&'static str, &'static str)]) -> String {
+        let headers = fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect();
+        let target = Target::parse(url).unwrap();
+        let request = OriginRequest {
+            method: Method::GET,
+            target,
+            headers,
+        };
+        String::from_utf8(serialize(&request, "node-1")).unwrap()
+    }
+
+    #[test]
+    fn row_26_the_target_is_in_origin_form_and_host_is_the_targets() {
+        assert_eq!(
+            wire(
+                "http://h.test:8080/a//b?q=1%2F",
+                &[("host", "evil.test"), ("accept", "*/*")]
+            ),
+            "GET /a//b?q=1%2F HTTP/1.1\r\nHost: h.test:8080\r\nAccept: */*\r\n\
+             Via: 1.1 node-1\r\nCdn-Loop: node-1\r\n\r\n"
+        );
+        assert!(wire("https://h.test/", &[]).contains("\r\nHost: h.test\r\n"));
+    }
+
+    #[test]
+    fn rows_54_and_55_others_loop_marks_are_kept() {
+        let wire = wire(
+            "http://h.test/",
+            &[("via", "1.0 other"), ("cdn-loop", "other")],
+        );
+        for kept in [
+            "1.0 other",
+            "1.1 node-1",
+            "Cdn-Loop: other\r\n",
+            "Cdn-Loop: node-1\r\n",
+        ] {
+            assert!(wire.contains(kept), "{kept} in {wire}");
+        }
+    }
+
+    #[test]
+    fn nothing_about_this_connection_or_a_body_goes_out() {
+        let wire = wire(
+            "http://h.test/",
+            &[
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("te", "trailers"),
+                ("transfer-encoding", "chunked"),
+                ("content-length", "5"),
+                ("expect", "100-continue"),
+                ("upgrade", "h2c"),
+            ],
+        );
+        assert_eq!(
+            wire,
+            "GET / HTTP/1.1\r\nHost: h.test\r\nVia: 1.1 node-1\r\nCdn-Loop: node-1\r\n\r\n"
+        );
+    }
+}
