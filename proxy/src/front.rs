@@ -54,6 +54,16 @@ pub(crate) enum Version {
     Http11,
 }
 
+impl Version {
+    /// As a request line writes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+}
+
 /// How a request's body is delimited. A request is never delimited by the end of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyFraming {

@@ -5,7 +5,7 @@
 
 mod pages;
 
-use crate::front::conn::Conn;
+use crate::front::Conn;
 use crate::front::{Flow, Handler, Request};
 use crate::pass::{PassOrder, RecordSink};
 use crate::record::Record;
@@ -18,8 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use weir_cache::engine::{Answer, Engine, FetchRequest};
-use weir_cache::ports::{Clock, Framing, OriginResponse};
 use weir_cache::object::ObjectHead;
+use weir_cache::ports::{Clock, Framing, OriginResponse};
 use weir_policies::freshness::{self, Adjust, Exchange};
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
@@ -72,13 +72,21 @@ impl Handler for Gateway {
             // The pass path finishes the record when its response has ended.
             Turned::Pass(resource) => {
                 turn.record.outcome = Outcome::Pass;
-                Flow::Pass(Box::new(PassOrder { target: resource.target, record: turn.record }))
+                Flow::Pass(Box::new(PassOrder {
+                    target: resource.target,
+                    record: turn.record,
+                }))
             }
         }
     }
 
     fn rejected(&self, client: SocketAddr, status: u16, reason: &'static str, head: &[u8]) {
-        let mut record = Record::new(self.request_ids.next(), client, self.clock.wall(), self.clock.elapsed());
+        let mut record = Record::new(
+            self.request_ids.next(),
+            client,
+            self.clock.wall(),
+            self.clock.elapsed(),
+        );
         record.url = String::from_utf8_lossy(head).into_owned();
         record.status = status;
         record.detail = Some(reason);
@@ -89,7 +97,12 @@ impl Handler for Gateway {
 
 impl Gateway {
     fn turn<'a>(&'a self, client: SocketAddr, request: &'a Request) -> Turn<'a> {
-        let text = |name| request.headers.get(name).map(|v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned());
+        let text = |name| {
+            request
+                .headers
+                .get(name)
+                .map(|v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned())
+        };
         let number = self.request_ids.next();
         let now = self.clock.wall();
         let mut record = Record::new(number, client, now, request.arrived);
@@ -98,21 +111,37 @@ impl Gateway {
         record.version = request.version.as_str();
         record.referer = text(header::REFERER);
         record.user_agent = text(header::USER_AGENT);
-        Turn { gateway: self, request, request_id: self.request_ids.text(number), record, now }
+        Turn {
+            gateway: self,
+            request,
+            request_id: self.request_ids.text(number),
+            record,
+            now,
+        }
     }
 
     fn admits(&self, client: SocketAddr) -> bool {
         let address = client.ip().to_canonical();
-        self.allowed_clients.is_empty() || self.allowed_clients.iter().any(|network| network.contains(&address))
+        self.allowed_clients.is_empty()
+            || self
+                .allowed_clients
+                .iter()
+                .any(|network| network.contains(&address))
     }
 }
 
 impl<'a> Turn<'a> {
     async fn answer(&mut self, conn: &mut Conn) -> Turned {
         if !self.gateway.admits(conn.client()) {
-            return self.refuse(conn, 403, "access", "this client is not in [access] allow").await;
+            return self
+                .refuse(conn, 403, "access", "this client is not in [access] allow")
+                .await;
         }
-        let asked = match target::ask(&self.request.method, &self.request.target, &self.gateway.forms) {
+        let asked = match target::ask(
+            &self.request.method,
+            &self.request.target,
+            &self.gateway.forms,
+        ) {
             Ok(asked) => asked,
             Err(error) => return self.refuse_target(conn, &error).await,
         };
@@ -121,7 +150,13 @@ impl<'a> Turn<'a> {
             Asked::Own(page) => self.own_page(conn, page).await,
             Asked::ServerWide => self.options(conn).await,
             Asked::Tunnel { .. } => {
-                self.refuse(conn, 501, "tunnel", "CONNECT tunnels are not served yet; ask by /download/https://… instead").await
+                self.refuse(
+                    conn,
+                    501,
+                    "tunnel",
+                    "CONNECT tunnels are not served yet; ask by /download/https://… instead",
+                )
+                .await
             }
         }
     }
@@ -130,9 +165,17 @@ impl<'a> Turn<'a> {
         self.record.form = Some(resource.form);
         let gateway = self.gateway;
         let request = self.request;
-        match verdict::judge(&request.method, &request.headers, &resource, &gateway.rules, &gateway.node) {
+        match verdict::judge(
+            &request.method,
+            &request.headers,
+            &resource,
+            &gateway.rules,
+            &gateway.node,
+        ) {
             Verdict::Refuse(refusal) => self.refuse_verdict(conn, refusal).await,
-            Verdict::Pass if request.method == Method::OPTIONS && forwards_no_further(&request.headers) => {
+            Verdict::Pass
+                if request.method == Method::OPTIONS && forwards_no_further(&request.headers) =>
+            {
                 self.options(conn).await
             }
             Verdict::Pass => Turned::Pass(Box::new(resource)),
@@ -151,7 +194,12 @@ impl<'a> Turn<'a> {
             plan,
         };
         let answer = self.gateway.engine.fetch(&fetch).await;
-        self.record.first_byte = Some(self.gateway.clock.elapsed().saturating_sub(self.record.started));
+        self.record.first_byte = Some(
+            self.gateway
+                .clock
+                .elapsed()
+                .saturating_sub(self.record.started),
+        );
         self.now = self.gateway.clock.wall();
         match answer {
             Answer::Stored { object, age, ttl } => {
@@ -161,28 +209,50 @@ impl<'a> Turn<'a> {
                 let head = object.head();
                 let mut response = self.response(head.status, &head.headers, Some(object.length()));
                 (response.age, response.ttl) = (Some(age), Some(ttl));
-                response.send(conn, Source::Stored(Arc::clone(&object)), &mut self.record).await
+                response
+                    .send(conn, Source::Stored(Arc::clone(&object)), &mut self.record)
+                    .await
             }
             Answer::Growing { reader, outcome } => {
                 self.record.outcome = outcome;
                 let head = reader.head().clone();
                 self.record.upstream = head.upstream;
-                let age = freshness::current_age(&head.headers, head.exchange, UnixSeconds::from(self.now));
+                let age = freshness::current_age(
+                    &head.headers,
+                    head.exchange,
+                    UnixSeconds::from(self.now),
+                );
                 let mut response = self.response(head.status, &head.headers, reader.length());
                 (response.age, response.stored) = (Some(age), true);
                 response.ttl = Some(ttl(&head, adjust, age));
-                response.send(conn, Source::Growing(reader), &mut self.record).await
+                response
+                    .send(conn, Source::Growing(reader), &mut self.record)
+                    .await
             }
-            Answer::Private { response, outcome, exchange } => self.private(conn, *response, outcome, exchange).await,
+            Answer::Private {
+                response,
+                outcome,
+                exchange,
+            } => self.private(conn, *response, outcome, exchange).await,
             Answer::Failed(failure) => self.failed(conn, &failure).await,
             Answer::NotCached => {
                 self.record.outcome = Outcome::NotCached;
-                self.page(conn, 504, "the request says only-if-cached and nothing usable is cached").await
+                self.page(
+                    conn,
+                    504,
+                    "the request says only-if-cached and nothing usable is cached",
+                )
+                .await
             }
         }
     }
 
-    fn response<'r>(&self, status: StatusCode, fields: &'r HeaderMap, length: Option<u64>) -> Response<'r>
+    fn response<'r>(
+        &self,
+        status: StatusCode,
+        fields: &'r HeaderMap,
+        length: Option<u64>,
+    ) -> Response<'r>
     where
         'a: 'r,
     {
@@ -216,7 +286,13 @@ impl Turn<'_> {
         if let Outcome::Uncached(reason) = outcome {
             self.record.detail = Some(reason.as_str());
         }
-        let OriginResponse { status, headers, framing, body, .. } = response;
+        let OriginResponse {
+            status,
+            headers,
+            framing,
+            body,
+            ..
+        } = response;
         let announced = announced_length(&headers);
         let length = match framing {
             Framing::Length(length) => Some(length),
@@ -227,27 +303,40 @@ impl Turn<'_> {
         reply.ends_by_close = framing == Framing::UntilClose;
         let age = freshness::current_age(&headers, exchange, UnixSeconds::from(self.now));
         reply.age = headers.contains_key(header::AGE).then_some(age);
-        reply.send_as_is(conn, Source::Private(body), &mut self.record).await
+        reply
+            .send_as_is(conn, Source::Private(body), &mut self.record)
+            .await
     }
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn ttl(head: &ObjectHead, adjust: Adjust, age: u64) -> i64 {
     let lifetime = freshness::lifetime(head.status, &head.headers, head.exchange, adjust).seconds;
-    i64::try_from(lifetime).unwrap_or(i64::MAX).saturating_sub(i64::try_from(age).unwrap_or(i64::MAX))
+    i64::try_from(lifetime)
+        .unwrap_or(i64::MAX)
+        .saturating_sub(i64::try_from(age).unwrap_or(i64::MAX))
 }
 
 /// `Max-Forwards: 0`: we are the last recipient (RFC 9110 §7.6.2).
 fn forwards_no_further(headers: &HeaderMap) -> bool {
-    headers.get(header::MAX_FORWARDS).is_some_and(|left| left.as_bytes() == b"0")
+    headers
+        .get(header::MAX_FORWARDS)
+        .is_some_and(|left| left.as_bytes() == b"0")
 }
 
 /// The target for the log: what stands before an `@` in the authority is never written anywhere.
 fn without_userinfo(target: &str) -> String {
-    let Some((scheme, rest)) = target.split_once("://") else { return target.to_owned() };
+    let Some((scheme, rest)) = target.split_once("://") else {
+        return target.to_owned();
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     match authority.rsplit_once('@') {

@@ -1,12 +1,12 @@
 //! Answers that the gateway writes itself: own pages, refusals, and what a client is told when an upstream failed.
 
 use super::{Turn, Turned};
-use crate::error_page::error_page;
+use crate::error_page::{self, error_page};
+use crate::front::Conn;
 use crate::front::Flow;
-use crate::front::conn::Conn;
 use crate::respond::body::SendError;
 use crate::respond::head::{BodyEnd, Head};
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use weir_cache::engine::{Failure, StatusAnswer};
 use weir_policies::outcome::Outcome;
@@ -25,7 +25,7 @@ struct Page {
     status: StatusCode,
     media_type: &'static str,
     body: Vec<u8>,
-    extra: Vec<(HeaderName, String)>,
+    extra: Vec<(&'static str, String)>,
 }
 
 impl Turn<'_> {
@@ -36,22 +36,44 @@ impl Turn<'_> {
             OwnPage::EmptyDownload => (StatusCode::OK, "empty url, please add url to the end\n"),
             OwnPage::Unknown => {
                 return Turned::Answered(
-                    self.page(conn, 404, "no mirror is configured for this path, and it is not a URL").await,
+                    self.page(
+                        conn,
+                        404,
+                        "no mirror is configured for this path, and it is not a URL",
+                    )
+                    .await,
                 );
             }
         };
         if !matches!(self.request.method, Method::GET | Method::HEAD) {
-            return self.refuse(conn, 405, "method-not-allowed", "this page is only for reading").await;
+            return self
+                .refuse(
+                    conn,
+                    405,
+                    "method-not-allowed",
+                    "this page is only for reading",
+                )
+                .await;
         }
         let media_type = "text/plain; charset=utf-8";
-        let page = Page { status, media_type, body: body.as_bytes().to_vec(), extra: Vec::new() };
+        let page = Page {
+            status,
+            media_type,
+            body: body.as_bytes().to_vec(),
+            extra: Vec::new(),
+        };
         Turned::Answered(self.send(conn, page).await)
     }
 
     pub(super) async fn options(&mut self, conn: &mut Conn) -> Turned {
         self.record.outcome = Outcome::Local;
-        let extra = vec![(header::ALLOW, ALLOW.to_owned())];
-        let page = Page { status: StatusCode::OK, media_type: "text/plain", body: Vec::new(), extra };
+        let extra = vec![("allow", ALLOW.to_owned())];
+        let page = Page {
+            status: StatusCode::OK,
+            media_type: "text/plain",
+            body: Vec::new(),
+            extra,
+        };
         Turned::Answered(self.send(conn, page).await)
     }
 
@@ -66,15 +88,27 @@ impl Turn<'_> {
 
     pub(super) async fn refuse_verdict(&mut self, conn: &mut Conn, refusal: Refusal) -> Turned {
         let what = match refusal {
-            Refusal::SchemeNotServed(scheme) => format!("{} upstreams are not served yet", scheme.as_str()),
-            Refusal::MethodNotAllowed => format!("{} is not allowed through this gateway", self.request.method),
+            Refusal::SchemeNotServed(scheme) => {
+                format!("{} upstreams are not served yet", scheme.as_str())
+            }
+            Refusal::MethodNotAllowed => format!(
+                "{} is not allowed through this gateway",
+                self.request.method
+            ),
             Refusal::MethodUnknown => format!("method {} is not known", self.request.method),
             Refusal::Loop => "this request has already passed through this gateway".to_owned(),
         };
-        self.refuse(conn, refusal.status(), refusal.as_str(), &what).await
+        self.refuse(conn, refusal.status(), refusal.as_str(), &what)
+            .await
     }
 
-    pub(super) async fn refuse(&mut self, conn: &mut Conn, status: u16, detail: &'static str, what: &str) -> Turned {
+    pub(super) async fn refuse(
+        &mut self,
+        conn: &mut Conn,
+        status: u16,
+        detail: &'static str,
+        what: &str,
+    ) -> Turned {
         self.record.outcome = Outcome::Refused;
         self.record.detail = Some(detail);
         Turned::Answered(self.page(conn, status, what).await)
@@ -85,11 +119,26 @@ impl Turn<'_> {
         match failure {
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
-                self.page(conn, error.status().as_u16(), &error.to_string()).await
+                self.page(conn, error.status().as_u16(), &error.to_string())
+                    .await
             }
-            Failure::Status(StatusAnswer { status, headers, body: Some(body) }) => {
+            Failure::Status(StatusAnswer {
+                status,
+                headers,
+                body: Some(body),
+            }) => {
                 let body = body.to_vec();
-                self.send_with(conn, headers, Page { status: *status, media_type: "", body, extra: Vec::new() }).await
+                self.send_with(
+                    conn,
+                    headers,
+                    Page {
+                        status: *status,
+                        media_type: "",
+                        body,
+                        extra: Vec::new(),
+                    },
+                )
+                .await
             }
             Failure::Status(StatusAnswer { status, .. }) => {
                 let what = format!("the upstream answered {}", status.as_u16());
@@ -101,20 +150,36 @@ impl Turn<'_> {
     /// An error page: text, or problem+json where the client asks for it.
     pub(super) async fn page(&mut self, conn: &mut Conn, status: u16, what: &str) -> Flow {
         let accept = self.request.headers.get(header::ACCEPT);
-        let page = error_page(status, what, accept, &self.gateway.node);
-        let mut extra = vec![(header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned())];
-        match status {
-            405 => extra.push((header::ALLOW, ALLOW.to_owned())),
-            503 => extra.push((header::RETRY_AFTER, "5".to_owned())),
-            _ => {}
+        let page = error_page(status, what, "", accept, &self.gateway.node);
+        let mut extra: Vec<_> = error_page::FIELDS
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        if status == 405 {
+            extra.push(("allow", ALLOW.to_owned()));
+        }
+        if let Some(seconds) = error_page::retry_after_seconds(status) {
+            extra.push(("retry-after", seconds.to_string()));
         }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        self.send(conn, Page { status, media_type: page.media_type, body: page.body, extra }).await
+        self.send(
+            conn,
+            Page {
+                status,
+                media_type: page.media_type,
+                body: page.body.into_bytes(),
+                extra,
+            },
+        )
+        .await
     }
 
     async fn send(&mut self, conn: &mut Conn, page: Page) -> Flow {
         let mut fields = HeaderMap::new();
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(page.media_type));
+        fields.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(page.media_type),
+        );
         self.send_with(conn, &fields, page).await
     }
 
@@ -143,7 +208,11 @@ impl Turn<'_> {
         match conn.write_all(&bytes).await {
             Ok(()) => {
                 self.record.complete = true;
-                if head.stays_open() { Flow::KeepAlive } else { Flow::Close }
+                if head.stays_open() {
+                    Flow::KeepAlive
+                } else {
+                    Flow::Close
+                }
             }
             Err(error) => {
                 self.record.detail = Some(SendError::Client(error).as_str());

@@ -3,7 +3,7 @@
 //! Invariant: a body that cannot be sent whole never looks whole. With Content-Length or chunked coding the short
 //! body itself says so; without either the connection is reset.
 
-use crate::front::conn::Conn;
+use crate::front::Conn;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -71,7 +71,9 @@ impl Source {
         sent: &mut u64,
     ) -> Result<(), SendError> {
         match self {
-            Self::Stored(object) => send_stored(conn, object, start, end.unwrap_or(object.length()), sent).await,
+            Self::Stored(object) => {
+                send_stored(conn, object, start, end.unwrap_or(object.length()), sent).await
+            }
             Self::Growing(reader) => send_growing(conn, reader, start, end, coding, sent).await,
             Self::Private(body) => {
                 while let Some(piece) = body.next().await? {
@@ -84,11 +86,19 @@ impl Source {
 }
 
 /// Verified, resident bytes go out by sendfile; others are read and verified first.
-async fn send_stored(conn: &mut Conn, object: &Object, start: u64, end: u64, sent: &mut u64) -> Result<(), SendError> {
+async fn send_stored(
+    conn: &mut Conn,
+    object: &Object,
+    start: u64,
+    end: u64,
+    sent: &mut u64,
+) -> Result<(), SendError> {
     let (mut offset, mut burst) = (start, 0);
     while offset < end {
         let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX);
-        let moved = match object.send(offset, wanted, |file, at, length| conn.try_sendfile(file, at, length)) {
+        let moved = match object.send(offset, wanted, |file, at, length| {
+            conn.try_sendfile(file, at, length)
+        }) {
             Sent::Bytes(0) | Sent::Corrupt => return Err(SendError::Changed),
             Sent::Bytes(moved) => moved as u64,
             Sent::Failed(error) => return Err(error.into()),
@@ -99,7 +109,9 @@ async fn send_stored(conn: &mut Conn, object: &Object, start: u64, end: u64, sen
             }
             Sent::NotVerified => {
                 let left = (end - offset).min(UNIT_BYTES - offset % UNIT_BYTES);
-                let bytes = object.read(offset, usize::try_from(left).unwrap_or(usize::MAX)).await?;
+                let bytes = object
+                    .read(offset, usize::try_from(left).unwrap_or(usize::MAX))
+                    .await?;
                 conn.write_all(&bytes).await?;
                 bytes.len() as u64
             }
@@ -126,20 +138,33 @@ async fn send_growing(
     reader.seek(start);
     let mut left = end.map_or(u64::MAX, |end| end - start);
     while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES_MAX);
-        let Some(piece) = reader.next(wanted).await? else { break };
+        let wanted = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(PIECE_BYTES_MAX);
+        let Some(piece) = reader.next(wanted).await? else {
+            break;
+        };
         left -= piece.len() as u64;
         write_piece(conn, &piece, coding, sent).await?;
     }
     Ok(write_last(conn, coding).await?)
 }
 
-async fn write_piece(conn: &mut Conn, piece: &Bytes, coding: Coding, sent: &mut u64) -> io::Result<()> {
+async fn write_piece(
+    conn: &mut Conn,
+    piece: &Bytes,
+    coding: Coding,
+    sent: &mut u64,
+) -> io::Result<()> {
     match coding {
         Coding::Plain => conn.write_all(piece).await?,
         Coding::Chunked => {
             let size = format!("{:x}\r\n", piece.len());
-            let mut parts = [IoSlice::new(size.as_bytes()), IoSlice::new(piece), IoSlice::new(b"\r\n")];
+            let mut parts = [
+                IoSlice::new(size.as_bytes()),
+                IoSlice::new(piece),
+                IoSlice::new(b"\r\n"),
+            ];
             conn.write_vectored_all(&mut parts).await?;
         }
     }

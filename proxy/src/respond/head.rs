@@ -36,7 +36,7 @@ pub(crate) struct Head<'a> {
     /// Age, seconds, for responses that were not fetched for this request.
     pub(crate) age: Option<u64>,
     /// `Content-Range` and the like: replaces the field of the same name.
-    pub(crate) replaced: Vec<(HeaderName, String)>,
+    pub(crate) replaced: Vec<(&'static str, String)>,
     /// Node name for Via.
     pub(crate) node: &'a str,
     pub(crate) x_cache: Option<&'static str>,
@@ -66,17 +66,22 @@ impl Head<'_> {
     }
 
     fn is_ours(&self, name: &HeaderName) -> bool {
-        let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::TRAILER];
+        let framing = [
+            header::CONTENT_LENGTH,
+            header::TRANSFER_ENCODING,
+            header::CONNECTION,
+            header::TRAILER,
+        ];
         framing.contains(name)
             || *name == X_CACHE
             || *name == X_REQUEST_ID
             || (*name == header::AGE && self.age.is_some())
-            || self.replaced.iter().any(|(replaced, _)| replaced == name)
+            || self.replaced.iter().any(|(replaced, _)| name == replaced)
     }
 
     fn put_ours(&self, out: &mut Vec<u8>) {
         for (name, value) in &self.replaced {
-            put(out, name.as_str(), value.as_bytes());
+            put(out, name, value.as_bytes());
         }
         match self.end {
             BodyEnd::None | BodyEnd::Close => {}
@@ -143,7 +148,12 @@ mod tests {
     #[test]
     fn stored_framing_and_age_never_reach_the_client() {
         let mut fields = HeaderMap::new();
-        for (name, value) in [("content-length", "99"), ("transfer-encoding", "chunked"), ("age", "1"), ("x-cache", "HIT from x")] {
+        for (name, value) in [
+            ("content-length", "99"),
+            ("transfer-encoding", "chunked"),
+            ("age", "1"),
+            ("x-cache", "HIT from x"),
+        ] {
             fields.insert(name, HeaderValue::from_static(value));
         }
         let head = written(&fields, BodyEnd::Length(3), Version::Http11);
@@ -160,7 +170,10 @@ mod tests {
         fields.insert("via", HeaderValue::from_static("1.1 other"));
         fields.insert("cache-status", HeaderValue::from_static("other; hit"));
         let head = written(&fields, BodyEnd::Chunked, Version::Http11);
-        let place = |needle: &str| head.find(needle).unwrap_or_else(|| panic!("{needle} in {head}"));
+        let place = |needle: &str| {
+            head.find(needle)
+                .unwrap_or_else(|| panic!("{needle} in {head}"))
+        };
         assert!(place("via: 1.1 other") < place("via: 1.1 node"));
         assert!(place("cache-status: other") < place("cache-status: node; hit"));
         assert!(head.contains("date: Thu, 01 Jan 1970"), "{head}");
@@ -169,7 +182,10 @@ mod tests {
     #[test]
     fn an_old_client_is_told_that_the_connection_stays_and_a_new_one_that_it_closes() {
         let fields = HeaderMap::new();
-        assert!(written(&fields, BodyEnd::Length(0), Version::Http10).contains("connection: keep-alive"));
+        assert!(
+            written(&fields, BodyEnd::Length(0), Version::Http10)
+                .contains("connection: keep-alive")
+        );
         assert!(!written(&fields, BodyEnd::Length(0), Version::Http11).contains("connection:"));
         assert!(written(&fields, BodyEnd::Close, Version::Http11).contains("connection: close"));
     }

@@ -17,17 +17,26 @@ impl Multipart {
     /// `unique` makes the boundary one of its kind: the request id.
     pub(crate) fn new(ranges: &[ByteRange], fields: &HeaderMap, length: u64, unique: &str) -> Self {
         let boundary = format!("weir-{unique}");
-        let media_type = fields.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = fields
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let part = |range: &ByteRange| {
-            let media_type = media_type.map_or(String::new(), |media_type| format!("Content-Type: {media_type}\r\n"));
+            let media_type = media_type.map_or(String::new(), |media_type| {
+                format!("Content-Type: {media_type}\r\n")
+            });
             let (first, last) = (range.start, range.end - 1);
-            let text =
-                format!("\r\n--{boundary}\r\n{media_type}Content-Range: bytes {first}-{last}/{length}\r\n\r\n");
+            let text = format!(
+                "\r\n--{boundary}\r\n{media_type}Content-Range: bytes {first}-{last}/{length}\r\n\r\n"
+            );
             (text, *range)
         };
         let parts = ranges.iter().map(part).collect();
         let tail = format!("\r\n--{boundary}--\r\n");
-        Self { boundary, parts, tail }
+        Self {
+            boundary,
+            parts,
+            tail,
+        }
     }
 
     pub(crate) fn media_type(&self) -> String {
@@ -36,7 +45,11 @@ impl Multipart {
 
     /// Content-Length of the whole body.
     pub(crate) fn length(&self) -> u64 {
-        let parts: u64 = self.parts.iter().map(|(text, range)| text.len() as u64 + range.end - range.start).sum();
+        let parts: u64 = self
+            .parts
+            .iter()
+            .map(|(text, range)| text.len() as u64 + range.end - range.start)
+            .sum();
         parts + self.tail.len() as u64
     }
 }
@@ -47,7 +60,10 @@ mod tests {
 
     #[test]
     fn the_announced_length_is_that_of_the_text_and_the_parts() {
-        let ranges = [ByteRange { start: 0, end: 10 }, ByteRange { start: 20, end: 21 }];
+        let ranges = [
+            ByteRange { start: 0, end: 10 },
+            ByteRange { start: 20, end: 21 },
+        ];
         let mut fields = HeaderMap::new();
         fields.insert("content-type", http::HeaderValue::from_static("text/plain"));
         let multipart = Multipart::new(&ranges, &fields, 100, "1");
@@ -58,6 +74,9 @@ mod tests {
         }
         body.push_str(&multipart.tail);
         assert_eq!(multipart.length(), body.len() as u64);
-        assert!(body.contains("Content-Range: bytes 20-20/100\r\n\r\nx\r\n--weir-1--"), "{body}");
+        assert!(
+            body.contains("Content-Range: bytes 20-20/100\r\n\r\nx\r\n--weir-1--"),
+            "{body}"
+        );
     }
 }

@@ -23,7 +23,12 @@ pub(crate) enum Selected {
 }
 
 /// Selects. `length` is `None` while a fill of unknown length runs: ranges are ignored then (RFC 9110 §14.2 allows it).
-pub(crate) fn select(request: &Request, status: StatusCode, fields: &HeaderMap, length: Option<u64>) -> Selected {
+pub(crate) fn select(
+    request: &Request,
+    status: StatusCode,
+    fields: &HeaderMap,
+    length: Option<u64>,
+) -> Selected {
     if !status.is_success() {
         return Selected::Whole;
     }
@@ -33,8 +38,12 @@ pub(crate) fn select(request: &Request, status: StatusCode, fields: &HeaderMap, 
         Precondition::Proceed => {}
     }
     let ranges_apply = request.method == Method::GET && status == StatusCode::OK;
-    let (true, Some(length)) = (ranges_apply, length) else { return Selected::Whole };
-    if !request.headers.contains_key(http::header::RANGE) || !conditional::if_range_holds(&request.headers, fields) {
+    let (true, Some(length)) = (ranges_apply, length) else {
+        return Selected::Whole;
+    };
+    if !request.headers.contains_key(http::header::RANGE)
+        || !conditional::if_range_holds(&request.headers, fields)
+    {
         return Selected::Whole;
     }
     match range::resolve(&request.headers, length) {
