@@ -78,12 +78,15 @@ impl Outcome {
         fwd_status: Option<u16>,
         stored: bool,
     ) -> Option<String> {
+        if !self.involves_cache() {
+            return None;
+        }
         let mut member = structured_name(name);
         let mut add = |parameter: String| {
             member.push_str("; ");
             member.push_str(&parameter);
         };
-        if let Some(forward) = self.forward()? {
+        if let Some(forward) = self.forward() {
             add(format!("fwd={forward}"));
             if let Some(status) = fwd_status {
                 add(format!("fwd-status={status}"));
@@ -107,20 +110,20 @@ impl Outcome {
         Some(member)
     }
 
-    /// RFC 9211 §2.2 `fwd`: `None` altogether where the cache had no part, inner `None` where nothing was forwarded.
-    #[expect(
-        clippy::option_option,
-        reason = "no member and a member without fwd are two things"
-    )]
-    fn forward(self) -> Option<Option<&'static str>> {
+    /// Whether the cache was asked at all.
+    fn involves_cache(self) -> bool {
+        !matches!(self, Self::Local | Self::Refused | Self::Aborted)
+    }
+
+    /// RFC 9211 §2.2 `fwd`; `None` where nothing was forwarded.
+    fn forward(self) -> Option<&'static str> {
         match self {
-            Self::Hit | Self::NotCached => Some(None),
-            Self::Joined | Self::Miss | Self::Failed => Some(Some("uri-miss")),
-            Self::Stale => Some(Some("stale")),
-            Self::Uncached(NotStored::Method) | Self::Pass => Some(Some("method")),
-            Self::Uncached(_) => Some(Some("uri-miss")),
-            Self::Bypass => Some(Some("bypass")),
-            Self::Local | Self::Refused | Self::Aborted => None,
+            Self::Joined | Self::Miss | Self::Failed => Some("uri-miss"),
+            Self::Stale => Some("stale"),
+            Self::Uncached(NotStored::Method) | Self::Pass => Some("method"),
+            Self::Uncached(_) => Some("uri-miss"),
+            Self::Bypass => Some("bypass"),
+            Self::Hit | Self::NotCached | Self::Local | Self::Refused | Self::Aborted => None,
         }
     }
 
@@ -163,4 +166,69 @@ fn structured_name(name: &str) -> String {
     };
     let text: String = name.chars().map(printable).collect();
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(outcome: Outcome, expected: Option<&str>) {
+        let line = outcome.cache_status("weir", Some(30), Some(200), false);
+        assert_eq!(line.as_deref(), expected, "{outcome:?}");
+    }
+
+    #[test]
+    fn cache_status_names_what_happened() {
+        check(Outcome::Hit, Some("weir; hit; ttl=30"));
+        check(
+            Outcome::Joined,
+            Some("weir; fwd=uri-miss; fwd-status=200; collapsed"),
+        );
+        check(Outcome::Miss, Some("weir; fwd=uri-miss; fwd-status=200"));
+        check(Outcome::Stale, Some("weir; fwd=stale; fwd-status=200"));
+        check(
+            Outcome::Uncached(NotStored::Private),
+            Some("weir; fwd=uri-miss; fwd-status=200; detail=private"),
+        );
+        check(
+            Outcome::Uncached(NotStored::Method),
+            Some("weir; fwd=method; fwd-status=200; detail=method"),
+        );
+        check(Outcome::Bypass, Some("weir; fwd=bypass; fwd-status=200"));
+        check(Outcome::Pass, Some("weir; fwd=method; fwd-status=200"));
+        check(Outcome::NotCached, Some("weir; detail=not-cached"));
+        check(
+            Outcome::Failed,
+            Some("weir; fwd=uri-miss; fwd-status=200; detail=failed"),
+        );
+        check(Outcome::Local, None);
+        check(Outcome::Refused, None);
+        check(Outcome::Aborted, None);
+    }
+
+    #[test]
+    fn stored_stands_before_collapsed() {
+        let line = Outcome::Joined.cache_status("weir", None, None, true);
+        assert_eq!(
+            line.as_deref(),
+            Some("weir; fwd=uri-miss; stored; collapsed")
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_no_token_becomes_a_string() {
+        let line = |name: &str| Outcome::Hit.cache_status(name, None, None, false).unwrap();
+        assert_eq!(line("weir.example"), "weir.example; hit");
+        assert_eq!(line("1st \"node\\"), "\"1st \\\"node\\\\\"; hit");
+        assert_eq!(line("a\r\nb;c"), "\"a__b;c\"; hit");
+        assert_eq!(line(""), "\"\"; hit");
+    }
+
+    #[test]
+    fn x_cache_is_silent_where_no_cache_took_part() {
+        assert_eq!(Outcome::Hit.x_cache(), Some("HIT"));
+        assert_eq!(Outcome::Joined.x_cache(), Some("MISS"));
+        assert_eq!(Outcome::Pass.x_cache(), None);
+        assert_eq!(Outcome::Refused.x_cache(), None);
+    }
 }

@@ -3,6 +3,9 @@
 //! Deliberately absent: the Host field (an absolute-form target wins over it, RFC 9112 §3.2.2) and any policy on what
 //! may be asked for.
 
+#[cfg(test)]
+mod tests;
+
 use super::TargetError::Malformed;
 use super::host;
 use super::path::{AboveRoot, check_visible, normal_path};
