@@ -16,6 +16,7 @@ mod writer;
 use crate::metrics::{Collected, Samples, Source};
 use crate::record::Record;
 use anyhow::Context;
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -90,6 +91,12 @@ impl From<&str> for Destination {
     }
 }
 
+/// Appends to a line.
+fn append(line: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a String cannot fail; and if it did, a shorter line would be all there is to it.
+    line.write_fmt(text).unwrap_or_default();
+}
+
 /// The running access log.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
@@ -105,11 +112,17 @@ impl AccessLog {
     /// The file cannot be opened for appending, or the system has no thread left.
     pub(crate) fn start(destination: &Destination, format: Format) -> anyhow::Result<Self> {
         let Some(sink) = Sink::open(destination)? else {
-            return Ok(Self { format, queue: None });
+            return Ok(Self {
+                format,
+                queue: None,
+            });
         };
         let queue = Queue::start(sink, QUEUE_BYTES_MAX)
             .context("cannot start the thread that writes the access log")?;
-        Ok(Self { format, queue: Some(queue) })
+        Ok(Self {
+            format,
+            queue: Some(queue),
+        })
     }
 
     /// Logs one request. Never waits for the destination.
@@ -144,8 +157,10 @@ struct Counted(Option<Arc<Queue>>);
 
 impl Source for Counted {
     fn samples(&self, samples: &mut Samples) {
-        let (dropped, failed) =
-            self.0.as_ref().map_or((0, 0), |queue| (queue.dropped(), queue.failed_writes()));
+        let (dropped, failed) = self
+            .0
+            .as_ref()
+            .map_or((0, 0), |queue| (queue.dropped(), queue.failed_writes()));
         samples.add(Collected::BoundHits, "access_log", dropped);
         samples.add(Collected::AccessLogErrors, "", failed);
     }

@@ -1,9 +1,8 @@
 //! Apache's and nginx's `combined` format:
 //! `client - - [time] "request line" status body-bytes "referer" "user-agent"`.
 
-use super::{FIELD_BYTES_MAX, URL_BYTES_MAX, escape, timestamp};
+use super::{FIELD_BYTES_MAX, URL_BYTES_MAX, append, escape, timestamp};
 use crate::record::Record;
-use std::fmt::Write;
 
 pub(super) fn line(record: &Record) -> String {
     let mut line = format!(
@@ -12,8 +11,10 @@ pub(super) fn line(record: &Record) -> String {
         timestamp::common(record.started_at)
     );
     request_line(&mut line, record);
-    // Writing to a String cannot fail.
-    drop(write!(line, "\" {:03} {} ", record.status, record.body_bytes));
+    append(
+        &mut line,
+        format_args!("\" {:03} {} ", record.status, record.body_bytes),
+    );
     quoted_field(&mut line, record.referer.as_deref());
     line.push(' ');
     quoted_field(&mut line, record.user_agent.as_deref());
@@ -28,7 +29,10 @@ fn request_line(line: &mut String, record: &Record) {
         (url.as_ref(), URL_BYTES_MAX),
         (record.version, FIELD_BYTES_MAX),
     ];
-    let mut known = parts.into_iter().filter(|(text, _)| !text.is_empty()).peekable();
+    let mut known = parts
+        .into_iter()
+        .filter(|(text, _)| !text.is_empty())
+        .peekable();
     if known.peek().is_none() {
         line.push('-');
     }

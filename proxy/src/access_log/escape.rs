@@ -3,9 +3,8 @@
 //!
 //! Output is always visible ASCII and spaces. Every function cuts its input at a given length first.
 
-use super::URL_BYTES_MAX;
+use super::{URL_BYTES_MAX, append};
 use std::borrow::Cow;
-use std::fmt::Write;
 
 /// Stands where a field was cut.
 const CUT: &str = "...";
@@ -37,8 +36,7 @@ pub(super) fn json(line: &mut String, text: &str, bytes_max: usize) {
             Ok(b'"') => line.push_str("\\\""),
             Ok(b'\\') => line.push_str("\\\\"),
             Ok(byte @ b' '..=b'~') => line.push(char::from(byte)),
-            // Writing to a String cannot fail.
-            _ => drop(write!(line, "\\u{unit:04x}")),
+            _ => append(line, format_args!("\\u{unit:04x}")),
         }
     }
     if kept.len() < text.len() {
@@ -61,10 +59,16 @@ pub(super) fn scrubbed(url: &str) -> Cow<'_, str> {
         let (before, after) = rest.split_at(start);
         let end = after.find(is_authority_end).unwrap_or(after.len());
         // A colon at the end may belong to the next scheme: `http://http://user@host`.
-        let end = after.get(..end).map_or(end, |authority| authority.trim_end_matches(':').len());
+        let end = after
+            .get(..end)
+            .map_or(end, |authority| authority.trim_end_matches(':').len());
         let (authority, beyond) = after.split_at(end);
         kept.push_str(before);
-        kept.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        kept.push_str(
+            authority
+                .rsplit_once('@')
+                .map_or(authority, |(_, host)| host),
+        );
         rest = beyond;
     }
     kept.push_str(rest);
@@ -77,7 +81,11 @@ fn authority_start(text: &str) -> Option<usize> {
     let marks = [":/", "/http/", "/https/", "/ftp/"];
     let after_mark = |mark: &&str| text.find(mark).map(|at| at + mark.len());
     let start = marks.iter().filter_map(after_mark).min()?;
-    let slashes = text.bytes().skip(start).take_while(|byte| *byte == b'/').count();
+    let slashes = text
+        .bytes()
+        .skip(start)
+        .take_while(|byte| *byte == b'/')
+        .count();
     Some(start + slashes)
 }
 
@@ -103,8 +111,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 fn hex(line: &mut String, mark: &str, byte: u8) {
-    // Writing to a String cannot fail.
-    drop(write!(line, "{mark}{byte:02X}"));
+    append(line, format_args!("{mark}{byte:02X}"));
 }
 
 #[cfg(test)]
@@ -113,28 +120,48 @@ mod tests {
 
     /// One hostile text, as each of the three escapes writes it.
     fn check(text: &str, as_percent: &str, as_quoted: &str, as_json: &str) {
-        for (escape, expected) in
-            [(percent as fn(&mut String, &str, usize), as_percent), (quoted, as_quoted), (json, as_json)]
-        {
+        for (escape, expected) in [
+            (percent as fn(&mut String, &str, usize), as_percent),
+            (quoted, as_quoted),
+            (json, as_json),
+        ] {
             let mut line = String::new();
             escape(&mut line, text, 100);
             assert_eq!(line, expected, "{text:?}");
-            assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
+            assert!(
+                line.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+                "{line:?}"
+            );
         }
     }
 
     #[test]
     fn what_a_client_sends_cannot_leave_its_field() {
-        check("/plain?a=b&c", "/plain?a=b&c", "/plain?a=b&c", "/plain?a=b&c");
+        check(
+            "/plain?a=b&c",
+            "/plain?a=b&c",
+            "/plain?a=b&c",
+            "/plain?a=b&c",
+        );
         check("a\r\nb", "a%0D%0Ab", "a\\x0D\\x0Ab", "a\\u000d\\u000ab");
         check("\x1b[31m", "%1B[31m", "\\x1B[31m", "\\u001b[31m");
         check("a\" b", "a%22%20b", "a\\\" b", "a\\\" b");
         check("a\\\"", "a%5C%22", "a\\\\\\\"", "a\\\\\\\"");
-        check("\0\t\x7f", "%00%09%7F", "\\x00\\x09\\x7F", "\\u0000\\u0009\\u007f");
+        check(
+            "\0\t\x7f",
+            "%00%09%7F",
+            "\\x00\\x09\\x7F",
+            "\\u0000\\u0009\\u007f",
+        );
         check("ü", "%C3%BC", "\\xC3\\xBC", "\\u00fc");
         check("\u{9b}31m", "%C2%9B31m", "\\xC2\\x9B31m", "\\u009b31m");
         check("\u{202e}x", "%E2%80%AEx", "\\xE2\\x80\\xAEx", "\\u202ex");
-        check("😀", "%F0%9F%98%80", "\\xF0\\x9F\\x98\\x80", "\\ud83d\\ude00");
+        check(
+            "😀",
+            "%F0%9F%98%80",
+            "\\xF0\\x9F\\x98\\x80",
+            "\\ud83d\\ude00",
+        );
         check("", "", "", "");
     }
 
@@ -156,13 +183,19 @@ mod tests {
         check("http://h/p?mail=a@b", "http://h/p?mail=a@b");
         check("/download/https://u:p@h/x", "/download/https://h/x");
         check("/https/u:p@h/x", "/https/h/x");
-        check("/download/?u=http://u:p@h&v=ftp://w:x@i/", "/download/?u=http://h&v=ftp://w:x@i/");
+        check(
+            "/download/?u=http://u:p@h&v=ftp://w:x@i/",
+            "/download/?u=http://h&v=ftp://w:x@i/",
+        );
         check("http://http://u:p@h/", "http://http://h/");
         check("/download/https:/u:p@h/x", "/download/https:/h/x");
         check("http://h//@scope/name", "http://h//@scope/name");
         check("/plain@path", "/plain@path");
         check("GET http://u:p@h/ HTTP/9", "GET http://h/ HTTP/9");
-        check("GET / HTTP/1.1\r\nAuthorization: Basic c2VjcmV0", "GET / HTTP/1.1\r");
+        check(
+            "GET / HTTP/1.1\r\nAuthorization: Basic c2VjcmV0",
+            "GET / HTTP/1.1\r",
+        );
     }
 
     #[test]

@@ -1,17 +1,29 @@
 //! One JSON object a line, with everything the record knows. Every key is always there, `null` where nothing is
 //! known, so that a table can be made of it. Durations are seconds, sizes bytes.
 
-use super::{FIELD_BYTES_MAX, URL_BYTES_MAX, escape, timestamp};
+use super::{FIELD_BYTES_MAX, URL_BYTES_MAX, append, escape, timestamp};
 use crate::record::{Record, request_id};
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::time::Duration;
 use weir_policies::outcome::Outcome;
 
 pub(super) fn line(record: &Record) -> String {
     let mut object = Object(String::from("{"));
-    object.text("time", Some(&timestamp::rfc3339(record.started_at)), FIELD_BYTES_MAX);
-    object.text("request_id", Some(&request_id(record.request_id)), FIELD_BYTES_MAX);
-    object.text("client", Some(&record.client.ip().to_canonical().to_string()), FIELD_BYTES_MAX);
+    object.text(
+        "time",
+        Some(&timestamp::rfc3339(record.started_at)),
+        FIELD_BYTES_MAX,
+    );
+    object.text(
+        "request_id",
+        Some(&request_id(record.request_id)),
+        FIELD_BYTES_MAX,
+    );
+    object.text(
+        "client",
+        Some(&record.client.ip().to_canonical().to_string()),
+        FIELD_BYTES_MAX,
+    );
     object.plain("client_port", record.client.port());
     request(&mut object, record);
     response(&mut object, record);
@@ -23,7 +35,11 @@ fn request(object: &mut Object, record: &Record) {
     object.text("method", known(&record.method), FIELD_BYTES_MAX);
     object.text("url", known(&escape::scrubbed(&record.url)), URL_BYTES_MAX);
     object.text("version", known(record.version), FIELD_BYTES_MAX);
-    object.text("form", record.form.map(|form| form.as_str()), FIELD_BYTES_MAX);
+    object.text(
+        "form",
+        record.form.map(|form| form.as_str()),
+        FIELD_BYTES_MAX,
+    );
     object.text("rule", record.rule.as_deref(), FIELD_BYTES_MAX);
     let referer = record.referer.as_deref().map(escape::scrubbed);
     object.text("referer", referer.as_deref(), FIELD_BYTES_MAX);
@@ -68,7 +84,9 @@ struct Object(String);
 
 impl Object {
     fn text(&mut self, key: &str, value: Option<&str>, bytes_max: usize) {
-        let Some(value) = value else { return self.plain(key, "null") };
+        let Some(value) = value else {
+            return self.plain(key, "null");
+        };
         self.key(key);
         self.0.push('"');
         escape::json(&mut self.0, value, bytes_max);
@@ -78,13 +96,11 @@ impl Object {
     /// Numbers, booleans and `null`.
     fn plain(&mut self, key: &str, value: impl Display) {
         self.key(key);
-        // Writing to a String cannot fail.
-        drop(write!(self.0, "{value}"));
+        append(&mut self.0, format_args!("{value}"));
     }
 
     fn key(&mut self, key: &str) {
         let comma = if self.0.len() > 1 { "," } else { "" };
-        // Writing to a String cannot fail.
-        drop(write!(self.0, "{comma}\"{key}\":"));
+        append(&mut self.0, format_args!("{comma}\"{key}\":"));
     }
 }

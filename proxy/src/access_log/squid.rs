@@ -3,10 +3,9 @@
 //!
 //! Fields end at a space, so everything that could hold one is percent-encoded, and an empty field is `-`.
 
-use super::{FIELD_BYTES_MAX, URL_BYTES_MAX, escape, timestamp};
+use super::{FIELD_BYTES_MAX, URL_BYTES_MAX, append, escape, timestamp};
 use crate::metrics::ByteSource;
 use crate::record::Record;
-use std::fmt::Write;
 use weir_policies::outcome::Outcome;
 
 /// Squid's mark for a client that went away, or an upstream that broke off, in the middle of a response.
@@ -15,23 +14,34 @@ const ABORTED: &str = "_ABORTED";
 pub(super) fn line(record: &Record) -> String {
     let mut line = timestamp::unix(record.started_at);
     let code = record.outcome.squid_code();
-    let aborted = if is_cut_short(record) && !code.ends_with(ABORTED) { ABORTED } else { "" };
-    // Writing to a String cannot fail.
-    drop(write!(
-        line,
-        " {:6} {} {code}{aborted}/{:03} {} ",
+    let aborted = if is_cut_short(record) && !code.ends_with(ABORTED) {
+        ABORTED
+    } else {
+        ""
+    };
+    let (duration_ms, client) = (
         record.duration.as_millis(),
         record.client.ip().to_canonical(),
+    );
+    let (status, bytes) = (
         record.status,
         record.head_bytes.saturating_add(record.body_bytes),
-    ));
+    );
+    append(
+        &mut line,
+        format_args!(" {duration_ms:6} {client} {code}{aborted}/{status:03} {bytes} "),
+    );
     field(&mut line, &record.method, FIELD_BYTES_MAX);
     line.push(' ');
     field(&mut line, &escape::scrubbed(&record.url), URL_BYTES_MAX);
     line.push_str(" - ");
     hierarchy(&mut line, record);
     line.push(' ');
-    field(&mut line, record.media_type.as_deref().unwrap_or_default(), FIELD_BYTES_MAX);
+    field(
+        &mut line,
+        record.media_type.as_deref().unwrap_or_default(),
+        FIELD_BYTES_MAX,
+    );
     line
 }
 
@@ -57,7 +67,12 @@ fn hierarchy(line: &mut String, record: &Record) {
         | Outcome::Aborted => None,
     };
     match asked_upstream {
-        Some(address) => drop(write!(line, "HIER_DIRECT/{}", address.ip().to_canonical())),
+        Some(address) => {
+            append(
+                line,
+                format_args!("HIER_DIRECT/{}", address.ip().to_canonical()),
+            );
+        }
         None => line.push_str("HIER_NONE/-"),
     }
 }

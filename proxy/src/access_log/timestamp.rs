@@ -8,8 +8,9 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 const ERA_DAYS: u64 = 400 * 365 + 100 - 3;
 /// Days from 0000-03-01 to 1970-01-01.
 const EPOCH_DAY: u64 = 719_468;
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// A moment taken apart. A clock before 1970 reads as 1970.
 struct Calendar {
@@ -32,14 +33,33 @@ pub(super) fn unix(moment: SystemTime) -> String {
 
 /// As Apache writes it: `14/Nov/2023:22:13:20 +0000`.
 pub(super) fn common(moment: SystemTime) -> String {
-    let Calendar { year, month, day, hour, minute, second, .. } = calendar(moment);
-    let name = usize::try_from(month - 1).ok().and_then(|place| MONTHS.get(place)).unwrap_or(&"");
+    let Calendar {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        ..
+    } = calendar(moment);
+    let name = usize::try_from(month - 1)
+        .ok()
+        .and_then(|place| MONTHS.get(place))
+        .unwrap_or(&"");
     format!("{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
 }
 
 /// RFC 3339 with milliseconds: `2023-11-14T22:13:20.042Z`.
 pub(super) fn rfc3339(moment: SystemTime) -> String {
-    let Calendar { year, month, day, hour, minute, second, millisecond } = calendar(moment);
+    let Calendar {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        millisecond,
+    } = calendar(moment);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
@@ -54,7 +74,11 @@ fn calendar(moment: SystemTime) -> Calendar {
     let year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
     // March to July and August to December take 153 days each: five months of 31, 30, 31, 30, 31.
     let march_month = (5 * year_day + 2) / 153;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     Calendar {
         year: 400 * era + era_year + u64::from(month <= 2),
         month,

@@ -39,7 +39,10 @@ impl Sink {
             Destination::Stderr => Some(Self::Stream(Box::new(io::stderr()))),
             Destination::File(path) => {
                 let file = append(path).with_context(|| {
-                    format!("cannot open the access log {} for appending", path.display())
+                    format!(
+                        "cannot open the access log {} for appending",
+                        path.display()
+                    )
                 })?;
                 Some(Self::File(file, path.clone()))
             }
@@ -66,7 +69,11 @@ impl Sink {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
 }
 
 /// Lines on their way to the thread.
@@ -100,7 +107,9 @@ impl Queue {
             failed_writes: AtomicU64::new(0),
         });
         let thread = Arc::clone(&queue);
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || thread.run(sink))?;
+        std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || thread.run(sink))?;
         Ok(queue)
     }
 
@@ -130,7 +139,10 @@ impl Queue {
     pub(super) async fn close(&self) {
         self.lock().closing = true;
         self.wake.notify_one();
-        if tokio::time::timeout(CLOSE_DEADLINE, self.ended.notified()).await.is_err() {
+        if tokio::time::timeout(CLOSE_DEADLINE, self.ended.notified())
+            .await
+            .is_err()
+        {
             tracing::warn!("the access log's destination is stuck, its last lines are lost");
         }
     }
@@ -170,14 +182,19 @@ impl Queue {
             } else if state.closing {
                 return false;
             } else {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .wake
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
 
     /// Says once that writing fails, not once for every batch; returns whether it does.
     fn write(&self, sink: &mut Sink, batch: &[u8], was_failing: bool) -> bool {
-        let Err(error) = sink.write(batch) else { return false };
+        let Err(error) = sink.write(batch) else {
+            return false;
+        };
         self.failed_writes.fetch_add(1, Ordering::Relaxed);
         if !was_failing {
             tracing::warn!(%error, "cannot write the access log, lines are lost until this is repaired");
