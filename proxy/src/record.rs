@@ -140,6 +140,9 @@ mod tests {
     fn a_request_id_is_safe_in_a_header_and_keeps_every_digit() {
         let text = request_id(u64::MAX);
         assert!(text.ends_with("-ffffffffffffffff"), "{text}");
-        assert!(text.chars().all(|c| c.is_ascii_hexdigit() || c == '-'), "{text}");
+        assert!(
+            text.chars().all(|c| c.is_ascii_hexdigit() || c == '-'),
+            "{text}"
+        );
     }
 }
