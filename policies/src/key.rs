@@ -2,6 +2,7 @@
 //! each length-prefixed, so that no two different resources can be framed into the same bytes.
 
 use crate::target::Target;
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// sha256(version ‖ namespace ‖ followed ‖ normal URL), each part preceded by its length as u64 LE.
@@ -16,8 +17,19 @@ impl CacheKey {
     /// Weir followed for the client.
     #[must_use]
     pub fn of(namespace: &str, followed: bool, target: &Target) -> Self {
-        let _ = (namespace, followed, target);
-        unimplemented!()
+        let url = target.to_string();
+        let parts: [&[u8]; 4] = [
+            &[KEY_VERSION],
+            namespace.as_bytes(),
+            &[u8::from(followed)],
+            url.as_bytes(),
+        ];
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        Self(digest.finalize().into())
     }
 
     /// From the bytes in a file name or header.
@@ -36,7 +48,8 @@ impl CacheKey {
     #[must_use]
     pub fn short(&self) -> u128 {
         let (head, _) = self.0.split_at(16);
-        head.iter().fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+        head.iter()
+            .fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Wall-clock instants as policies see them: whole seconds since the Unix epoch, always passed in.
 
+use http::HeaderMap;
+use http::header::HeaderName;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since the Unix epoch (UTC). Arithmetic saturates: a lying origin must never overflow us.
@@ -20,6 +22,43 @@ impl From<SystemTime> for UnixSeconds {
         match time.duration_since(UNIX_EPOCH) {
             Ok(after) => Self(whole(after)),
             Err(before) => Self(-whole(before.duration())),
+        }
+    }
+}
+
+/// A field that holds an HTTP-date (RFC 9110 §5.6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DateField {
+    /// No such field.
+    Absent,
+    /// More than one, or not a date.
+    Invalid,
+    /// A date.
+    At(UnixSeconds),
+}
+
+impl DateField {
+    /// Reads `name`. Two different lines are no date: nobody can say which one counts.
+    pub(crate) fn of(headers: &HeaderMap, name: HeaderName) -> Self {
+        let mut values = headers.get_all(name).iter();
+        let Some(first) = values.next() else {
+            return Self::Absent;
+        };
+        if values.any(|other| other != first) {
+            return Self::Invalid;
+        }
+        let date = first
+            .to_str()
+            .ok()
+            .and_then(|text| httpdate::parse_http_date(text.trim()).ok());
+        date.map_or(Self::Invalid, |time| Self::At(time.into()))
+    }
+
+    /// The date, if it is one.
+    pub(crate) fn at(self) -> Option<UnixSeconds> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Absent | Self::Invalid => None,
         }
     }
 }
