@@ -26,7 +26,13 @@ impl DialFailure {
         match &error.etype {
             ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Self::TimedOut,
             ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
-                Self::Tls(tls_reason(&error.to_string()))
+                // Its text is all in the context; the chain ends in our own address.
+                Self::Tls(tls_reason(
+                    error
+                        .context
+                        .as_ref()
+                        .map_or("", |context| context.as_str()),
+                ))
             }
             ErrorType::ConnectRefused => Self::Failed(format!("{address} refused the connection")),
             ErrorType::ConnectNoRoute => Self::Failed(format!("no route to {address}")),
