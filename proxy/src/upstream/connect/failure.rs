@@ -58,7 +58,7 @@ pub(super) fn blame(origin: String, failures: Vec<DialFailure>) -> OriginError {
 }
 
 /// What rustls says about a certificate, and what that means.
-const CERTIFICATE_REASONS: [(&str, &str); 6] = [
+const CERTIFICATE_REASONS: [(&str, &str); 7] = [
     ("certificate expired", "the certificate has expired"),
     (
         "certificate not valid yet",
@@ -75,6 +75,10 @@ const CERTIFICATE_REASONS: [(&str, &str); 6] = [
     (
         "CaUsedAsEndEntity",
         "the certificate is self-signed or from an unknown issuer (to trust it: [upstream] ca_file)",
+    ),
+    (
+        "BadSignature",
+        "the certificate was not signed by the authority it names",
     ),
     ("certificate revoked", "the certificate is revoked"),
 ];

@@ -2,7 +2,8 @@
 
 use super::*;
 use rcgen::{
-    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::TlsAcceptor;
@@ -15,8 +16,13 @@ struct Authority {
 
 impl Authority {
     fn new() -> Self {
+        Self::named("the authority")
+    }
+
+    fn named(name: &str) -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -119,8 +125,10 @@ async fn row_135_bad_certificates_are_502_with_the_reason() {
     let other =
         authority.acceptor(|p| p.subject_alt_names = parameters(&["other.test"]).subject_alt_names);
     check(&authority, other, "for another name").await;
-    let stranger = Authority::new().acceptor(|_| {});
+    let stranger = Authority::named("a stranger").acceptor(|_| {});
     check(&authority, stranger, "unknown issuer").await;
+    let impostor = Authority::new().acceptor(|_| {});
+    check(&authority, impostor, "not signed by the authority it names").await;
     let key = KeyPair::generate().unwrap();
     let self_signed = parameters(&["origin.test"]).self_signed(&key).unwrap();
     check(&authority, acceptor(&self_signed, &key), "self-signed").await;
