@@ -6,6 +6,7 @@
 //! Reading order: [`ports`] → [`object`] (what is stored) → [`store`] (how) → [`engine`] (who may read and who must
 //! fetch).
 
+pub mod engine;
 pub mod object;
 pub mod ports;
 pub mod store;

@@ -40,6 +40,8 @@ pub enum NotStored {
     NoFreshness,
     /// Request had a Cookie and the response does not say it may be shared.
     Cookie,
+    /// Its end is only known by the closing of the connection, which proves nothing (RFC 9112 §8).
+    Framing,
     /// A rule said `store = "never"`.
     Rule,
     /// A header block too large to keep.
@@ -60,6 +62,7 @@ impl NotStored {
             Self::VaryStar => "vary-star",
             Self::NoFreshness => "no-freshness",
             Self::Cookie => "cookie",
+            Self::Framing => "framing",
             Self::Rule => "rule",
             Self::HeadTooLarge => "head-too-large",
         }
