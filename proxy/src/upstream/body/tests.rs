@@ -191,10 +191,8 @@ async fn row_118_bytes_behind_the_end_spend_the_connection() {
 
 #[tokio::test]
 async fn row_123_until_close_ends_by_fin_and_breaks_by_reset() {
-    let (bytes, outcome, kept) = read(Framing::UntilClose, b"he", &[b"llo"], End::Close).await;
+    let (bytes, outcome, _) = read(Framing::UntilClose, b"he", &[b"llo"], End::Close).await;
     assert_eq!((bytes.as_slice(), outcome), (&b"hello"[..], Ok(())));
-    // Persistence says Close for such a head; a connection at its end would not pass the pool's check either.
-    drop(kept);
     for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof] {
         let (bytes, outcome, _) =
             read(Framing::UntilClose, b"", &[b"hello"], End::Error(kind)).await;

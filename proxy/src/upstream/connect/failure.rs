@@ -26,7 +26,13 @@ impl DialFailure {
         match &error.etype {
             ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Self::TimedOut,
             ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
-                Self::Tls(tls_reason(&error.to_string()))
+                // Its text is all in the context; the chain ends in our own address.
+                Self::Tls(tls_reason(
+                    error
+                        .context
+                        .as_ref()
+                        .map_or("", |context| context.as_str()),
+                ))
             }
             ErrorType::ConnectRefused => Self::Failed(format!("{address} refused the connection")),
             ErrorType::ConnectNoRoute => Self::Failed(format!("no route to {address}")),
@@ -52,7 +58,7 @@ pub(super) fn blame(origin: String, failures: Vec<DialFailure>) -> OriginError {
 }
 
 /// What rustls says about a certificate, and what that means.
-const CERTIFICATE_REASONS: [(&str, &str); 6] = [
+const CERTIFICATE_REASONS: [(&str, &str); 7] = [
     ("certificate expired", "the certificate has expired"),
     (
         "certificate not valid yet",
@@ -69,6 +75,10 @@ const CERTIFICATE_REASONS: [(&str, &str); 6] = [
     (
         "CaUsedAsEndEntity",
         "the certificate is self-signed or from an unknown issuer (to trust it: [upstream] ca_file)",
+    ),
+    (
+        "BadSignature",
+        "the certificate was not signed by the authority it names",
     ),
     ("certificate revoked", "the certificate is revoked"),
 ];
