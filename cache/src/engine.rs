@@ -38,9 +38,10 @@ use flight::{Entered, Flight, Flights, Listing, Phase};
 use growing::Growing;
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use weir_policies::cache_control::{RequestDirectives, ResponseDirectives};
 use weir_policies::freshness::Exchange;
@@ -76,10 +77,12 @@ pub struct EngineSettings {
     pub hold_down: Duration,
     /// Fills at once.
     pub flights_max: usize,
-    /// Readers of one fill.
+    /// Readers of all fills together.
     pub readers_max: usize,
     /// The longest a fill may take.
     pub total_time: Duration,
+    /// Bytes a second below which a fill is given up.
+    pub rate_min: Option<NonZeroU64>,
 }
 
 /// One GET or HEAD, understood and judged.
@@ -139,6 +142,7 @@ pub struct Engine {
     settings: EngineSettings,
     flights: Arc<Flights>,
     memory: MemoryBudget,
+    seats: Arc<Semaphore>,
     hold_down: HoldDown,
     tasks: Mutex<JoinSet<()>>,
     stats: EngineStats,
@@ -167,6 +171,7 @@ impl Engine {
         Arc::new(Self {
             flights: Flights::new(settings.flights_max),
             memory: MemoryBudget::new(settings.memory_bytes),
+            seats: Arc::new(Semaphore::new(settings.readers_max.min(Semaphore::MAX_PERMITS))),
             hold_down: HoldDown::new(settings.hold_down, Arc::clone(&clock)),
             tasks: Mutex::new(JoinSet::new()),
             stats: EngineStats::default(),
@@ -261,12 +266,9 @@ impl Engine {
     async fn join(&self, request: &FetchRequest, flight: &Flight) -> Again {
         match flight.settled().await {
             Phase::Body(growing) if self.fits(request, &growing) => {
-                if growing.readers() >= self.settings.readers_max {
-                    self.stats.bound_readers.add(1);
-                    return Again::Alone;
-                }
+                let Some(seat) = self.seat() else { return Again::Alone };
                 self.stats.joined.add(1);
-                let reader = FlightReader::new(growing);
+                let reader = FlightReader::new(growing, Some(seat));
                 Again::Answered(Answer::Growing {
                     reader,
                     outcome: Outcome::Joined,
@@ -381,6 +383,15 @@ impl Engine {
         }
     }
 
+    /// A place among the readers of all fills; counts when there is none.
+    fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        let seat = Arc::clone(&self.seats).try_acquire_owned().ok();
+        if seat.is_none() {
+            self.stats.bound_readers.add(1);
+        }
+        seat
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock();
         while let Some(ended) = tasks.try_join_next() {
@@ -488,3 +499,6 @@ impl From<OriginError> for Failure {
         Self::Origin(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// Takes the exclusive owner lock on `path` (created if absent) for the life of the device; `Ok(false)` when
     /// another process holds it.
     fn lock(&self, path: &str) -> io::Result<bool>;
+    /// Gives the owner lock back, so that another process (or a later store of this one) may open the folder.
+    fn unlock(&self);
     /// Identifies this boot (`/proc/sys/kernel/random/boot_id`).
     fn boot_id(&self) -> io::Result<String>;
 }

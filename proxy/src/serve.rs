@@ -7,9 +7,10 @@ mod node;
 mod sources;
 mod summary;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Destination, Format};
+use crate::admin::Admin;
 use crate::cli::Exit;
-use crate::conf::Settings;
+use crate::conf::{self, Settings};
 use crate::front::{Front, FrontSettings};
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
@@ -17,7 +18,7 @@ use crate::pass::{Pass, PeerSource, RecordSink};
 use crate::readiness::{Readiness, State};
 use crate::record::{Record, RequestIds};
 use crate::upstream::{HttpOrigin, SystemResolver, UpstreamSettings};
-use crate::{admin, logging};
+use crate::logging;
 use anyhow::Context;
 use async_trait::async_trait;
 use pingora::server::configuration::ServerConf;
@@ -31,7 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_cache::clock::SystemClock;
 use weir_cache::device::FileDevice;
-use weir_cache::engine::{Engine, EngineSettings};
+use weir_cache::engine::{Engine, EngineSettings, OnAbandon};
 use weir_cache::ports::{Clock, Device};
 use weir_cache::store::Store;
 use weir_policies::address::Vetter;
@@ -98,8 +99,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let readiness = Arc::new(Readiness::default());
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let access_log = AccessLog::start(&settings.log.access, settings.log.format).context("cannot open the access log")?;
-    let access_log = Arc::new(access_log);
+    let access_log = Arc::new(open_access_log(&settings.log)?);
 
     let listeners = bind_all(&settings.listen.proxy).await?;
     let admin_listener = match settings.listen.admin {
@@ -119,7 +119,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     });
     let resolver = Arc::new(SystemResolver::new().context("cannot read the system's resolver configuration")?);
     let origin = Arc::new(HttpOrigin::new(upstream_settings(&settings, &node), resolver, vetter)?);
-    let engine = Engine::new(Arc::clone(&store), Arc::clone(&origin) as _, Arc::clone(&clock), settings.fill.clone());
+    let engine = Engine::new(Arc::clone(&store), Arc::clone(&origin) as _, Arc::clone(&clock), engine_settings(&settings));
 
     let sink = Arc::new(Records { access_log: Arc::clone(&access_log), metrics: Arc::clone(&metrics) });
     let peers: Arc<dyn PeerSource> = Arc::clone(&origin) as _;
@@ -138,14 +138,14 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let proxy = pass.into_proxy(&pass_configuration(settings.upstream.ca_file.as_deref(), settings.upstream.pool_size));
     let front = Arc::new(Front::new(front_settings, gateway, proxy, clock));
 
-    for source in sources::all(&store, &engine, &origin, &front, &access_log) {
-        metrics.watch(source);
-    }
+    sources::watch(&metrics, &store, &engine, origin.stats());
+    metrics.watch(access_log.source());
     summary::print(&listeners, admin_listener.as_ref(), &settings.disks)?;
     let (stop, stopped) = watch::channel(false);
     let mut admin = JoinSet::new();
     if let Some(listener) = admin_listener {
-        admin.spawn(admin::serve(listener, Arc::clone(&readiness), metrics, stopped.clone()));
+        let pages = Admin::new(metrics, Arc::clone(&readiness), &[]);
+        admin.spawn(pages.serve(listener, std::future::pending()));
     }
     let mut fronts = JoinSet::new();
     for listener in listeners {
@@ -173,6 +173,21 @@ async fn drain(mut running: Running) {
     running.admin.shutdown().await;
     running.access_log.close().await;
     tracing::info!("stopped");
+}
+
+fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
+    let destination = match &log.access {
+        conf::AccessLog::Off => Destination::Off,
+        conf::AccessLog::Stdout => Destination::Stdout,
+        conf::AccessLog::Stderr => Destination::Stderr,
+        conf::AccessLog::File(path) => Destination::File(path.clone()),
+    };
+    let format = match log.format {
+        conf::AccessFormat::Squid => Format::Squid,
+        conf::AccessFormat::Combined => Format::Combined,
+        conf::AccessFormat::Json => Format::Json,
+    };
+    AccessLog::start(&destination, format).context("cannot open the access log")
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -218,6 +233,22 @@ fn upstream_settings(settings: &Settings, node: &str) -> UpstreamSettings {
         head_bytes_max: upstream.head_bytes_max,
         ca_file: upstream.ca_file.clone(),
         node_name: node.to_owned(),
+    }
+}
+
+fn engine_settings(settings: &Settings) -> EngineSettings {
+    let fill = &settings.fill;
+    EngineSettings {
+        memory_bytes: fill.memory_bytes as u64,
+        on_abandon: match fill.on_abandon {
+            conf::OnAbandon::Finish => OnAbandon::Finish,
+            conf::OnAbandon::Stop => OnAbandon::Stop,
+        },
+        hold_down: fill.hold_down,
+        flights_max: fill.flights_max,
+        readers_max: fill.readers_max,
+        total_time: fill.total_time_max,
+        rate_min: fill.rate_min,
     }
 }
 

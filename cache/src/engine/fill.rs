@@ -16,7 +16,9 @@ use crate::ports::{Framing, OriginError, OriginRequest, OriginResponse};
 use crate::store::{ObjectWriter, StoreError};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use weir_policies::freshness::Exchange;
 use weir_policies::outcome::Outcome;
@@ -167,7 +169,7 @@ impl Fill {
             leader,
             ..
         } = self;
-        let reader = FlightReader::new(Arc::clone(&growing));
+        let reader = FlightReader::new(Arc::clone(&growing), engine.seat());
         listing.flight.advance(Phase::Body(Arc::clone(&growing)));
         drop(leader.send(Led::Reader(reader)));
         engine.stats.fills_active.add(1);
@@ -220,6 +222,7 @@ impl Body {
     async fn receive(&mut self, response: &mut OriginResponse) -> FillEnd {
         let deadline = tokio::time::sleep(self.engine.settings.total_time);
         tokio::pin!(deadline);
+        let mut rate = Rate::new(self.engine.settings.rate_min);
         loop {
             if self.writer.is_none() && self.growing.readers() == 0 {
                 return FillEnd::Abandoned;
@@ -227,11 +230,15 @@ impl Body {
             tokio::select! {
                 biased;
                 () = &mut deadline => return FillEnd::Abandoned,
+                () = rate.too_slow() => return FillEnd::Abandoned,
                 () = nobody_left(&self.growing), if self.engine.settings.on_abandon == OnAbandon::Stop => {
                     return FillEnd::Abandoned;
                 }
                 piece = response.body.next() => match piece {
-                    Ok(Some(piece)) => self.take(piece).await,
+                    Ok(Some(piece)) => {
+                        rate.count(piece.len());
+                        self.take(piece).await;
+                    }
                     Ok(None) => return FillEnd::Complete,
                     Err(error) => return FillEnd::Failed(error),
                 },
@@ -315,6 +322,39 @@ impl Drop for Body {
     fn drop(&mut self) {
         self.growing.finish(FillEnd::Abandoned);
         self.engine.stats.fills_active.subtract(1);
+    }
+}
+
+/// The configured least rate, judged over windows: an origin may pause, but not crawl for ever.
+struct Rate {
+    bytes_per_window_min: Option<u64>,
+    window: tokio::time::Interval,
+    received: u64,
+}
+
+/// Long enough for a pause of the origin, short against the total time.
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+
+impl Rate {
+    fn new(bytes_per_second_min: Option<NonZeroU64>) -> Self {
+        let bytes_per_window_min = bytes_per_second_min.map(|rate| rate.get().saturating_mul(RATE_WINDOW.as_secs()));
+        let first = tokio::time::Instant::now() + RATE_WINDOW;
+        Self { bytes_per_window_min, window: tokio::time::interval_at(first, RATE_WINDOW), received: 0 }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    /// Resolves when a window ends with too few bytes.
+    async fn too_slow(&mut self) {
+        let Some(bytes_min) = self.bytes_per_window_min else { return std::future::pending().await };
+        loop {
+            self.window.tick().await;
+            if std::mem::take(&mut self.received) < bytes_min {
+                return;
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 /// How a fill ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,10 +211,12 @@ pub struct FlightReader {
     progress: watch::Receiver<u64>,
     id: u64,
     position: u64,
+    /// Its place under the bound on readers; the first reader of a fill may be without.
+    _seat: Option<OwnedSemaphorePermit>,
 }
 
 impl FlightReader {
-    pub(crate) fn new(growing: Arc<Growing>) -> Self {
+    pub(crate) fn new(growing: Arc<Growing>, seat: Option<OwnedSemaphorePermit>) -> Self {
         let progress = growing.progress.subscribe();
         let id = {
             let mut state = growing.state.lock();
@@ -228,6 +230,7 @@ impl FlightReader {
             progress,
             id,
             position: 0,
+            _seat: seat,
         }
     }
 

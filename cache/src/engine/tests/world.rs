@@ -43,6 +43,7 @@ pub(crate) fn engine_settings() -> EngineSettings {
         flights_max: 1000,
         readers_max: 1000,
         total_time: Duration::from_secs(3600),
+        rate_min: None,
     }
 }
 
