@@ -15,18 +15,17 @@
 
 mod admission;
 mod chunk;
-mod conn;
+pub(crate) mod conn;
 mod conversation;
 mod head;
 mod lend;
 mod refusal;
 mod scan;
 
-pub(crate) use conn::Conn;
-
 use crate::pass::{Pass, PassOrder};
 use admission::{Admission, Seat};
 use async_trait::async_trait;
+use conn::Conn;
 use head::HeadLimits;
 use http::{HeaderMap, Method};
 use pingora::proxy::HttpProxy;
@@ -52,6 +51,16 @@ pub(crate) enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+}
+
+impl Version {
+    /// As in the request line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
 }
 
 /// How a request's body is delimited. A request is never delimited by the end of the connection.
