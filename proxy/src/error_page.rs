@@ -4,13 +4,13 @@
 //! Never HTML: nothing that a client sent can then become markup, and `nosniff` keeps it so.
 //!
 //! Invariants: control bytes never leave unescaped; the text is bounded; the table below is the only place that knows
-//! reason phrases and the standard advice.
+//! reason phrases and advice.
 
 use http::HeaderValue;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-/// Longest cause or advice that is shown, characters: both may quote what the client sent.
+/// Longest cause that is shown, characters: it may quote what the client sent.
 const TEXT_CHARACTERS_MAX: usize = 600;
 
 /// An error, ready to be sent.
@@ -30,20 +30,14 @@ pub(crate) const FIELDS: [(&str, &str); 2] = [
     ("Cache-Control", "no-store"),
 ];
 
-/// Builds the page. `what` is the cause in a sentence; an empty `advice` takes the standard one of the status.
+/// Builds the page; `what` is the cause in a sentence.
 pub(crate) fn error_page(
     status: u16,
     what: &str,
-    advice: &str,
     accept: Option<&HeaderValue>,
     node: &str,
 ) -> ErrorPage {
-    let (title, standard_advice) = entry(status);
-    let advice = if advice.is_empty() {
-        standard_advice
-    } else {
-        advice
-    };
+    let (title, advice) = entry(status);
     if accept.is_some_and(asks_for_problem) {
         let mut body = String::from("{");
         let _ = write!(body, "\"type\":\"about:blank\",\"status\":{status}");
@@ -111,7 +105,7 @@ impl ErrorPage {
     }
 }
 
-/// Reason phrase and standard advice of every status that Weir answers with.
+/// Reason phrase and advice of every status that Weir answers with.
 fn entry(status: u16) -> (&'static str, &'static str) {
     match status {
         400 => (
@@ -229,22 +223,17 @@ mod tests {
 
     fn page(what: &str, accept: &str) -> ErrorPage {
         let accept = HeaderValue::from_str(accept).unwrap();
-        error_page(502, what, "", Some(&accept), "node-1")
+        error_page(502, what, Some(&accept), "node-1")
     }
 
     #[test]
     fn text_names_the_cause_and_what_to_do() {
-        let page = error_page(
-            403,
-            "the address is private",
-            "Ask for allow_networks.",
-            None,
-            "n",
-        );
+        let page = error_page(403, "the address is private", None, "n");
         assert_eq!(page.media_type, "text/plain; charset=utf-8");
         assert_eq!(
             page.body,
-            "403 Forbidden\n\nthe address is private\nAsk for allow_networks.\n\n-- weir on n\n"
+            "403 Forbidden\n\nthe address is private\n\
+             The configuration of this gateway does not allow it; ask its operator.\n\n-- weir on n\n"
         );
     }
 
@@ -281,7 +270,7 @@ mod tests {
 
     #[test]
     fn quoted_input_is_bounded() {
-        let page = error_page(400, &"x".repeat(100_000), "", None, "n");
+        let page = error_page(400, &"x".repeat(100_000), None, "n");
         assert!(
             page.body.len() < 2 * TEXT_CHARACTERS_MAX,
             "{}",
@@ -291,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_response_is_whole_and_says_that_it_closes() {
-        let page = error_page(429, "too many", "", None, "n");
+        let page = error_page(429, "too many", None, "n");
         let response = page.to_closing_response(SystemTime::UNIX_EPOCH);
         let response = String::from_utf8(response).unwrap();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();

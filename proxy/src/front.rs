@@ -15,18 +15,17 @@
 
 mod admission;
 mod chunk;
-mod conn;
+pub(crate) mod conn;
 mod conversation;
 mod head;
 mod lend;
 mod refusal;
 mod scan;
 
-pub(crate) use conn::Conn;
-
 use crate::pass::{Pass, PassOrder};
 use admission::{Admission, Seat};
 use async_trait::async_trait;
+use conn::Conn;
 use head::HeadLimits;
 use http::{HeaderMap, Method};
 use pingora::proxy::HttpProxy;
@@ -55,7 +54,7 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    /// As a request line writes it.
+    /// As in the request line.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",

@@ -25,6 +25,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use std::any::Any;
+use std::io;
 use std::sync::Arc;
 use weir_cache::ports::Clock;
 use weir_policies::hop;
@@ -289,7 +290,7 @@ impl ProxyHttp for Pass {
             .is_some_and(|head| !head.status.is_informational());
         if !head_is_out && failure.status != 0 {
             let accept = session.req_header().headers.get(ACCEPT);
-            let page = error_page(failure.status, &failure.what, "", accept, &self.node);
+            let page = error_page(failure.status, &failure.what, accept, &self.node);
             self.write_page(session, &page, failure.outcome).await;
         }
         FailToProxy {
@@ -364,16 +365,7 @@ impl Failure {
                 };
                 (*status, "", outcome)
             }
-            (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
-                (408, "the request body arrives too slowly", Outcome::Refused)
-            }
-            (
-                ErrorSource::Downstream,
-                ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
-            ) => (0, "", Outcome::Aborted),
-            (ErrorSource::Downstream, _) => {
-                (400, "the request body is malformed", Outcome::Refused)
-            }
+            (ErrorSource::Downstream, kind) => downstream_failure(error, kind),
             (ErrorSource::Upstream, error) => upstream_failure(error),
             (ErrorSource::Internal | ErrorSource::Unset, _) => (
                 500,
@@ -389,6 +381,32 @@ impl Failure {
         }
     }
 }
+
+/// The client's side broke: a body that is malformed or too slow is answered, a client that left is not.
+fn downstream_failure(error: &Error, kind: &ErrorType) -> (u16, &'static str, Outcome) {
+    // What `front::lend` found wrong with a body comes as an error of the stream.
+    let cause = error
+        .cause
+        .as_deref()
+        .and_then(|cause| cause.downcast_ref::<io::Error>());
+    let slow = (408, "the request body arrives too slowly", Outcome::Refused);
+    match (kind, cause.map(io::Error::kind)) {
+        (ErrorType::ReadTimedout, _) | (_, Some(io::ErrorKind::TimedOut)) => slow,
+        (_, Some(io::ErrorKind::InvalidData)) => MALFORMED_BODY,
+        (
+            ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ConnectionClosed,
+            _,
+        ) => (0, "", Outcome::Aborted),
+        _ => MALFORMED_BODY,
+    }
+}
+
+/// The answer to a body whose framing breaks.
+const MALFORMED_BODY: (u16, &str, Outcome) =
+    (400, "the request body is malformed", Outcome::Refused);
 
 fn upstream_failure(error: &ErrorType) -> (u16, &'static str, Outcome) {
     let (status, what) = match error {

@@ -254,13 +254,7 @@ pub(super) async fn refuse<H: Handler>(
     refusal: Refusal,
     accept: Option<&http::HeaderValue>,
 ) {
-    let page = error_page(
-        refusal.status,
-        refusal.reason,
-        "",
-        accept,
-        &front.settings.node,
-    );
+    let page = error_page(refusal.status, refusal.reason, accept, &front.settings.node);
     let response = page.to_closing_response(front.clock.wall());
     // One bounded write: a client that does not read its refusal is not waited for.
     match timeout(front.settings.head_timeout, conn.write_all(&response)).await {

@@ -33,14 +33,11 @@ pub(crate) fn request_head(
     node: &str,
 ) -> Bytes {
     let headers = upstream_fields(request, node);
-    let version = match request.version {
-        Version::Http10 => "HTTP/1.0",
-        Version::Http11 => "HTTP/1.1",
-    };
     let mut head = format!(
-        "{} {} {version}\r\nhost: {}\r\n",
+        "{} {} {}\r\nhost: {}\r\n",
         request.method,
         target.path_and_query(),
+        request.version.as_str(),
         target.authority(),
     )
     .into_bytes();
