@@ -245,6 +245,7 @@ fn unanswered(error: HeadError, origin: &str) -> Unanswered {
     match error {
         HeadError::Silent => Unanswered::Silent,
         HeadError::Closed => Unanswered::Failed(OriginError::NoAnswer(origin)),
+        HeadError::Tls(why) => Unanswered::Failed(OriginError::Tls(origin, why)),
         HeadError::TimedOut => Unanswered::Failed(OriginError::HeadTimeout(origin)),
         HeadError::Protocol(why) => Unanswered::Failed(OriginError::Protocol(origin, why)),
     }

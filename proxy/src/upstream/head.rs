@@ -14,6 +14,7 @@ pub(super) use framing::Persistence;
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use std::io::ErrorKind;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use weir_cache::ports::Framing;
 use weir_policies::hop;
@@ -45,6 +46,8 @@ pub(super) enum HeadError {
     Silent,
     /// Closed or reset in the middle of it.
     Closed,
+    /// TLS broke after its handshake, for one because a client certificate is demanded; in rustls' words.
+    Tls(String),
     /// Not here in time; said by the caller, who holds the clock.
     TimedOut,
     /// Not HTTP/1 as it must be.
@@ -117,6 +120,10 @@ where
         buffer.reserve(4096);
         match stream.read_buf(buffer).await {
             Ok(count) if count > 0 => {}
+            // What rustls makes of an alert or a damaged record.
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(HeadError::Tls(error.to_string()));
+            }
             _ if buffer.is_empty() => return Err(HeadError::Silent),
             _ => return Err(HeadError::Closed),
         }

@@ -17,16 +17,8 @@ fn settings() -> UpstreamSettings {
     UpstreamSettings::defaults("node-1".to_owned())
 }
 
-/// Settings for tests that wait for a timeout to strike.
-fn impatient() -> UpstreamSettings {
-    let moment = Duration::from_millis(300);
-    UpstreamSettings {
-        connect_timeout: moment,
-        first_byte_timeout: moment,
-        stall_timeout: moment,
-        ..settings()
-    }
-}
+/// Long enough to strike, short enough to wait for; only ever given to the one timeout that a test is about.
+const MOMENT: Duration = Duration::from_millis(300);
 
 fn allowing(networks: &[&str]) -> Arc<Vetter> {
     let allowed = networks
@@ -267,7 +259,11 @@ async fn row_123_a_plaintext_body_may_end_by_fin() {
 async fn row_133_a_head_that_does_not_come_or_drips_is_given_up_as_a_whole() {
     for act in [Act::Silence, Act::Drip(HELLO)] {
         let origin = FakeOrigin::start(vec![vec![act]]).await;
-        let outcome = fetch(&adapter(impatient()), get(origin.address)).await;
+        let impatient = UpstreamSettings {
+            first_byte_timeout: MOMENT,
+            ..settings()
+        };
+        let outcome = fetch(&adapter(impatient), get(origin.address)).await;
         assert_eq!(reason(&outcome), "head-timeout", "{act:?}");
         assert_eq!(outcome.unwrap_err().status(), 504);
     }
@@ -277,10 +273,12 @@ async fn row_133_a_head_that_does_not_come_or_drips_is_given_up_as_a_whole() {
 async fn a_body_that_stalls_is_given_up_on_a_real_connection() {
     let act = Act::Answer("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello");
     let origin = FakeOrigin::start(vec![vec![act]]).await;
-    assert_eq!(
-        reason(&fetch(&adapter(impatient()), get(origin.address)).await),
-        "stalled"
-    );
+    let impatient = UpstreamSettings {
+        stall_timeout: MOMENT,
+        ..settings()
+    };
+    let outcome = fetch(&adapter(impatient), get(origin.address)).await;
+    assert_eq!(reason(&outcome), "stalled");
 }
 
 #[tokio::test]
@@ -326,20 +324,24 @@ async fn row_132_the_next_address_is_used_when_one_refuses_or_is_a_black_hole() 
     );
 
     let origin = FakeOrigin::start(vec![vec![Act::Answer(HELLO)]]).await;
-    let _hole = origin::black_hole("127.0.0.2", origin.address.port()).await;
-    let holed = adapter_at(settings(), &["127.0.0.2", "127.0.0.1"]);
+    let _hole = origin::black_hole("127.0.0.4", origin.address.port()).await;
+    let holed = adapter_at(settings(), &["127.0.0.4", "127.0.0.1"]);
     let response = holed.fetch(get(origin.address)).await.unwrap();
     assert_eq!(response.address, origin.address);
 }
 
 #[tokio::test]
 async fn row_132_all_addresses_dead_is_an_error_of_its_kind() {
+    let impatient = || UpstreamSettings {
+        connect_timeout: MOMENT,
+        ..settings()
+    };
     let hole = origin::black_hole("127.0.0.2", 0).await;
     let timed_out = fetch(&adapter_at(impatient(), &["127.0.0.2"]), get(hole.address)).await;
     assert_eq!(reason(&timed_out), "connect-timeout");
     assert_eq!(timed_out.unwrap_err().status(), 504);
 
-    // Nobody listens at the hole's port on these.
+    // Nobody listens at that port on 127.0.0.3; one refusal says more than any timeout.
     let dead = adapter_at(impatient(), &["127.0.0.2", "127.0.0.3"]);
     let refused = fetch(&dead, get(hole.address)).await;
     assert_eq!(reason(&refused), "connect");

@@ -146,6 +146,25 @@ mod tests {
         })
     }
 
+    #[test]
+    fn the_adapter_can_be_made_before_there_is_a_runtime() {
+        assert!(SystemResolver::new().is_ok());
+    }
+
+    #[tokio::test]
+    async fn names_of_the_hosts_file_need_no_name_server() {
+        let answer = SystemResolver::new()
+            .unwrap()
+            .resolve("localhost")
+            .await
+            .unwrap();
+        assert!(
+            answer.addresses.iter().all(IpAddr::is_loopback),
+            "{answer:?}"
+        );
+        assert!(!answer.addresses.is_empty());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn families_are_joined() {
         async fn check(

@@ -187,3 +187,16 @@ async fn the_number_of_remembered_names_is_bounded() {
     }
     assert!(book.len() <= 10_000);
 }
+
+#[tokio::test]
+async fn many_addresses_of_one_family_leave_room_for_the_other() {
+    let many: Vec<String> = (1..100)
+        .map(|index| format!("2606:4700::{index}"))
+        .collect();
+    let mut all: Vec<&str> = many.iter().map(String::as_str).collect();
+    all.push("1.1.1.1");
+    let names = vetted(TableResolver::default().with("many", &all, 60));
+    let addresses = addresses(&names, "many").await.unwrap();
+    assert_eq!(addresses.len(), 9);
+    assert_eq!(addresses.last().unwrap(), "1.1.1.1:80");
+}

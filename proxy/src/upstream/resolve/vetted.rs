@@ -11,8 +11,8 @@ use std::time::Duration;
 use weir_cache::ports::OriginError;
 use weir_policies::address::{VettedAddr, Vetter};
 
-/// Addresses of one name that are tried at most.
-const ADDRESSES_MAX: usize = 16;
+/// Addresses of one name and one family that are tried at most.
+const FAMILY_ADDRESSES_MAX: usize = 8;
 
 /// Resolves and judges.
 pub(crate) struct VettedResolver {
@@ -73,7 +73,7 @@ impl VettedResolver {
                 }
             }
         }
-        allowed.truncate(ADDRESSES_MAX);
+        let allowed = cut(allowed);
         match first_refused {
             Some((address, refusal)) if allowed.is_empty() => Err(OriginError::Refused {
                 host: host.to_owned(),
@@ -84,6 +84,16 @@ impl VettedResolver {
             _ => Ok(allowed),
         }
     }
+}
+
+/// Cuts each family by itself: many IPv6 addresses must not crowd out the only IPv4 one.
+fn cut(addresses: Vec<VettedAddr>) -> Vec<VettedAddr> {
+    let is_ipv6 = |address: &VettedAddr| address.get().is_ipv6();
+    let (mut kept, mut ipv4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_ipv6);
+    kept.truncate(FAMILY_ADDRESSES_MAX);
+    ipv4.truncate(FAMILY_ADDRESSES_MAX);
+    kept.append(&mut ipv4);
+    kept
 }
 
 fn literal(host: &str) -> Option<IpAddr> {

@@ -6,6 +6,8 @@ use rcgen::{
     date_time_ymd,
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate authority that the adapter of a test trusts by its `ca_file`.
@@ -63,11 +65,19 @@ fn parameters(names: &[&str]) -> CertificateParams {
 
 fn acceptor(certificate: &rcgen::Certificate, key: &KeyPair) -> TlsAcceptor {
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    server(WebPkiClientVerifier::no_client_auth(), certificate, key)
+}
+
+fn server(
+    clients: Arc<dyn ClientCertVerifier>,
+    certificate: &rcgen::Certificate,
+    key: PrivatePkcs8KeyDer<'static>,
+) -> TlsAcceptor {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate.der().clone()], key.into())
         .unwrap();
     TlsAcceptor::from(Arc::new(config))
@@ -132,6 +142,25 @@ async fn row_135_bad_certificates_are_502_with_the_reason() {
     let key = KeyPair::generate().unwrap();
     let self_signed = parameters(&["origin.test"]).self_signed(&key).unwrap();
     check(&authority, acceptor(&self_signed, &key), "self-signed").await;
+}
+
+#[tokio::test]
+async fn an_origin_that_demands_a_client_certificate_is_a_tls_error() {
+    let authority = Authority::new();
+    let key = KeyPair::generate().unwrap();
+    let certificate = parameters(&["origin.test"])
+        .signed_by(&key, &authority.issuer)
+        .unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates([certificate.der().clone()]);
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring);
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let tls = server(clients.build().unwrap(), &certificate, key);
+    let origin = FakeOrigin::start_tls(vec![vec![Act::Answer(HELLO)]], tls).await;
+    let outcome = fetch(&adapter(authority.settings()), get("origin.test", &origin)).await;
+    assert_eq!(reason(&outcome), "tls", "{outcome:?}");
+    assert_eq!(origin.connections(), 1);
 }
 
 #[tokio::test]
