@@ -5,8 +5,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a value came from, in the order in which later ones win.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// Nobody wrote it.
     Default,
@@ -126,8 +126,9 @@ impl ConfigError {
         self.problems
     }
 
-    /// These problems.
-    pub(crate) fn of(problems: Vec<Problem>) -> Self {
+    /// These problems, in the order in which they stand in their sources.
+    pub(crate) fn of(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|one, other| one.origin.cmp(&other.origin));
         Self { problems }
     }
 }
