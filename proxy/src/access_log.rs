@@ -145,7 +145,7 @@ impl AccessLog {
     }
 
     /// Writes what is waiting and ends the thread; gives up on a destination that takes nothing any more.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(&self) {
         if let Some(queue) = &self.queue {
             queue.close().await;
         }

@@ -5,7 +5,7 @@
 
 mod pages;
 
-use crate::front::Conn;
+use crate::front::conn::Conn;
 use crate::front::{Flow, Handler, Request};
 use crate::pass::{PassOrder, RecordSink};
 use crate::record::Record;

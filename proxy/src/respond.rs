@@ -9,7 +9,7 @@ pub(crate) mod head;
 mod multipart;
 pub(crate) mod select;
 
-use crate::front::Conn;
+use crate::front::conn::Conn;
 use crate::front::{Flow, Request, Version};
 use crate::record::Record;
 use body::{Coding, SendError, Source};

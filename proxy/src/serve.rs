@@ -31,7 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_cache::clock::SystemClock;
-use weir_cache::device::FileDevice;
+use weir_cache::device::file::FileDevice;
 use weir_cache::engine::{Engine, EngineSettings, OnAbandon};
 use weir_cache::ports::{Clock, Device};
 use weir_cache::store::Store;

@@ -2,7 +2,7 @@
 
 use super::{Turn, Turned};
 use crate::error_page::{self, error_page};
-use crate::front::Conn;
+use crate::front::conn::Conn;
 use crate::front::Flow;
 use crate::respond::body::SendError;
 use crate::respond::head::{BodyEnd, Head};
@@ -150,7 +150,7 @@ impl Turn<'_> {
     /// An error page: text, or problem+json where the client asks for it.
     pub(super) async fn page(&mut self, conn: &mut Conn, status: u16, what: &str) -> Flow {
         let accept = self.request.headers.get(header::ACCEPT);
-        let page = error_page(status, what, "", accept, &self.gateway.node);
+        let page = error_page(status, what, accept, &self.gateway.node);
         let mut extra: Vec<_> = error_page::FIELDS
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))

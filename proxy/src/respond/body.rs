@@ -3,7 +3,7 @@
 //! Invariant: a body that cannot be sent whole never looks whole. With Content-Length or chunked coding the short
 //! body itself says so; without either the connection is reset.
 
-use crate::front::Conn;
+use crate::front::conn::Conn;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
