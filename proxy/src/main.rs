@@ -1,5 +1,11 @@
 //! Weir, the caching upstream proxy gateway: one binary, one match over what it was asked to do.
 
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "PLACEHOLDER: until the serving room reads the settings"
+)]
+
 mod cli;
 mod conf;
 
