@@ -287,3 +287,21 @@ fn mirrors_and_rules_become_what_policies_work_with() {
     assert_eq!(root.path, "/");
     assert_eq!(root.key.host(), "old.example");
 }
+
+proptest::proptest! {
+    /// Whatever is written is either settings or an error.
+    #[test]
+    fn no_value_panics(
+        key in proptest::sample::select(Vec::from_iter(schema_names())),
+        value in "[\"'\\[\\]{}0-9a-zA-Z:/.,_ %é-]{0,24}",
+    ) {
+        let (section, key) = key.split_once('.').unwrap();
+        let brackets = Schema::new().written(section);
+        let text = Value::String(value.clone());
+        for value in [value.clone(), text.to_string(), format!("[{text}]")] {
+            drop(load_file(&format!("{brackets}\n{key} = {value}\n")));
+        }
+        let variable = format!("WEIR__{section}__{key}").to_uppercase();
+        drop(load_environment(&[(&variable, &value)]));
+    }
+}

@@ -301,6 +301,14 @@ fn all_mistakes_are_reported_together() {
 }
 
 #[test]
+fn a_value_of_the_wrong_type_is_not_called_missing_as_well() {
+    check(
+        "[[mirror]]\npath = 1\nupstreams = [\"http://a.example/\"]",
+        "weir.toml:2: [[mirror]] path = 1: invalid type: integer `1`, expected text in quotes",
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let sources = super::Sources {
         file: Some("/nowhere/weir.toml".into()),
