@@ -1,5 +1,8 @@
 //! Whether a response may be stored by a shared cache (RFC 9111 §3) and by this one.
 
+#[cfg(test)]
+mod tests;
+
 use crate::cache_control::{RequestDirectives, ResponseDirectives};
 use crate::freshness::{self, Adjust, Exchange, is_heuristically_cacheable};
 use crate::hop;
