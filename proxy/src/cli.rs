@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Weir: a caching upstream proxy gateway.
+/// Weir, a caching upstream proxy gateway
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, about, after_help = EXIT_CODES)]
+#[command(name = "weir", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -116,4 +116,65 @@ pub(crate) fn check_config(file: PathBuf) -> Exit {
 /// Tells the user. When even the standard error is gone, the exit code has to do.
 pub(crate) fn complain(message: &dyn std::fmt::Display) {
     drop(writeln!(io::stderr(), "{message}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn parse(words: &[&str]) -> Result<Command, ErrorKind> {
+        let words = std::iter::once("weir").chain(words.iter().copied());
+        Cli::try_parse_from(words)
+            .map(|cli| cli.command)
+            .map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_takes_addresses_and_folders_repeatedly() {
+        let words = [
+            "serve", "--listen", ":1", "--listen", ":2", "--admin", "", "--data", "a",
+        ];
+        let Ok(Command::Serve(arguments)) = parse(&words) else {
+            panic!("not understood")
+        };
+        assert_eq!(arguments.listen, [":1", ":2"]);
+        assert_eq!(arguments.admin.as_deref(), Some(""));
+        assert_eq!(arguments.data, ["a"]);
+        assert_eq!(arguments.config, None);
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2() {
+        let check = |words: &[&str], kind: ErrorKind| {
+            assert_eq!(parse(words).err(), Some(kind), "{words:?}");
+            let error = Cli::command().error(kind, "");
+            assert_eq!(error.exit_code(), 2, "{words:?}");
+        };
+        check(&[], ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        check(&["sevre"], ErrorKind::InvalidSubcommand);
+        check(&["serve", "--bogus"], ErrorKind::UnknownArgument);
+        check(&["serve", "file.toml"], ErrorKind::UnknownArgument);
+        check(&["check-config"], ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
+    fn a_checked_file_is_ok_or_a_configuration_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |text: &str, exit: Exit| {
+            let file = folder.path().join("weir.toml");
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(check_config(file), exit, "{text:?}");
+        };
+        check("", Exit::Done);
+        check("[listen]\nproxy = [\":8080\"]", Exit::Done);
+        check("[listen]\nproxy = [\"x\"]", Exit::Configuration);
+        assert_eq!(check_config(folder.path().to_owned()), Exit::Configuration);
+    }
 }

@@ -42,8 +42,9 @@ pub(crate) use settings::Settings;
 pub(crate) use upstream::UpstreamSettings;
 
 use layers::{Entry, Layers};
-use problem::{KeyPath, Origin};
+use problem::{KeyPath, Origin, Problem};
 use schema::Schema;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use toml::Value;
@@ -84,11 +85,17 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     sources.flags.lay(&mut layers);
     let (config, origins, mut problems) = layers.finish()?;
     // The second stage runs even so: whoever mends the one wants to know of the other.
-    match (Settings::build(&config, &origins), problems.is_empty()) {
-        (Ok(settings), true) => Ok(settings),
-        (Ok(_), false) => Err(ConfigError::of(problems)),
-        (Err(error), _) => {
-            problems.extend(error.into_problems());
+    match Settings::build(&config, &origins) {
+        Ok(settings) => ConfigError::unless_empty(problems).map(|()| settings),
+        Err(error) => {
+            // A key whose value was left out has been named already; the default in its place is not to blame.
+            let named: BTreeSet<KeyPath> = problems
+                .iter()
+                .filter_map(|problem| problem.key.clone())
+                .collect();
+            let is_new =
+                |problem: &Problem| !problem.key.as_ref().is_some_and(|key| named.contains(key));
+            problems.extend(error.into_problems().into_iter().filter(is_new));
             Err(ConfigError::of(problems))
         }
     }

@@ -100,6 +100,14 @@ impl<'a> Layers<'a> {
             return self.refuse(Problem::of_key(origin, path, reason));
         }
         if let Err(reason) = check_type(&path, &value) {
+            let reason = match origin {
+                // Serde's messages repeat the value.
+                Origin::SecretFile { .. } => "not a value that this key can have".to_owned(),
+                Origin::Default
+                | Origin::File { .. }
+                | Origin::Environment { .. }
+                | Origin::Flag(_) => reason,
+            };
             return self.refuse(Problem::of_value(origin, path, value, reason));
         }
         let section = match path.index {

@@ -1,6 +1,6 @@
 //! `[store]`: where objects are kept, how much of them, and how carefully.
 
-use super::check::{Check, quoted};
+use super::check::Check;
 use super::size::{ByteBound, ByteSize};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

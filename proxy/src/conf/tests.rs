@@ -22,7 +22,13 @@ fn with_examples() -> String {
     let lines = documented();
     let lines: Vec<&str> = lines
         .lines()
-        .map(|line| if example(line) { line.strip_prefix('#').unwrap() } else { line })
+        .map(|line| {
+            if example(line) {
+                line.strip_prefix('#').unwrap()
+            } else {
+                line
+            }
+        })
         .collect();
     lines.join("\n")
 }
@@ -42,7 +48,10 @@ fn key_names(table: &Table) -> BTreeSet<String> {
 }
 
 fn schema_names() -> BTreeSet<String> {
-    Schema::new().keys().map(|(section, _, key)| format!("{section}.{key}")).collect()
+    Schema::new()
+        .keys()
+        .map(|(section, _, key)| format!("{section}.{key}"))
+        .collect()
 }
 
 /// Loads `file` (written to disk first) under `environment` and `flags`.
@@ -58,7 +67,10 @@ fn load_with(
     }
     let sources = Sources {
         file: file.map(|_| path),
-        environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        environment: environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
         flags,
     };
     let shown = format!("{}/", folder.path().display());
@@ -97,7 +109,11 @@ fn every_documented_key_has_a_comment_above_it() {
     let lines: Vec<&str> = text.lines().collect();
     for pair in lines.windows(2) {
         let is_key = pair[1].contains(" = ") && !pair[1].starts_with('#');
-        assert!(!is_key || pair[0].starts_with('#'), "no comment above: {}", pair[1]);
+        assert!(
+            !is_key || pair[0].starts_with('#'),
+            "no comment above: {}",
+            pair[1]
+        );
     }
 }
 
@@ -113,9 +129,15 @@ fn the_schema_holds_every_key_that_serde_knows() {
             schema::SectionKind::Repeated => Value::Array(vec![Value::Table(unknown)]),
         };
         let alone = Table::from_iter([(section.to_owned(), unknown)]);
-        let message = Config::deserialize(alone).unwrap_err().to_string();
-        let (_, expected) = message.split_once("expected").unwrap();
-        found.extend(expected.split('`').skip(1).step_by(2).map(|key| format!("{section}.{key}")));
+        let error = Config::deserialize(alone).unwrap_err();
+        let (_, expected) = error.message().split_once("expected").unwrap();
+        found.extend(
+            expected
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .map(|key| format!("{section}.{key}")),
+        );
     }
     assert_eq!(found, known);
 }
@@ -124,7 +146,10 @@ fn the_schema_holds_every_key_that_serde_knows() {
 fn nothing_said_gives_the_defaults() {
     let settings = load(&Sources::default()).unwrap();
     assert_eq!(settings.listen.proxy, ["127.0.0.1:8080".parse().unwrap()]);
-    assert_eq!(settings.listen.admin, Some("127.0.0.1:8081".parse().unwrap()));
+    assert_eq!(
+        settings.listen.admin,
+        Some("127.0.0.1:8081".parse().unwrap())
+    );
     assert_eq!(settings.disks, [PathBuf::from("weir-data")]);
     assert_eq!(settings.store.capacity_bytes, None);
     assert!(settings.store.sha256);
@@ -137,9 +162,12 @@ fn nothing_said_gives_the_defaults() {
 
 #[test]
 fn later_sources_win_over_earlier_ones() {
-    let file = "[listen]\nproxy = [\"127.0.0.1:1\"]\nhead_timeout = \"1s\"\nidle_timeout = \"1s\"\n";
-    let environment =
-        [("WEIR__LISTEN__PROXY", "127.0.0.1:2"), ("WEIR__LISTEN__HEAD_TIMEOUT", "2s")];
+    let file =
+        "[listen]\nproxy = [\"127.0.0.1:1\"]\nhead_timeout = \"1s\"\nidle_timeout = \"1s\"\n";
+    let environment = [
+        ("WEIR__LISTEN__PROXY", "127.0.0.1:2"),
+        ("WEIR__LISTEN__HEAD_TIMEOUT", "2s"),
+    ];
     let flags = Flags {
         listen: vec!["127.0.0.1:3".to_owned(), "[::1]:3".to_owned()],
         admin: Some(String::new()),
@@ -149,8 +177,16 @@ fn later_sources_win_over_earlier_ones() {
     let expected = ["127.0.0.1:3".parse().unwrap(), "[::1]:3".parse().unwrap()];
     assert_eq!(settings.proxy, expected, "flags win, as a whole list");
     assert_eq!(settings.admin, None, "an empty flag is said, too");
-    assert_eq!(settings.head_timeout.as_secs(), 2, "the environment wins over the file");
-    assert_eq!(settings.idle_timeout.as_secs(), 1, "the file wins over the default");
+    assert_eq!(
+        settings.head_timeout.as_secs(),
+        2,
+        "the environment wins over the file"
+    );
+    assert_eq!(
+        settings.idle_timeout.as_secs(),
+        1,
+        "the file wins over the default"
+    );
     assert_eq!(settings.send_timeout.as_secs(), 60, "the default is left");
 }
 
@@ -164,7 +200,10 @@ fn the_environment_is_read_in_the_type_of_each_key() {
         ("WEIR__STORE__RESERVE", "4096"),
         ("WEIR__STORE__HIGH_WATERMARK", "0.9"),
         ("WEIR__STORE__VERIFY", "always"),
-        ("WEIR__UPSTREAM__ALLOW_NETWORKS", "[\"10.0.0.0/8\", \"::1\"]"),
+        (
+            "WEIR__UPSTREAM__ALLOW_NETWORKS",
+            "[\"10.0.0.0/8\", \"::1\"]",
+        ),
         ("WEIR__UPSTREAM__CA_FILE", "/etc/ca.pem"),
         ("WEIR__ACCESS__ALLOW", ""),
         ("WEIR_CONFIG", "not ours to read here"),
@@ -180,7 +219,10 @@ fn the_environment_is_read_in_the_type_of_each_key() {
     assert!((settings.store.high_watermark - 0.9).abs() < f64::EPSILON);
     assert_eq!(settings.store.verify, weir_cache::store::Verify::Always);
     assert_eq!(settings.upstream.allow_networks.len(), 2);
-    assert_eq!(settings.upstream.ca_file, Some(PathBuf::from("/etc/ca.pem")));
+    assert_eq!(
+        settings.upstream.ca_file,
+        Some(PathBuf::from("/etc/ca.pem"))
+    );
     assert!(settings.access.allow.is_empty());
 }
 
@@ -199,7 +241,10 @@ fn a_value_is_read_from_the_file_that_a_variable_names() {
     let settings = load_environment(&[("WEIR__SERVER__NAME_FILE", path)]).unwrap();
     assert_eq!(settings.server.name.as_deref(), Some("weir-7"));
 
-    let both = [("WEIR__SERVER__NAME_FILE", path), ("WEIR__SERVER__NAME", "weir-8")];
+    let both = [
+        ("WEIR__SERVER__NAME_FILE", path),
+        ("WEIR__SERVER__NAME", "weir-8"),
+    ];
     let message = load_environment(&both).unwrap_err();
     assert_eq!(
         message,
@@ -241,4 +286,22 @@ fn mirrors_and_rules_become_what_policies_work_with() {
     assert_eq!(debian.key, debian.upstreams[0]);
     assert_eq!(root.path, "/");
     assert_eq!(root.key.host(), "old.example");
+}
+
+proptest::proptest! {
+    /// Whatever is written is either settings or an error.
+    #[test]
+    fn no_value_panics(
+        key in proptest::sample::select(Vec::from_iter(schema_names())),
+        value in "[\"'\\[\\]{}0-9a-zA-Z:/.,_ %é-]{0,24}",
+    ) {
+        let (section, key) = key.split_once('.').unwrap();
+        let brackets = Schema::new().written(section);
+        let text = Value::String(value.clone());
+        for value in [value.clone(), text.to_string(), format!("[{text}]")] {
+            drop(load_file(&format!("{brackets}\n{key} = {value}\n")));
+        }
+        let variable = format!("WEIR__{section}__{key}").to_uppercase();
+        drop(load_environment(&[(&variable, &value)]));
+    }
 }

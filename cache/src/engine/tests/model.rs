@@ -212,6 +212,8 @@ impl Model {
         self.clients.abort_all();
         while self.clients.join_next().await.is_some() {}
         let device = Arc::new(self.world.device.surviving(Survival::Kill));
+        // What the dead process would still do happens on the disk that nobody looks at any more.
+        self.world.engine.close(Duration::ZERO).await;
         let (clock, origin) = (Arc::clone(&self.world.clock), Arc::clone(&self.world.origin));
         self.world = World::on(device, clock, origin, engine_settings()).await;
         for url in 0..URLS.len() {

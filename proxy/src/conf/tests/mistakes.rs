@@ -4,7 +4,9 @@ use super::{Flags, load_environment, load_file, load_with};
 
 #[track_caller]
 fn check(file: &str, expected: &str) {
-    let message = load_file(file).err().unwrap_or_else(|| panic!("accepted: {file}"));
+    let message = load_file(file)
+        .err()
+        .unwrap_or_else(|| panic!("accepted: {file}"));
     assert_eq!(message, expected, "for {file:?}");
 }
 
@@ -39,7 +41,13 @@ fn an_unknown_name_brings_the_nearest_known_one() {
 
 #[test]
 fn sections_of_later_versions_are_not_yet_available() {
-    for section in ["[limits]", "[tls]", "[notify]", "[[parent]]", "[object_store]"] {
+    for section in [
+        "[limits]",
+        "[tls]",
+        "[notify]",
+        "[[parent]]",
+        "[object_store]",
+    ] {
         let expected =
             format!("weir.toml:1: {section}: this section is not yet available; remove it");
         check(&format!("{section}\nx = 1"), &expected);
@@ -61,7 +69,10 @@ fn brackets_are_explained() {
         "[[listen]]\nproxy = []",
         "weir.toml:1: listen is a section; write [listen], and only once",
     );
-    check("mirror = [1]", "weir.toml:1: mirror is a list of sections; write [[mirror]]");
+    check(
+        "mirror = [1]",
+        "weir.toml:1: mirror is a list of sections; write [[mirror]]",
+    );
 }
 
 #[test]
@@ -69,7 +80,10 @@ fn what_is_not_toml_is_located() {
     let message = load_file("[listen]\nproxy = \n").unwrap_err();
     assert!(message.starts_with("weir.toml:2: not TOML: "), "{message}");
     let message = load_file("[log]\nlevel = \"info\"\nlevel = \"warn\"\n").unwrap_err();
-    assert!(message.starts_with("weir.toml:3: not TOML: duplicate key"), "{message}");
+    assert!(
+        message.starts_with("weir.toml:3: not TOML: duplicate key"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -212,7 +226,10 @@ fn rules_that_cannot_work_are_refused() {
         "weir.toml:3: [[rule]] ttl_max = \"500ms\": must be whole seconds",
     );
     let message = load_file("[[rule]]\nname = \"a\"\nhost = [\"[\"]").unwrap_err();
-    assert!(message.starts_with("weir.toml:2: [[rule]] name = \"a\": "), "{message}");
+    assert!(
+        message.starts_with("weir.toml:2: [[rule]] name = \"a\": "),
+        "{message}"
+    );
 }
 
 #[test]
@@ -226,7 +243,11 @@ fn mistakes_in_the_environment_name_the_variable() {
         "x",
         "not a known variable; did you mean WEIR__LISTEN__PROXY?",
     );
-    check("WEIR__MIRROR__PATH", "/", "[[mirror]] can only be written in the file");
+    check(
+        "WEIR__MIRROR__PATH",
+        "/",
+        "[[mirror]] can only be written in the file",
+    );
     check(
         "WEIR__LISTEN__HEAD_FIELDS",
         "many",
@@ -246,9 +267,15 @@ fn mistakes_in_the_environment_name_the_variable() {
 
 #[test]
 fn mistakes_in_flags_name_the_flag() {
-    let flags = Flags { listen: vec!["here".to_owned()], ..Flags::default() };
+    let flags = Flags {
+        listen: vec!["here".to_owned()],
+        ..Flags::default()
+    };
     let message = load_with(None, &[], flags).unwrap_err();
-    assert!(message.starts_with("flag --listen: [listen] proxy = \"here\": "), "{message}");
+    assert!(
+        message.starts_with("flag --listen: [listen] proxy = \"here\": "),
+        "{message}"
+    );
 }
 
 #[test]
@@ -266,14 +293,27 @@ fn all_mistakes_are_reported_together() {
     let lines: Vec<&str> = message.lines().collect();
     assert_eq!(lines.len(), starts.len(), "{message}");
     for (line, start) in lines.iter().zip(starts) {
-        assert!(line.starts_with(start), "{line} does not begin with {start}");
+        assert!(
+            line.starts_with(start),
+            "{line} does not begin with {start}"
+        );
     }
 }
 
 #[test]
+fn a_value_of_the_wrong_type_is_not_called_missing_as_well() {
+    check(
+        "[[mirror]]\npath = 1\nupstreams = [\"http://a.example/\"]",
+        "weir.toml:2: [[mirror]] path = 1: invalid type: integer `1`, expected text in quotes",
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let sources =
-        super::Sources { file: Some("/nowhere/weir.toml".into()), ..super::Sources::default() };
+    let sources = super::Sources {
+        file: Some("/nowhere/weir.toml".into()),
+        ..super::Sources::default()
+    };
     assert_eq!(
         super::load(&sources).unwrap_err().to_string(),
         "/nowhere/weir.toml: cannot be read: No such file or directory (os error 2)"
