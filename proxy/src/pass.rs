@@ -385,10 +385,7 @@ impl Failure {
 /// The client's side broke: a body that is malformed or too slow is answered, a client that left is not.
 fn downstream_failure(error: &Error, kind: &ErrorType) -> (u16, &'static str, Outcome) {
     // What `front::lend` found wrong with a body comes as an error of the stream.
-    let cause = error
-        .cause
-        .as_deref()
-        .and_then(|cause| cause.downcast_ref::<io::Error>());
+    let cause = error.root_cause().downcast_ref::<io::Error>();
     let slow = (408, "the request body arrives too slowly", Outcome::Refused);
     match (kind, cause.map(io::Error::kind)) {
         (ErrorType::ReadTimedout, _) | (_, Some(io::ErrorKind::TimedOut)) => slow,
