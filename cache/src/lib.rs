@@ -6,6 +6,10 @@
 //! Reading order: [`ports`] → [`object`] (what is stored) → [`store`] (how) → [`engine`] (who may read and who must
 //! fetch).
 
+pub mod clock;
+pub mod device;
+pub mod engine;
+pub mod metrics;
 pub mod object;
 pub mod ports;
 pub mod store;

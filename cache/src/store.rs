@@ -156,7 +156,11 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(devices: Vec<Arc<dyn Device>>, settings: StoreSettings, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+    pub async fn open(
+        devices: Vec<Arc<dyn Device>>,
+        settings: StoreSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
         let _ = (devices, settings, clock);
         unimplemented!()
     }
@@ -172,7 +176,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`] before anything was written when `length` does not fit.
-    pub async fn begin(&self, head: ObjectHead, length: Option<u64>) -> Result<ObjectWriter, StoreError> {
+    pub async fn begin(
+        &self,
+        head: ObjectHead,
+        length: Option<u64>,
+    ) -> Result<ObjectWriter, StoreError> {
         let _ = (head, length);
         unimplemented!()
     }
@@ -275,7 +283,12 @@ impl Object {
 
     /// Sends from a verified, resident range without blocking the caller. `send(file, file_offset, length)` is called at most
     /// once with a length up to `length` that stays inside one unit; it does the sendfile.
-    pub fn send(&self, offset: u64, length: usize, send: impl FnOnce(BorrowedFd<'_>, u64, usize) -> io::Result<usize>) -> Sent {
+    pub fn send(
+        &self,
+        offset: u64,
+        length: usize,
+        send: impl FnOnce(BorrowedFd<'_>, u64, usize) -> io::Result<usize>,
+    ) -> Sent {
         let _ = (offset, length, send);
         unimplemented!()
     }

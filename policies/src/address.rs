@@ -77,7 +77,7 @@ impl Vetter {
         if self.is_own_listener(meant, address.port()) {
             return Err(AddressRefusal::OwnListener);
         }
-        if self.allows(given) || self.allows(meant) {
+        if self.allows(given, meant) {
             return Ok(VettedAddr(address));
         }
         match refusal(given) {
@@ -86,13 +86,12 @@ impl Vetter {
         }
     }
 
-    fn allows(&self, address: IpAddr) -> bool {
-        let alone = is_metadata(address);
-        let mut holding = self
-            .allowed
-            .iter()
-            .filter(|network| network.contains(&address));
-        holding.any(|network| !alone || network.prefix_len() == network.max_prefix_len())
+    /// Whether a listed network holds the address in either reading.
+    fn allows(&self, given: IpAddr, meant: IpAddr) -> bool {
+        let alone = is_metadata(given) || is_metadata(meant);
+        let fits = |network: &IpNet| !alone || network.prefix_len() == network.max_prefix_len();
+        let mut fitting = self.allowed.iter().filter(|network| fits(network));
+        fitting.any(|network| network.contains(&given) || network.contains(&meant))
     }
 
     /// `address` has been unwrapped; a listener may be written either way.

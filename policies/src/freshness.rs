@@ -1,5 +1,8 @@
 //! How old a stored response is and how long it stays fresh (RFC 9111 §4.2).
 
+#[cfg(test)]
+mod tests;
+
 use crate::cache_control::{DELTA_SECONDS_MAX, ResponseDirectives, delta_seconds};
 use crate::time::{DateField, UnixSeconds};
 use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
@@ -120,7 +123,7 @@ pub(crate) fn explicit(
         // §5.3: `0` and every other unreadable date are in the past.
         DateField::Invalid => 0,
         DateField::At(expires) => match trusted_date(headers, exchange) {
-            Some(date) => expires.since(date),
+            Some(date) => expires.since(date).min(DELTA_SECONDS_MAX),
             None => 0,
         },
     };

@@ -11,15 +11,19 @@ mod tests;
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, HeaderValue, VIA};
 
-/// Fields of one connection, whether Connection names them or not. `proxy-…` goes as a family.
-const HOP_BY_HOP: [&str; 7] = [
+/// Fields of one connection, whether Connection names them or not.
+const HOP_BY_HOP: [&str; 11] = [
     "connection",
+    "http2-settings",
     "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "http2-settings",
 ];
 
 /// Fields that Connection may name in vain: whoever removed them would change what the message means or who sent it.
@@ -55,8 +59,11 @@ const PROTECTED: [&str; 28] = [
 ];
 
 /// Fields by which a request talks an origin into another URL, method or sender than the one that is cached.
-const TRICKS: [&str; 10] = [
+///
+/// `Proxy` becomes `HTTP_PROXY` in a CGI environment.
+const TRICKS: [&str; 11] = [
     "forwarded",
+    "proxy",
     "x-host",
     "x-http-host-override",
     "x-http-method",
@@ -69,14 +76,12 @@ const TRICKS: [&str; 10] = [
 ];
 
 /// Fields of one client's request that have no place in a fetch for everybody.
-const PERSONAL: [&str; 7] = [
+const PERSONAL: [&str; 5] = [
     "authorization",
     "cache-control",
     "cookie",
     "pragma",
     "range",
-    "origin",
-    "referer",
 ];
 
 /// Removes hop-by-hop fields, those named by Connection, Proxy-* credentials and upgrade offers. Works for both
@@ -89,9 +94,7 @@ pub fn strip(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    remove_where(headers, |name| {
-        HOP_BY_HOP.contains(&name) || name.starts_with("proxy-")
-    });
+    remove_where(headers, |name| HOP_BY_HOP.contains(&name));
 }
 
 /// Appends `Via: 1.1 <name>` (RFC 9110 §7.6.3). `received` is the version the message came in by: "1.0", "1.1", "2".
@@ -120,8 +123,7 @@ pub fn has_looped(headers: &HeaderMap, name: &str) -> bool {
 
 /// The request fields for an upstream fetch shared by many clients: end-to-end fields of the leader without
 /// conditionals (If-*), Range, Authorization, Cookie, Host, Expect, body fields, X-Forwarded-*/method-override
-/// tricks, Referer and Origin (which page the leader came from is its own business), and Cache-Control/Pragma of the
-/// client (a shared fill is ours).
+/// tricks and Cache-Control/Pragma of the client (a shared fill is ours).
 #[must_use]
 pub fn shared_request(client: &HeaderMap) -> HeaderMap {
     let mut fields = private_request(client);
@@ -141,6 +143,7 @@ pub fn private_request(client: &HeaderMap) -> HeaderMap {
         matches!(name, "host" | "expect")
             || TRICKS.contains(&name)
             || name.starts_with("x-forwarded-")
+            || name.starts_with("proxy-")
     });
     fields
 }

@@ -3,6 +3,9 @@
 //! Invariants: resolved ranges lie within the representation, are never empty and never overlap; numbers saturate.
 //! What cannot be read one way only is no range request: the whole representation is a right answer to every GET.
 
+#[cfg(test)]
+mod tests;
+
 use http::HeaderMap;
 use http::header::RANGE;
 

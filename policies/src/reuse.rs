@@ -1,6 +1,9 @@
 //! May this stored response answer that request (RFC 9111 §4)? Pure; used for stored objects and for running
 //! fills alike, so that joining a fill follows exactly the rules of a hit.
 
+#[cfg(test)]
+mod tests;
+
 use crate::cache_control::{RequestDirectives, ResponseDirectives};
 use crate::freshness::{Adjust, Exchange, current_age, lifetime};
 use crate::time::UnixSeconds;

@@ -1,6 +1,9 @@
 //! `[[rule]]`: named, first match wins. Conditions by form, scheme, host, path glob and extension; the effects that
 //! exist so far are `store`, `ttl_default` and `ttl_max`. Globs compile to a linear-time engine, size-capped.
 
+#[cfg(test)]
+mod tests;
+
 use crate::freshness::Adjust;
 use crate::target::{Form, Resource, Scheme};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};

@@ -1,5 +1,8 @@
 //! Whether a response may be stored by a shared cache (RFC 9111 §3) and by this one.
 
+#[cfg(test)]
+mod tests;
+
 use crate::cache_control::{RequestDirectives, ResponseDirectives};
 use crate::freshness::{self, Adjust, Exchange, is_heuristically_cacheable};
 use crate::hop;
@@ -40,6 +43,8 @@ pub enum NotStored {
     NoFreshness,
     /// Request had a Cookie and the response does not say it may be shared.
     Cookie,
+    /// Its end is only known by the closing of the connection, which proves nothing (RFC 9112 §8).
+    Framing,
     /// A rule said `store = "never"`.
     Rule,
     /// A header block too large to keep.
@@ -60,6 +65,7 @@ impl NotStored {
             Self::VaryStar => "vary-star",
             Self::NoFreshness => "no-freshness",
             Self::Cookie => "cookie",
+            Self::Framing => "framing",
             Self::Rule => "rule",
             Self::HeadTooLarge => "head-too-large",
         }

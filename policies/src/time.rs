@@ -62,3 +62,48 @@ impl DateField {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::DATE;
+
+    fn date(lines: &[&str]) -> DateField {
+        let lines = lines.iter().map(|line| (DATE, line.parse().unwrap()));
+        DateField::of(&lines.collect(), DATE)
+    }
+
+    #[test]
+    fn all_three_spellings_of_a_date_are_read() {
+        let expected = DateField::At(UnixSeconds(784_111_777));
+        assert_eq!(date(&["Sun, 06 Nov 1994 08:49:37 GMT"]), expected);
+        assert_eq!(date(&["Sunday, 06-Nov-94 08:49:37 GMT"]), expected);
+        assert_eq!(date(&["Sun Nov  6 08:49:37 1994"]), expected);
+        assert_eq!(date(&["Sun, 06 Nov 1994 08:49:37 GMT"; 2]), expected);
+    }
+
+    #[test]
+    fn what_is_no_date_is_told_from_its_absence() {
+        assert_eq!(date(&[]), DateField::Absent);
+        for nonsense in [
+            "",
+            "0",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "1994-11-06T08:49:37Z",
+        ] {
+            assert_eq!(date(&[nonsense]), DateField::Invalid, "{nonsense}");
+        }
+        let two = [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:38 GMT",
+        ];
+        assert_eq!(date(&two), DateField::Invalid);
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        let (first, last) = (UnixSeconds(i64::MIN), UnixSeconds(i64::MAX));
+        assert_eq!(first.since(last), 0);
+        assert_eq!(last.since(first), i64::MAX.unsigned_abs());
+    }
+}

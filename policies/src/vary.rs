@@ -4,6 +4,9 @@
 //! Content-Encoding without Vary counts as `Vary: Accept-Encoding`, so encoded bytes never reach a client that did
 //! not ask for them.
 
+#[cfg(test)]
+mod tests;
+
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, VARY};
 use sha2::{Digest, Sha256};

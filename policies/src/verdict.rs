@@ -1,5 +1,8 @@
 //! What to do with one request: the last pure step before anything moves.
 
+#[cfg(test)]
+mod tests;
+
 use crate::cache_control::RequestDirectives;
 use crate::freshness::Adjust;
 use crate::hop;

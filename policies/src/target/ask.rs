@@ -14,8 +14,9 @@ use super::{
 };
 use http::Method;
 
-/// Every prefix of the path forms. They win over a mirror at `/`.
+/// The prefix that openEuler's cache-proxy has. It and the path forms win over a mirror at `/`.
 const DOWNLOAD: &str = "/download/";
+/// What a path form or a URL behind [`DOWNLOAD`] may start with.
 const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::Https, Scheme::Ftp];
 
 /// Reads a request target of any form.

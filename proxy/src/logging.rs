@@ -1,0 +1,173 @@
+//! The diagnostic log: `tracing` to standard error, one compact line an event, with Pingora's `log` records in it.
+//!
+//! `RUST_LOG` wins over the configured level, so that one start can be looked at closely without touching the
+//! configuration. Libraries are held at `warn`: at `info` and below they speak per connection and print what they
+//! send. Control characters in values are escaped by tracing-subscriber.
+//!
+//! Deliberately not here: the access log, which has a writer of its own that never blocks.
+
+use anyhow::{Context, bail};
+use std::io::IsTerminal;
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Compact, DefaultFields, Format};
+
+/// Crates whose ordinary chatter would drown ours; each name is a prefix of targets.
+const QUIET: [&str; 4] = ["pingora", "hickory", "rustls", "tokio_rustls"];
+/// Levels of `[log] level`.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Whether lines may hold color.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Color,
+}
+
+/// Starts logging. Once per process, before anything that logs.
+///
+/// # Errors
+/// An unknown level, a `RUST_LOG` that cannot be parsed, or a logger that is installed already.
+pub(crate) fn init(level: &str) -> anyhow::Result<()> {
+    let filter = filter(level, std::env::var("RUST_LOG").ok().as_deref())?;
+    let style = if std::io::stderr().is_terminal() {
+        Style::Color
+    } else {
+        Style::Plain
+    };
+    tracing_log::LogTracer::init().context("cannot take over the log records of libraries")?;
+    tracing::subscriber::set_global_default(subscriber(filter, style, std::io::stderr))
+        .context("cannot install the log")
+}
+
+fn subscriber<W>(
+    filter: EnvFilter,
+    style: Style,
+    writer: W,
+) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let format: Format<Compact> = Format::default().compact();
+    tracing_subscriber::fmt()
+        .event_format(format)
+        .fmt_fields(DefaultFields::new())
+        .with_ansi(style == Style::Color)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .finish()
+}
+
+/// The filter of the environment where there is one, else of the setting.
+fn filter(level: &str, environment: Option<&str>) -> anyhow::Result<EnvFilter> {
+    if let Some(directives) = environment.filter(|directives| !directives.trim().is_empty()) {
+        return EnvFilter::try_new(directives)
+            .with_context(|| format!("RUST_LOG={directives:?} cannot be read"));
+    }
+    if !LEVELS.contains(&level) {
+        bail!(
+            "unknown log level {level:?}: use one of {}",
+            LEVELS.join(", ")
+        );
+    }
+    // Whoever asks for less than warnings gets less from libraries as well.
+    let library_level = if matches!(level, "off" | "error") {
+        level
+    } else {
+        "warn"
+    };
+    let quiet = QUIET.map(|target| format!("{target}={library_level}"));
+    EnvFilter::try_new(format!("{level},{}", quiet.join(","))).context("the log filter is wrong")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    /// Collects what would go to standard error.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: &str, environment: Option<&str>, speak: impl FnOnce()) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let filter = filter(level, environment).unwrap();
+        let subscriber = subscriber(filter, Style::Plain, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, speak);
+        let bytes = page.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn libraries_only_warn_and_weir_speaks_at_its_level() {
+        let text = logged("info", None, || {
+            tracing::info!(target: "pingora_core::server", "server starting");
+            tracing::warn!(target: "pingora_proxy", "library warning");
+            tracing::info!("ours");
+            tracing::debug!("too much");
+        });
+        let messages: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split(": ").nth(1))
+            .collect();
+        assert_eq!(messages, ["library warning", "ours"], "{text}");
+    }
+
+    #[test]
+    fn the_environment_wins() {
+        let text = logged("error", Some("pingora=debug"), || {
+            tracing::debug!(target: "pingora_core::server", "now wanted");
+            tracing::error!(target: "weir", "not asked for");
+        });
+        assert!(
+            text.contains("now wanted") && !text.contains("not asked for"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_empty_environment_is_none() {
+        let text = logged("info", Some(" "), || tracing::info!("ours"));
+        assert!(text.contains("ours"), "{text}");
+    }
+
+    #[test]
+    fn lines_begin_with_the_time_and_hold_no_escape_sequences() {
+        let hostile = "\x1b[31mred\x1b[0m";
+        let text = logged("info", None, || tracing::warn!(host = %hostile, "refused"));
+        assert!(
+            text.starts_with("20") && text.get(10..11) == Some("T"),
+            "{text:?}"
+        );
+        assert!(
+            text.contains("WARN") && text.contains("refused"),
+            "{text:?}"
+        );
+        assert!(!text.contains('\x1b'), "{text:?}");
+    }
+
+    #[test]
+    fn unreadable_settings_are_refused_with_a_way_out() {
+        let error = filter("verbose", None).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "unknown log level \"verbose\": use one of off, error, warn, info, debug, trace"
+        );
+        let error = filter("info", Some("weir=loud")).unwrap_err().to_string();
+        assert_eq!(error, "RUST_LOG=\"weir=loud\" cannot be read");
+    }
+}
