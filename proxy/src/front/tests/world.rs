@@ -124,29 +124,9 @@ impl Scripted {
 }
 
 fn record(client: SocketAddr) -> Record {
-    Record {
-        request_id: 1,
-        started_at: SystemTime::UNIX_EPOCH,
-        started: Duration::ZERO,
-        duration: Duration::ZERO,
-        first_byte: None,
-        client,
-        method: String::new(),
-        url: String::new(),
-        version: "HTTP/1.1",
-        form: None,
-        status: 0,
-        outcome: Outcome::Pass,
-        detail: None,
-        head_bytes: 0,
-        body_bytes: 0,
-        complete: false,
-        upstream: None,
-        referer: None,
-        user_agent: None,
-        media_type: None,
-        rule: None,
-    }
+    let mut record = Record::new(1, client, SystemTime::UNIX_EPOCH, Duration::ZERO);
+    record.outcome = Outcome::Pass;
+    record
 }
 
 /// Pins every target to its own address, except those that start with `/refused`.
