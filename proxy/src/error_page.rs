@@ -7,7 +7,6 @@
 //! reason phrases and advice.
 
 use http::HeaderValue;
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 /// Longest cause that is shown, characters: it may quote what the client sent.
@@ -40,14 +39,14 @@ pub(crate) fn error_page(
     let (title, advice) = entry(status);
     if accept.is_some_and(asks_for_problem) {
         let mut body = String::from("{");
-        let _ = write!(body, "\"type\":\"about:blank\",\"status\":{status}");
+        body.push_str(&format!("\"type\":\"about:blank\",\"status\":{status}"));
         for (name, text) in [
             ("title", title),
             ("detail", what),
             ("advice", advice),
             ("node", node),
         ] {
-            let _ = write!(body, ",\"{name}\":\"{}\"", escape_json(text));
+            body.push_str(&format!(",\"{name}\":\"{}\"", escape_json(text)));
         }
         body.push_str("}\n");
         return ErrorPage {
@@ -94,10 +93,10 @@ impl ErrorPage {
             self.body.len(),
         );
         for (name, value) in FIELDS {
-            let _ = write!(head, "{name}: {value}\r\n");
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         if let Some(seconds) = retry_after_seconds(self.status) {
-            let _ = write!(head, "Retry-After: {seconds}\r\n");
+            head.push_str(&format!("Retry-After: {seconds}\r\n"));
         }
         head.push_str("\r\n");
         head.push_str(&self.body);
@@ -209,7 +208,7 @@ fn escape_json(text: &str) -> String {
         match character {
             '"' | '\\' => out.extend(['\\', character]),
             control if control.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
+                out.push_str(&format!("\\u{:04x}", u32::from(control)));
             }
             plain => out.push(plain),
         }

@@ -6,7 +6,7 @@
 //! lent to Pingora's `HttpProxy`, one request at a time ([`lend`]).
 //!
 //! Reading order: [`conversation`] (the life of a connection) → [`scan`] and [`head`] (from bytes to a [`Request`]) →
-//! [`conn`] (what the gateway writes to) → [`lend`] and [`chunk`] → [`admission`].
+//! [`conn`] (what the gateway writes to) → [`lend`], [`upload`] and [`chunk`] → [`admission`].
 //!
 //! Invariants: a head that could be read in two ways is refused and its connection closed; nothing of it reaches the
 //! gateway. Every wait has a deadline, every buffer a bound. Requests of one connection are answered in order.
@@ -21,6 +21,7 @@ mod head;
 mod lend;
 mod refusal;
 mod scan;
+mod upload;
 
 use crate::pass::{Pass, PassOrder};
 use admission::{Admission, Seat};

@@ -7,6 +7,7 @@
 //! Invariants: an address to connect to comes from the [`PeerSource`] only; no upgrade is ever offered, so a 101 is a
 //! broken upstream; every order ends in exactly one record, also when the request is dropped half-way.
 
+mod failure;
 mod fields;
 
 pub(crate) use fields::request_head;
@@ -15,6 +16,7 @@ use crate::error_page::{self, ErrorPage, error_page};
 use crate::record::Record;
 use async_trait::async_trait;
 use bytes::Bytes;
+use failure::Failure;
 use fields::{ResponseFraming, informational_fields, mark_outcome, response_fields};
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Version};
@@ -23,9 +25,8 @@ use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::{Error, ErrorType, Result};
 use std::any::Any;
-use std::io;
 use std::sync::Arc;
 use weir_cache::ports::Clock;
 use weir_policies::hop;
@@ -138,6 +139,8 @@ pub(crate) struct PassContext {
     refusal: Option<String>,
     informational: u32,
     framing: ResponseFraming,
+    /// What the session made of the `Connection` that the front has written.
+    keepalive: Option<u64>,
 }
 
 impl Drop for PassContext {
@@ -161,6 +164,7 @@ impl ProxyHttp for Pass {
             refusal: None,
             informational: 0,
             framing: ResponseFraming::Delimited,
+            keepalive: None,
         }
     }
 
@@ -175,6 +179,7 @@ impl ProxyHttp for Pass {
         order: Box<dyn Any + Send + Sync>,
     ) {
         context.order = order.downcast().ok();
+        context.keepalive = session.get_keepalive();
         // A client that has closed its sending side may still wait for the response.
         session.set_abort_on_close(false);
         // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
@@ -255,9 +260,11 @@ impl ProxyHttp for Pass {
                     }
                 };
             }
-            if context.framing == ResponseFraming::UntilClose {
-                session.set_keepalive(None);
-            }
+            // Said again: a 100 that went out before the body was there has switched it off.
+            session.set_keepalive(match context.framing {
+                ResponseFraming::Bodiless | ResponseFraming::Delimited => context.keepalive,
+                ResponseFraming::UntilClose => None,
+            });
             response_fields(
                 &mut parts.headers,
                 parts.status,
@@ -343,92 +350,3 @@ fn head_bytes(head: &ResponseHeader) -> u64 {
     let total = "HTTP/1.1 200 \r\n\r\n".len() + reason + fields;
     u64::try_from(total).unwrap_or(u64::MAX)
 }
-
-/// What a failed request is answered with.
-struct Failure {
-    /// 0: nobody is left to answer.
-    status: u16,
-    what: String,
-    outcome: Outcome,
-    detail: &'static str,
-}
-
-impl Failure {
-    /// The one table from Pingora's errors to ours.
-    fn of(error: &Error, refusal: Option<String>) -> Self {
-        let (status, what, outcome) = match (error.esource(), error.etype()) {
-            (_, ErrorType::HTTPStatus(status)) => {
-                let outcome = if *status < 500 {
-                    Outcome::Refused
-                } else {
-                    Outcome::Failed
-                };
-                (*status, "", outcome)
-            }
-            (ErrorSource::Downstream, kind) => downstream_failure(error, kind),
-            (ErrorSource::Upstream, error) => upstream_failure(error),
-            (ErrorSource::Internal | ErrorSource::Unset, _) => (
-                500,
-                "the gateway could not hand the request through",
-                Outcome::Failed,
-            ),
-        };
-        Self {
-            status,
-            what: refusal.unwrap_or_else(|| what.to_owned()),
-            outcome,
-            detail: error.etype().as_str(),
-        }
-    }
-}
-
-/// The client's side broke: a body that is malformed or too slow is answered, a client that left is not.
-fn downstream_failure(error: &Error, kind: &ErrorType) -> (u16, &'static str, Outcome) {
-    // What `front::lend` found wrong with a body comes as an error of the stream.
-    let cause = error
-        .cause
-        .as_deref()
-        .and_then(|cause| cause.downcast_ref::<io::Error>());
-    let slow = (408, "the request body arrives too slowly", Outcome::Refused);
-    match (kind, cause.map(io::Error::kind)) {
-        (ErrorType::ReadTimedout, _) | (_, Some(io::ErrorKind::TimedOut)) => slow,
-        (_, Some(io::ErrorKind::InvalidData)) => MALFORMED_BODY,
-        (
-            ErrorType::ReadError
-            | ErrorType::WriteError
-            | ErrorType::WriteTimedout
-            | ErrorType::ConnectionClosed,
-            _,
-        ) => (0, "", Outcome::Aborted),
-        _ => MALFORMED_BODY,
-    }
-}
-
-/// The answer to a body whose framing breaks.
-const MALFORMED_BODY: (u16, &str, Outcome) =
-    (400, "the request body is malformed", Outcome::Refused);
-
-fn upstream_failure(error: &ErrorType) -> (u16, &'static str, Outcome) {
-    let (status, what) = match error {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-            (504, "no connection to the upstream in time")
-        }
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
-            (504, "the upstream did not go on in time")
-        }
-        ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError => {
-            (502, "no connection to the upstream")
-        }
-        ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError | ErrorType::InvalidCert => (
-            502,
-            "no secure connection to the upstream: its certificate or TLS is not accepted",
-        ),
-        ErrorType::InvalidHTTPHeader => (502, "the upstream's response is malformed"),
-        _ => (502, "the upstream broke off before it had answered"),
-    };
-    (status, what, Outcome::Failed)
-}
-
-#[cfg(test)]
-#[path = "pass/tests.rs"]
-mod tests;

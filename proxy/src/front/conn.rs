@@ -200,13 +200,20 @@ impl Conn {
         self.ending == Ending::Aborted
     }
 
-    /// Waits for bytes without keeping a buffer for them. Cancel-safe.
-    pub(super) async fn readable(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        }
-        match &self.transport {
-            Transport::Plain(stream) => stream.readable().await,
+    /// [`Conn::fill`] for a client that may stay silent for long: holds no buffer meanwhile. Cancel-safe.
+    pub(super) async fn fill_from_idle(&mut self) -> io::Result<usize> {
+        loop {
+            if self.buffer.is_empty() {
+                self.buffer = BytesMut::new();
+            }
+            let Transport::Plain(stream) = &self.transport;
+            stream.readable().await?;
+            self.buffer.reserve(READ_BYTES);
+            // Readiness may be a false alarm: then the wait goes on, and with it the idle time.
+            match stream.try_read_buf(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                filled => return filled,
+            }
         }
     }
 

@@ -71,8 +71,11 @@ async fn next_request<H: Handler>(
             Ok(None) => {}
             Err(refusal) => return refused(refusal, &conn.buffer),
         }
-        if conn.buffer.is_empty() && !wait_for_client(front, conn, shutdown).await {
-            return Next::Gone;
+        if conn.buffer.is_empty() {
+            if !wait_for_client(front, conn, shutdown).await {
+                return Next::Gone;
+            }
+            continue;
         }
         let deadline =
             *deadline.get_or_insert_with(|| Instant::now() + front.settings.head_timeout);
@@ -89,8 +92,8 @@ async fn next_request<H: Handler>(
     }
 }
 
-/// Whether the client has something to say before the idle time is over, the gateway shuts down, or the place is
-/// needed for another.
+/// Whether the client said something before the idle time is over, the gateway shuts down, or the place is needed for
+/// another.
 async fn wait_for_client<H: Handler>(
     front: &Front<H>,
     conn: &mut Conn,
@@ -99,7 +102,7 @@ async fn wait_for_client<H: Handler>(
     tokio::select! {
         biased;
         _ = shutdown.wait_for(|is_shutting_down| *is_shutting_down) => false,
-        readable = conn.readable() => readable.is_ok(),
+        filled = conn.fill_from_idle() => matches!(filled, Ok(bytes) if bytes > 0),
         () = front.crowded.notified() => false,
         () = sleep(front.settings.idle_timeout) => false,
     }

@@ -9,11 +9,10 @@
 //! response, the connection comes home through [`Home`], and the front decides how it ends.
 //!
 //! Invariants: not one byte behind the request reaches the session; a body whose framing breaks is an error of the
-//! stream, so the upstream sees an aborted request and never a repaired one; a client that sends its body at less than
-//! [`BODY_RATE_MIN`] is cut off.
+//! stream, so the upstream sees an aborted request and never a repaired one.
 
-use super::chunk::ChunkScanner;
 use super::conn::Conn;
+use super::upload::{Pace, Remainder};
 use super::{BodyFraming, FrontSettings};
 use crate::pass::{Pass, PassOrder};
 use async_trait::async_trait;
@@ -31,15 +30,9 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// Bytes per second of waiting that a request body must bring.
-const BODY_RATE_MIN: u64 = 1024;
-/// Waiting for a body that is not counted, so that a slow start is no offense.
-const BODY_GRACE: Duration = Duration::from_secs(10);
 
 /// Lets the proxy answer one request. `Some`: the connection is ready for the next one. `None`: it is closed.
 pub(super) async fn lend(
@@ -96,87 +89,13 @@ impl Home {
     }
 }
 
-/// What is still to come of a request body.
-#[derive(Debug)]
-enum Body {
-    Done,
-    Length(u64),
-    Chunked(ChunkScanner),
-}
-
-impl Body {
-    fn new(framing: BodyFraming) -> Self {
-        match framing {
-            BodyFraming::None | BodyFraming::Length(0) => Self::Done,
-            BodyFraming::Length(length) => Self::Length(length),
-            BodyFraming::Chunked => Self::Chunked(ChunkScanner::new()),
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
-    }
-
-    /// How many of `bytes` belong to the body.
-    fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (taken, is_over) = match self {
-            Self::Done => (0, true),
-            Self::Length(left) => {
-                let taken =
-                    usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                *left = left.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX));
-                (taken, *left == 0)
-            }
-            Self::Chunked(scanner) => {
-                let taken = scanner
-                    .scan(bytes)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-                (taken, scanner.is_done())
-            }
-        };
-        if is_over {
-            *self = Self::Done;
-        }
-        Ok(taken)
-    }
-}
-
-/// Measures how fast a body arrives, counting only the time in which the client was waited for.
-#[derive(Debug, Default)]
-struct Pace {
-    waiting_since: Option<Instant>,
-    waited: Duration,
-    bytes: u64,
-}
-
-impl Pace {
-    fn wait(&mut self, now: Instant) {
-        self.waiting_since.get_or_insert(now);
-    }
-
-    fn arrive(&mut self, bytes: usize, now: Instant) -> io::Result<()> {
-        if let Some(since) = self.waiting_since.take() {
-            self.waited += now.saturating_duration_since(since);
-        }
-        self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
-        let counted = self.waited.saturating_sub(BODY_GRACE).as_secs();
-        if self.bytes < counted.saturating_mul(BODY_RATE_MIN) {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the request body arrives too slowly",
-            ));
-        }
-        Ok(())
-    }
-}
-
 /// A connection as a session sees it.
 #[derive(Debug)]
 struct Lent {
     /// `None` only while it is being dropped.
     conn: Option<Box<Conn>>,
     head: Bytes,
-    body: Body,
+    body: Remainder,
     pace: Pace,
     read_ahead_bytes_max: usize,
     is_closed: bool,
@@ -194,7 +113,7 @@ impl Lent {
         Self {
             conn: Some(conn),
             head,
-            body: Body::new(body),
+            body: Remainder::new(body),
             pace: Pace::default(),
             read_ahead_bytes_max,
             is_closed: false,
@@ -353,43 +272,5 @@ impl GetSocketDigest for Lent {
             .peer_addr
             .get_or_init(|| Some(PingoraAddress::Inet(conn.client())));
         Some(Arc::new(digest))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn row_98_a_dripping_body_is_cut_off_and_a_slow_start_is_not() {
-        let start = Instant::now();
-        let mut pace = Pace::default();
-        pace.wait(start);
-        assert!(pace.arrive(1, start + Duration::from_secs(9)).is_ok());
-        pace.wait(start + Duration::from_secs(9));
-        assert!(pace.arrive(1, start + Duration::from_secs(18)).is_err());
-    }
-
-    #[test]
-    fn time_in_which_nobody_waits_for_the_client_is_not_held_against_it() {
-        let start = Instant::now();
-        let mut pace = Pace::default();
-        assert!(pace.arrive(1, start + Duration::from_secs(3600)).is_ok());
-    }
-
-    #[test]
-    fn a_body_takes_exactly_its_own_bytes() {
-        let mut length = Body::new(BodyFraming::Length(5));
-        assert_eq!(length.take(b"hel").ok(), Some(3));
-        assert_eq!(length.take(b"loGET").ok(), Some(2));
-        assert!(length.is_done());
-        assert_eq!(length.take(b"GET").ok(), Some(0));
-
-        let mut chunked = Body::new(BodyFraming::Chunked);
-        assert_eq!(chunked.take(b"1\r\na\r\n0\r\n\r\nGET").ok(), Some(11));
-        assert!(chunked.is_done());
-
-        assert!(Body::new(BodyFraming::Length(0)).is_done());
-        assert!(Body::new(BodyFraming::Chunked).take(b"zz").is_err());
     }
 }
