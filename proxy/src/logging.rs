@@ -9,6 +9,8 @@
 use anyhow::{Context, bail};
 use std::io::IsTerminal;
 use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Compact, DefaultFields, Format};
@@ -36,7 +38,15 @@ pub(crate) fn init(level: &str) -> anyhow::Result<()> {
     } else {
         Style::Plain
     };
-    tracing_log::LogTracer::init().context("cannot take over the log records of libraries")?;
+    // Records that nobody will see are then not even formatted.
+    let level_max = filter
+        .max_level_hint()
+        .unwrap_or(LevelFilter::TRACE)
+        .as_log();
+    LogTracer::builder()
+        .with_max_level(level_max)
+        .init()
+        .context("cannot take over the log records of libraries")?;
     tracing::subscriber::set_global_default(subscriber(filter, style, std::io::stderr))
         .context("cannot install the log")
 }
@@ -125,6 +135,24 @@ mod tests {
             .filter_map(|line| line.split(": ").nth(1))
             .collect();
         assert_eq!(messages, ["library warning", "ours"], "{text}");
+    }
+
+    #[test]
+    fn log_records_arrive_under_their_own_target() {
+        // Global and once per process; another test may have done it.
+        let _ = LogTracer::init();
+        let text = logged("info", None, || {
+            tracing_log::log::info!(target: "pingora_core::server", "chatter");
+            tracing_log::log::warn!(target: "pingora_core::server", "bad upstream");
+        });
+        assert!(
+            text.contains("WARN pingora_core::server: bad upstream"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("chatter") && !text.contains("log.file"),
+            "{text}"
+        );
     }
 
     #[test]
