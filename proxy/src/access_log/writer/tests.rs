@@ -66,6 +66,7 @@ async fn lines_after_the_close_are_counted_as_dropped() {
     let (queue, _seen, _answer) = gated(10);
     queue.close().await;
     queue.push(b"late\n");
+    queue.close().await;
     assert_eq!(queue.dropped(), 1);
 }
 
