@@ -144,7 +144,8 @@ impl AccessLog {
         Arc::new(Counted(self.queue.clone()))
     }
 
-    /// Writes what is waiting and ends the thread; gives up on a destination that takes nothing any more.
+    /// Writes what is waiting and ends the thread; gives up on a destination that takes nothing any more. Lines
+    /// after this are dropped and counted.
     pub(crate) async fn close(&self) {
         if let Some(queue) = &self.queue {
             queue.close().await;

@@ -2,28 +2,27 @@
 //!
 //! `RUST_LOG` wins over the configured level, so that one start can be looked at closely without touching the
 //! configuration. Libraries are held at `warn`: at `info` and below they speak per connection and print what they
-//! send. Control characters in values are escaped by tracing-subscriber.
+//! send.
+//!
+//! Invariant: an event is one line, and nothing a client or an upstream sent can control a terminal or look like
+//! another event ([`OneLine`]). That is why there is no color: the library's own escape sequences could not be told
+//! from smuggled ones.
 //!
 //! Deliberately not here: the access log, which has a writer of its own that never blocks.
 
 use anyhow::{Context, bail};
-use std::io::IsTerminal;
+use std::fmt::Write as _;
+use std::io::{self, Write};
 use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::{Compact, DefaultFields, Format};
 
 /// Crates whose ordinary chatter would drown ours; each name is a prefix of targets.
 const QUIET: [&str; 4] = ["pingora", "hickory", "rustls", "tokio_rustls"];
 /// Levels of `[log] level`.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// Whether lines may hold color.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Plain,
-    Color,
-}
 
 /// Starts logging. Once per process, before anything that logs.
 ///
@@ -31,32 +30,70 @@ enum Style {
 /// An unknown level, a `RUST_LOG` that cannot be parsed, or a logger that is installed already.
 pub(crate) fn init(level: &str) -> anyhow::Result<()> {
     let filter = filter(level, std::env::var("RUST_LOG").ok().as_deref())?;
-    let style = if std::io::stderr().is_terminal() {
-        Style::Color
-    } else {
-        Style::Plain
-    };
-    tracing_log::LogTracer::init().context("cannot take over the log records of libraries")?;
-    tracing::subscriber::set_global_default(subscriber(filter, style, std::io::stderr))
+    // Records that nobody will see are then not even formatted.
+    let level_max = filter
+        .max_level_hint()
+        .unwrap_or(LevelFilter::TRACE)
+        .as_log();
+    LogTracer::builder()
+        .with_max_level(level_max)
+        .init()
+        .context("cannot take over the log records of libraries")?;
+    tracing::subscriber::set_global_default(subscriber(filter, io::stderr))
         .context("cannot install the log")
 }
 
-fn subscriber<W>(
-    filter: EnvFilter,
-    style: Style,
-    writer: W,
-) -> impl Subscriber + Send + Sync + use<W>
+fn subscriber<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let format: Format<Compact> = Format::default().compact();
     tracing_subscriber::fmt()
-        .event_format(format)
-        .fmt_fields(DefaultFields::new())
-        .with_ansi(style == Style::Color)
+        .compact()
+        .with_ansi(false)
         .with_env_filter(filter)
-        .with_writer(writer)
+        .with_writer(OneLine(writer))
         .finish()
+}
+
+/// Escapes whatever an event holds besides text: line breaks, escape sequences, marks that turn the reading order
+/// around. The subscriber writes each event with one call, its own line feed last.
+#[derive(Debug)]
+struct OneLine<W>(W);
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for OneLine<W> {
+    type Writer = OneLine<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        OneLine(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let mut line = String::with_capacity(text.len() + 1);
+        for character in text.strip_suffix('\n').unwrap_or(&text).chars() {
+            if is_text(character) {
+                line.push(character);
+            } else {
+                // Writing to a String cannot fail.
+                write!(line, "{}", character.escape_default()).unwrap_or_default();
+            }
+        }
+        line.push('\n');
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn is_text(character: char) -> bool {
+    let turns_reading_order =
+        matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !character.is_control() && !turns_reading_order
 }
 
 /// The filter of the environment where there is one, else of the setting.
@@ -84,7 +121,6 @@ fn filter(level: &str, environment: Option<&str>) -> anyhow::Result<EnvFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
     use std::sync::{Arc, Mutex};
 
     /// Collects what would go to standard error.
@@ -106,7 +142,7 @@ mod tests {
         let page = Page::default();
         let writer = page.clone();
         let filter = filter(level, environment).unwrap();
-        let subscriber = subscriber(filter, Style::Plain, move || writer.clone());
+        let subscriber = subscriber(filter, move || writer.clone());
         tracing::subscriber::with_default(subscriber, speak);
         let bytes = page.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -128,6 +164,24 @@ mod tests {
     }
 
     #[test]
+    fn log_records_arrive_under_their_own_target() {
+        // Global and once per process; another test may have done it.
+        LogTracer::init().unwrap_or_default();
+        let text = logged("info", None, || {
+            tracing_log::log::info!(target: "pingora_core::server", "chatter");
+            tracing_log::log::warn!(target: "pingora_core::server", "bad upstream");
+        });
+        assert!(
+            text.contains("WARN pingora_core::server: bad upstream"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("chatter") && !text.contains("log.file"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn the_environment_wins() {
         let text = logged("error", Some("pingora=debug"), || {
             tracing::debug!(target: "pingora_core::server", "now wanted");
@@ -146,18 +200,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_begin_with_the_time_and_hold_no_escape_sequences() {
-        let hostile = "\x1b[31mred\x1b[0m";
-        let text = logged("info", None, || tracing::warn!(host = %hostile, "refused"));
+    fn an_event_is_one_line_that_begins_with_the_time_and_controls_nothing() {
+        let hostile = "\x1b[31mred\r\n2026-01-01T00:00:00Z ERROR forged\u{9b}\u{202e} ü";
+        let text = logged(
+            "info",
+            None,
+            || tracing::warn!(host = %hostile, "refused {hostile}"),
+        );
         assert!(
             text.starts_with("20") && text.get(10..11) == Some("T"),
             "{text:?}"
         );
-        assert!(
-            text.contains("WARN") && text.contains("refused"),
-            "{text:?}"
-        );
-        assert!(!text.contains('\x1b'), "{text:?}");
+        let escaped = "\\u{1b}[31mred\\r\\n2026-01-01T00:00:00Z ERROR forged\\u{9b}\\u{202e} ü";
+        assert!(text.ends_with(&format!("host={escaped}\n")), "{text:?}");
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(text.trim_end().chars().all(is_text), "{text:?}");
     }
 
     #[test]

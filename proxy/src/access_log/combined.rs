@@ -15,7 +15,9 @@ pub(super) fn line(record: &Record) -> String {
         &mut line,
         format_args!("\" {:03} {} ", record.status, record.body_bytes),
     );
-    quoted_field(&mut line, record.referer.as_deref());
+    // A Referer may hold a URL with credentials as well.
+    let referer = record.referer.as_deref().map(escape::scrubbed);
+    quoted_field(&mut line, referer.as_deref());
     line.push(' ');
     quoted_field(&mut line, record.user_agent.as_deref());
     line
@@ -44,11 +46,10 @@ fn request_line(line: &mut String, record: &Record) {
     }
 }
 
-/// A Referer may hold a URL with credentials as well.
 fn quoted_field(line: &mut String, text: Option<&str>) {
     line.push('"');
     match text.filter(|text| !text.is_empty()) {
-        Some(text) => escape::quoted(line, &escape::scrubbed(text), FIELD_BYTES_MAX),
+        Some(text) => escape::quoted(line, text, FIELD_BYTES_MAX),
         None => line.push('-'),
     }
     line.push('"');

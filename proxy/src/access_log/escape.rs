@@ -185,7 +185,7 @@ mod tests {
         check("/https/u:p@h/x", "/https/h/x");
         check(
             "/download/?u=http://u:p@h&v=ftp://w:x@i/",
-            "/download/?u=http://h&v=ftp://w:x@i/",
+            "/download/?u=http://h&v=ftp://i/",
         );
         check("http://http://u:p@h/", "http://http://h/");
         check("/download/https:/u:p@h/x", "/download/https:/h/x");

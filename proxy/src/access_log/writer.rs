@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// How long a shutdown waits for a destination that takes nothing any more.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
     /// The thread has written everything and ended.
-    ended: Notify,
+    ended: watch::Sender<bool>,
     bytes_max: usize,
     dropped: AtomicU64,
     failed_writes: AtomicU64,
@@ -101,7 +101,7 @@ impl Queue {
         let queue = Arc::new(Self {
             state: Mutex::default(),
             wake: Condvar::new(),
-            ended: Notify::new(),
+            ended: watch::Sender::new(false),
             bytes_max,
             dropped: AtomicU64::new(0),
             failed_writes: AtomicU64::new(0),
@@ -135,14 +135,13 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Lets the thread write what is waiting and end. Later lines are dropped.
+    /// Lets the thread write what is waiting and end. Later lines are dropped. May be called again.
     pub(super) async fn close(&self) {
         self.lock().closing = true;
         self.wake.notify_one();
-        if tokio::time::timeout(CLOSE_DEADLINE, self.ended.notified())
-            .await
-            .is_err()
-        {
+        let mut ended = self.ended.subscribe();
+        let wait = ended.wait_for(|ended| *ended);
+        if tokio::time::timeout(CLOSE_DEADLINE, wait).await.is_err() {
             tracing::warn!("the access log's destination is stuck, its last lines are lost");
         }
     }
@@ -165,7 +164,7 @@ impl Queue {
             was_failing = failing;
             batch.clear();
         }
-        self.ended.notify_one();
+        self.ended.send_replace(true);
     }
 
     /// Waits for lines and swaps them for the empty batch; `false` once the log is closed and empty.
