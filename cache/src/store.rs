@@ -39,7 +39,7 @@ mod tlv;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use partial::PartialObject;
 pub use reader::Object;
