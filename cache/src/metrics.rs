@@ -35,7 +35,7 @@ impl Gauge {
     pub fn subtract(&self, amount: u64) {
         let update = |value: u64| Some(value.saturating_sub(amount));
         // The closure never answers None, so this cannot fail.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update).ok();
     }
 
     /// Sets.

@@ -39,7 +39,7 @@ mod tlv;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use partial::PartialObject;
 pub use reader::Object;
@@ -249,12 +249,6 @@ impl Store {
     pub async fn close(&self, deadline: Duration) {
         lock(&self.timer).take();
         close::close(&self.core, deadline).await;
-    }
-
-    /// The random id of this pool of disks, the same after a restart.
-    #[must_use]
-    pub fn pool_id(&self) -> &[u8; 16] {
-        &self.core.pool_id
     }
 
     /// Counters.

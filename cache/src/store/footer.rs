@@ -112,11 +112,6 @@ fn decode_digests(fields: &[u8]) -> Result<Digests, FormatError> {
 }
 
 impl Trailer {
-    /// Length of the data, bytes.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
-    }
-
     fn encode(&self, identity: ShardIdentity) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(MAGIC);

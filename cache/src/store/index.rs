@@ -103,11 +103,6 @@ impl Index {
         found
     }
 
-    /// The entry of a (key, variant).
-    pub(crate) fn get(&self, slot: Slot) -> Option<Record> {
-        self.position(slot).and_then(|id| self.entry(id)).map(Entry::record)
-    }
-
     /// Adds an object; the highest sequence of its (key, variant) wins.
     pub(crate) fn insert(&mut self, record: Record) -> Inserted {
         if let Some(entry) = self.position(record.slot).and_then(|id| self.entry_mut(id)) {
