@@ -171,7 +171,9 @@ impl Engine {
         Arc::new(Self {
             flights: Flights::new(settings.flights_max),
             memory: MemoryBudget::new(settings.memory_bytes),
-            seats: Arc::new(Semaphore::new(settings.readers_max.min(Semaphore::MAX_PERMITS))),
+            seats: Arc::new(Semaphore::new(
+                settings.readers_max.min(Semaphore::MAX_PERMITS),
+            )),
             hold_down: HoldDown::new(settings.hold_down, Arc::clone(&clock)),
             tasks: Mutex::new(JoinSet::new()),
             stats: EngineStats::default(),
@@ -266,7 +268,9 @@ impl Engine {
     async fn join(&self, request: &FetchRequest, flight: &Flight) -> Again {
         match flight.settled().await {
             Phase::Body(growing) if self.fits(request, &growing) => {
-                let Some(seat) = self.seat() else { return Again::Alone };
+                let Some(seat) = self.seat() else {
+                    return Again::Alone;
+                };
                 self.stats.joined.add(1);
                 let reader = FlightReader::new(growing, Some(seat));
                 Again::Answered(Answer::Growing {

@@ -121,7 +121,10 @@ pub struct OriginResponse {
 
 impl fmt::Debug for OriginResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OriginResponse").field("status", &self.status).field("framing", &self.framing).finish_non_exhaustive()
+        f.debug_struct("OriginResponse")
+            .field("status", &self.status)
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -218,9 +221,10 @@ impl OriginError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Refused { .. } => StatusCode::FORBIDDEN,
-            Self::Resolver(_) | Self::ConnectTimeout(_) | Self::HeadTimeout(_) | Self::Stalled(_) => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::Resolver(_)
+            | Self::ConnectTimeout(_)
+            | Self::HeadTimeout(_)
+            | Self::Stalled(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Scheme(_) => StatusCode::NOT_IMPLEMENTED,
             Self::NoAddress(_)
             | Self::Connect(..)

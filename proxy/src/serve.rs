@@ -13,12 +13,12 @@ use crate::cli::Exit;
 use crate::conf::{self, Settings};
 use crate::front::{Front, FrontSettings};
 use crate::gateway::Gateway;
+use crate::logging;
 use crate::metrics::Metrics;
 use crate::pass::{Pass, PeerSource, RecordSink};
 use crate::readiness::{Readiness, State};
 use crate::record::{Record, RequestIds};
 use crate::upstream::{HttpOrigin, SystemResolver, UpstreamSettings};
-use crate::logging;
 use anyhow::Context;
 use async_trait::async_trait;
 use pingora::server::configuration::ServerConf;
@@ -108,22 +108,48 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     };
     let own = own_listeners(&listeners, admin_listener.as_ref())?;
 
-    let disks = settings.disks.iter().map(|disk| Arc::new(FileDevice::new(disk)) as Arc<dyn Device>).collect();
+    let disks = settings
+        .disks
+        .iter()
+        .map(|disk| Arc::new(FileDevice::new(disk)) as Arc<dyn Device>)
+        .collect();
     let store = Store::open(disks, settings.store.clone(), Arc::clone(&clock)).await?;
-    let node = settings.server.name.clone().unwrap_or_else(|| node::default_name(store.pool_id()));
+    let node = settings
+        .server
+        .name
+        .clone()
+        .unwrap_or_else(|| node::default_name(store.pool_id()));
 
     let vetter = Arc::new(Vetter {
         allowed: settings.upstream.allow_networks.clone(),
         own_listeners: own,
         own_addresses: node::own_addresses(),
     });
-    let resolver = Arc::new(SystemResolver::new().context("cannot read the system's resolver configuration")?);
-    let origin = Arc::new(HttpOrigin::new(upstream_settings(&settings, &node), resolver, vetter)?);
-    let engine = Engine::new(Arc::clone(&store), Arc::clone(&origin) as _, Arc::clone(&clock), engine_settings(&settings));
+    let resolver =
+        Arc::new(SystemResolver::new().context("cannot read the system's resolver configuration")?);
+    let origin = Arc::new(HttpOrigin::new(
+        upstream_settings(&settings, &node),
+        resolver,
+        vetter,
+    )?);
+    let engine = Engine::new(
+        Arc::clone(&store),
+        Arc::clone(&origin) as _,
+        Arc::clone(&clock),
+        engine_settings(&settings),
+    );
 
-    let sink = Arc::new(Records { access_log: Arc::clone(&access_log), metrics: Arc::clone(&metrics) });
+    let sink = Arc::new(Records {
+        access_log: Arc::clone(&access_log),
+        metrics: Arc::clone(&metrics),
+    });
     let peers: Arc<dyn PeerSource> = Arc::clone(&origin) as _;
-    let pass = Pass::new(peers, Arc::clone(&sink) as _, Arc::clone(&clock), node.clone());
+    let pass = Pass::new(
+        peers,
+        Arc::clone(&sink) as _,
+        Arc::clone(&clock),
+        node.clone(),
+    );
     let front_settings = front_settings(&settings, &node);
     let gateway = Arc::new(Gateway {
         engine: Arc::clone(&engine),
@@ -135,7 +161,10 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         sink,
         request_ids: RequestIds::default(),
     });
-    let proxy = pass.into_proxy(&pass_configuration(settings.upstream.ca_file.as_deref(), settings.upstream.pool_size));
+    let proxy = pass.into_proxy(&pass_configuration(
+        settings.upstream.ca_file.as_deref(),
+        settings.upstream.pool_size,
+    ));
     let front = Arc::new(Front::new(front_settings, gateway, proxy, clock));
 
     sources::watch(&metrics, &store, &engine, origin.stats());
@@ -152,7 +181,16 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         fronts.spawn(Arc::clone(&front).serve(listener, stopped.clone()));
     }
     readiness.advance(State::Ready);
-    Ok(Running { store, engine, access_log, readiness, fronts, admin, stop, drain: settings.server.drain })
+    Ok(Running {
+        store,
+        engine,
+        access_log,
+        readiness,
+        fronts,
+        admin,
+        stop,
+        drain: settings.server.drain,
+    })
 }
 
 /// Stop accepting → let responses end → finish or give up fills → close the store → flush the log. The admin
@@ -162,12 +200,16 @@ async fn drain(mut running: Running) {
     running.readiness.advance(State::Draining);
     // A failed send means that every listener has ended already.
     drop(running.stop.send(true));
-    let ended = tokio::time::timeout_at(deadline, async { while running.fronts.join_next().await.is_some() {} });
+    let ended = tokio::time::timeout_at(deadline, async {
+        while running.fronts.join_next().await.is_some() {}
+    });
     if ended.await.is_err() {
         tracing::warn!("responses cut at the drain deadline: [server] drain allows more time");
         running.fronts.shutdown().await;
     }
-    let left = deadline.saturating_duration_since(tokio::time::Instant::now()).max(CLOSE_TIME_MIN);
+    let left = deadline
+        .saturating_duration_since(tokio::time::Instant::now())
+        .max(CLOSE_TIME_MIN);
     running.engine.close(left).await;
     running.store.close(left.max(CLOSE_TIME_MIN)).await;
     running.admin.shutdown().await;
@@ -191,7 +233,9 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
 }
 
 async fn bind_all(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
@@ -202,8 +246,15 @@ async fn bind_all(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> 
     Ok(listeners)
 }
 
-fn own_listeners(listeners: &[TcpListener], admin: Option<&TcpListener>) -> std::io::Result<Vec<SocketAddr>> {
-    listeners.iter().chain(admin).map(TcpListener::local_addr).collect()
+fn own_listeners(
+    listeners: &[TcpListener],
+    admin: Option<&TcpListener>,
+) -> std::io::Result<Vec<SocketAddr>> {
+    listeners
+        .iter()
+        .chain(admin)
+        .map(TcpListener::local_addr)
+        .collect()
 }
 
 fn front_settings(settings: &Settings, node: &str) -> FrontSettings {
@@ -279,8 +330,12 @@ impl RecordSink for Records {
 #[async_trait]
 impl PeerSource for HttpOrigin {
     async fn peer(&self, target: &Target) -> Result<Box<HttpPeer>, (u16, String)> {
-        let refused = |error: weir_cache::ports::OriginError| (error.status().as_u16(), error.to_string());
-        let addresses = self.vetted_addresses(target.host(), target.port()).await.map_err(refused)?;
+        let refused =
+            |error: weir_cache::ports::OriginError| (error.status().as_u16(), error.to_string());
+        let addresses = self
+            .vetted_addresses(target.host(), target.port())
+            .await
+            .map_err(refused)?;
         let Some(address) = addresses.first() else {
             return Err((502, format!("no address for {}", target.host())));
         };

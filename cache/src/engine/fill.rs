@@ -337,9 +337,14 @@ const RATE_WINDOW: Duration = Duration::from_secs(60);
 
 impl Rate {
     fn new(bytes_per_second_min: Option<NonZeroU64>) -> Self {
-        let bytes_per_window_min = bytes_per_second_min.map(|rate| rate.get().saturating_mul(RATE_WINDOW.as_secs()));
+        let bytes_per_window_min =
+            bytes_per_second_min.map(|rate| rate.get().saturating_mul(RATE_WINDOW.as_secs()));
         let first = tokio::time::Instant::now() + RATE_WINDOW;
-        Self { bytes_per_window_min, window: tokio::time::interval_at(first, RATE_WINDOW), received: 0 }
+        Self {
+            bytes_per_window_min,
+            window: tokio::time::interval_at(first, RATE_WINDOW),
+            received: 0,
+        }
     }
 
     fn count(&mut self, bytes: usize) {
@@ -348,7 +353,9 @@ impl Rate {
 
     /// Resolves when a window ends with too few bytes.
     async fn too_slow(&mut self) {
-        let Some(bytes_min) = self.bytes_per_window_min else { return std::future::pending().await };
+        let Some(bytes_min) = self.bytes_per_window_min else {
+            return std::future::pending().await;
+        };
         loop {
             self.window.tick().await;
             if std::mem::take(&mut self.received) < bytes_min {

@@ -72,7 +72,9 @@ impl Checkpoint {
     }
 
     fn decode(bytes: &[u8], pool: [u8; 16], sequence: Sequence) -> Result<Self, FormatError> {
-        let (summed, sum) = bytes.split_last_chunk::<16>().ok_or(FormatError::Malformed("length"))?;
+        let (summed, sum) = bytes
+            .split_last_chunk::<16>()
+            .ok_or(FormatError::Malformed("length"))?;
         if u128::from_le_bytes(*sum) != XxHash3_128::oneshot(summed) {
             return Err(FormatError::Mismatch("checkpoint checksum"));
         }
@@ -87,7 +89,9 @@ impl Checkpoint {
         let count = cursor.u64()?;
         let use_now = cursor.u32()?;
         cursor.take(12)?;
-        let expected = count.checked_mul(RECORD_BYTES).and_then(|bytes| bytes.checked_add(HEAD_BYTES));
+        let expected = count
+            .checked_mul(RECORD_BYTES)
+            .and_then(|bytes| bytes.checked_add(HEAD_BYTES));
         if expected != Some(summed.len() as u64) {
             return Err(FormatError::Malformed("length"));
         }
@@ -100,11 +104,22 @@ impl Checkpoint {
 }
 
 fn decode_record(cursor: &mut Cursor<'_>) -> Result<Record, FormatError> {
-    let slot = Slot { key: u128::from_le_bytes(cursor.array()?), variant: cursor.u64()? };
+    let slot = Slot {
+        key: u128::from_le_bytes(cursor.array()?),
+        variant: cursor.u64()?,
+    };
     let (sequence, length) = (Sequence(cursor.u64()?), cursor.u64()?);
     let (last_use, owner, flags) = (cursor.u32()?, cursor.u16()?, cursor.u16()?);
     let (pinned, unverified) = (flags & PINNED != 0, flags & UNVERIFIED != 0);
-    Ok(Record { slot, sequence, length, last_use, owner, pinned, unverified })
+    Ok(Record {
+        slot,
+        sequence,
+        length,
+        last_use,
+        owner,
+        pinned,
+        unverified,
+    })
 }
 
 fn path(sequence: Sequence) -> String {
@@ -112,7 +127,12 @@ fn path(sequence: Sequence) -> String {
 }
 
 /// Writes, syncs and names a checkpoint.
-pub(super) fn save(device: &dyn Device, pool: [u8; 16], sequence: Sequence, checkpoint: &Checkpoint) -> io::Result<()> {
+pub(super) fn save(
+    device: &dyn Device,
+    pool: [u8; 16],
+    sequence: Sequence,
+    checkpoint: &Checkpoint,
+) -> io::Result<()> {
     let temporary = format!("{TEMPORARY}/checkpoint");
     match device.unlink(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -126,7 +146,11 @@ pub(super) fn save(device: &dyn Device, pool: [u8; 16], sequence: Sequence, chec
 }
 
 /// Reads the checkpoint of a clean close.
-pub(super) fn load(device: &dyn Device, pool: [u8; 16], sequence: Sequence) -> Result<Checkpoint, CheckpointError> {
+pub(super) fn load(
+    device: &dyn Device,
+    pool: [u8; 16],
+    sequence: Sequence,
+) -> Result<Checkpoint, CheckpointError> {
     let file = device.open(&path(sequence), false)?;
     let length = usize::try_from(file.length()?).map_err(|_| FormatError::Malformed("length"))?;
     let mut bytes = vec![0; length];
@@ -151,17 +175,26 @@ mod tests {
     const POOL: [u8; 16] = [9; 16];
 
     fn record() -> impl Strategy<Value = Record> {
-        (any::<u128>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>(), any::<u16>(), any::<[bool; 2]>()).prop_map(
-            |(key, variant, sequence, length, last_use, owner, [pinned, unverified])| Record {
-                slot: Slot { key, variant },
-                sequence: Sequence(sequence),
-                length,
-                last_use,
-                owner,
-                pinned,
-                unverified,
-            },
+        (
+            any::<u128>(),
+            any::<u64>(),
+            any::<u64>(),
+            any::<u64>(),
+            any::<u32>(),
+            any::<u16>(),
+            any::<[bool; 2]>(),
         )
+            .prop_map(
+                |(key, variant, sequence, length, last_use, owner, [pinned, unverified])| Record {
+                    slot: Slot { key, variant },
+                    sequence: Sequence(sequence),
+                    length,
+                    last_use,
+                    owner,
+                    pinned,
+                    unverified,
+                },
+            )
     }
 
     proptest! {

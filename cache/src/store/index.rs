@@ -130,9 +130,13 @@ impl Index {
     /// Removes an object unless a newer one has taken its place.
     pub(crate) fn remove(&mut self, slot: Slot, sequence: Sequence) -> Option<Record> {
         let id = self.position(slot)?;
-        let removed = *self.entry(id).filter(|entry| entry.sequence == sequence.0)?;
+        let removed = *self
+            .entry(id)
+            .filter(|entry| entry.sequence == sequence.0)?;
         let bucket = self.bucket(slot.key);
-        let before = self.chain(slot.key).find(|other| self.entry(*other).is_some_and(|entry| entry.next == id));
+        let before = self
+            .chain(slot.key)
+            .find(|other| self.entry(*other).is_some_and(|entry| entry.next == id));
         match before.and_then(|other| self.entry_mut(other)) {
             Some(entry) => entry.next = removed.next,
             None => *self.buckets.get_mut(bucket)? = removed.next,
@@ -171,17 +175,28 @@ impl Index {
                 break;
             }
             let id = u32::try_from(self.next_random() % places).unwrap_or(NONE);
-            found.extend(self.entry(id).filter(|entry| entry.is_evictable()).map(Entry::record));
+            found.extend(
+                self.entry(id)
+                    .filter(|entry| entry.is_evictable())
+                    .map(Entry::record),
+            );
         }
         if found.is_empty() {
-            found.extend(self.entries().filter(|entry| entry.is_evictable()).take(count).map(Entry::record));
+            found.extend(
+                self.entries()
+                    .filter(|entry| entry.is_evictable())
+                    .take(count)
+                    .map(Entry::record),
+            );
         }
         found
     }
 
     /// Everything, in no order.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
-        self.entries().filter(|entry| entry.flags & VACANT == 0).map(Entry::record)
+        self.entries()
+            .filter(|entry| entry.flags & VACANT == 0)
+            .map(Entry::record)
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
@@ -196,11 +211,14 @@ impl Index {
     fn chain(&self, key: u128) -> impl Iterator<Item = u32> + '_ {
         let first = self.buckets.get(self.bucket(key)).copied();
         let known = |id: &u32| *id != NONE;
-        std::iter::successors(first.filter(known), move |id| self.entry(*id).map(|entry| entry.next).filter(known))
+        std::iter::successors(first.filter(known), move |id| {
+            self.entry(*id).map(|entry| entry.next).filter(known)
+        })
     }
 
     fn position(&self, slot: Slot) -> Option<u32> {
-        self.chain(slot.key).find(|id| self.entry(*id).is_some_and(|entry| entry.slot() == slot))
+        self.chain(slot.key)
+            .find(|id| self.entry(*id).is_some_and(|entry| entry.slot() == slot))
     }
 
     fn entry(&self, id: u32) -> Option<&Entry> {
@@ -210,7 +228,9 @@ impl Index {
 
     fn entry_mut(&mut self, id: u32) -> Option<&mut Entry> {
         let id = usize::try_from(id).ok()?;
-        self.slabs.get_mut(id / SLAB_ENTRIES)?.get_mut(id % SLAB_ENTRIES)
+        self.slabs
+            .get_mut(id / SLAB_ENTRIES)?
+            .get_mut(id % SLAB_ENTRIES)
     }
 
     fn place(&mut self, entry: Entry) -> u32 {
@@ -221,11 +241,17 @@ impl Index {
             self.vacant = next;
             return vacant;
         }
-        if self.slabs.last().is_none_or(|slab| slab.len() == SLAB_ENTRIES) {
+        if self
+            .slabs
+            .last()
+            .is_none_or(|slab| slab.len() == SLAB_ENTRIES)
+        {
             self.slabs.push(Vec::with_capacity(SLAB_ENTRIES));
         }
         let before = self.slabs.len().saturating_sub(1) * SLAB_ENTRIES;
-        let Some(slab) = self.slabs.last_mut() else { return NONE };
+        let Some(slab) = self.slabs.last_mut() else {
+            return NONE;
+        };
         slab.push(entry);
         u32::try_from(before + slab.len() - 1).unwrap_or(NONE)
     }
@@ -234,9 +260,13 @@ impl Index {
         self.buckets = vec![NONE; self.buckets.len() * 2];
         let places = self.slabs.iter().map(Vec::len).sum::<usize>();
         for id in (0..places).filter_map(|id| u32::try_from(id).ok()) {
-            let Some(entry) = self.entry(id).filter(|entry| entry.flags & VACANT == 0) else { continue };
+            let Some(entry) = self.entry(id).filter(|entry| entry.flags & VACANT == 0) else {
+                continue;
+            };
             let bucket = self.bucket(entry.slot().key);
-            let Some(head) = self.buckets.get_mut(bucket) else { continue };
+            let Some(head) = self.buckets.get_mut(bucket) else {
+                continue;
+            };
             let next = std::mem::replace(head, id);
             if let Some(entry) = self.entry_mut(id) {
                 entry.next = next;
@@ -275,7 +305,10 @@ impl Entry {
 
     fn slot(&self) -> Slot {
         let key = (u128::from(self.key_high) << 64) | u128::from(self.key_low);
-        Slot { key, variant: self.variant }
+        Slot {
+            key,
+            variant: self.variant,
+        }
     }
 
     fn record(&self) -> Record {
@@ -297,7 +330,10 @@ impl Entry {
 
 /// Two halves instead of a u128, whose alignment would cost 8 bytes an entry.
 fn halves(key: u128) -> [u64; 2] {
-    #[expect(clippy::cast_possible_truncation, reason = "the halves are cut on purpose")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the halves are cut on purpose"
+    )]
     [(key >> 64) as u64, key as u64]
 }
 

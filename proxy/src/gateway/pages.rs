@@ -2,8 +2,8 @@
 
 use super::{Turn, Turned};
 use crate::error_page::{self, error_page};
-use crate::front::conn::Conn;
 use crate::front::Flow;
+use crate::front::conn::Conn;
 use crate::respond::body::SendError;
 use crate::respond::head::{BodyEnd, Head};
 use http::header::{self, HeaderValue};

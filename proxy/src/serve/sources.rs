@@ -8,12 +8,23 @@ use weir_cache::metrics::EvictionCause;
 use weir_cache::store::Store;
 
 /// Registers the store, the engine and the upstream side.
-pub(super) fn watch(metrics: &Metrics, store: &Arc<Store>, engine: &Arc<Engine>, upstream: Arc<UpstreamStats>) {
+pub(super) fn watch(
+    metrics: &Metrics,
+    store: &Arc<Store>,
+    engine: &Arc<Engine>,
+    upstream: Arc<UpstreamStats>,
+) {
     let store = Arc::clone(store);
-    metrics.watch(Arc::new(move |samples: &mut Samples| store_samples(&store, samples)));
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        store_samples(&store, samples)
+    }));
     let engine = Arc::clone(engine);
-    metrics.watch(Arc::new(move |samples: &mut Samples| engine_samples(&engine, samples)));
-    metrics.watch(Arc::new(move |samples: &mut Samples| upstream_samples(&upstream, samples)));
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        engine_samples(&engine, samples)
+    }));
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        upstream_samples(&upstream, samples)
+    }));
 }
 
 fn store_samples(store: &Store, samples: &mut Samples) {
@@ -22,12 +33,24 @@ fn store_samples(store: &Store, samples: &mut Samples) {
     // One copy of everything for now: no object has less protection than it was stored with.
     samples.add(Collected::StoreUnderprotectedObjects, "", 0);
     for cause in EvictionCause::ALL {
-        samples.add(Collected::StoreEvictedBytes, cause.as_str(), stats.removed_bytes(cause));
+        samples.add(
+            Collected::StoreEvictedBytes,
+            cause.as_str(),
+            stats.removed_bytes(cause),
+        );
     }
-    samples.add(Collected::BoundHits, "store-replaced", stats.replaced_bound_hits.get());
+    samples.add(
+        Collected::BoundHits,
+        "store-replaced",
+        stats.replaced_bound_hits.get(),
+    );
     for disk in &stats.disks {
         samples.add(Collected::StoreBytes, &disk.name, disk.stored_bytes.get());
-        samples.add(Collected::StoreCorruptBlocks, &disk.name, disk.corrupt_blocks.get());
+        samples.add(
+            Collected::StoreCorruptBlocks,
+            &disk.name,
+            disk.corrupt_blocks.get(),
+        );
         samples.add(Collected::BoundHits, "store-full", disk.full.get());
         samples.add(Collected::BoundHits, "store-queue", disk.pool_waits.get());
     }

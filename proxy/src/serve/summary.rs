@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 
 /// Prints the summary to the standard output.
-pub(super) fn print(listeners: &[TcpListener], admin: Option<&TcpListener>, disks: &[PathBuf]) -> io::Result<()> {
+pub(super) fn print(
+    listeners: &[TcpListener],
+    admin: Option<&TcpListener>,
+    disks: &[PathBuf],
+) -> io::Result<()> {
     let mut text = format!("Weir {}\n", env!("CARGO_PKG_VERSION"));
     for listener in listeners {
         text.push_str(&format!("  proxy  http://{}\n", listener.local_addr()?));
@@ -18,7 +22,9 @@ pub(super) fn print(listeners: &[TcpListener], admin: Option<&TcpListener>, disk
     }
     if let Some(first) = listeners.first() {
         let address = first.local_addr()?;
-        text.push_str(&format!("  try    curl -O http://{address}/download/https://www.kernel.org/robots.txt\n"));
+        text.push_str(&format!(
+            "  try    curl -O http://{address}/download/https://www.kernel.org/robots.txt\n"
+        ));
     }
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -19,7 +19,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 const MAX_AGE_SECONDS: u64 = 60;
-const URLS: [&str; 3] = ["http://a.test/one-1", "http://a.test/two-2", "http://b.test/one-1"];
+const URLS: [&str; 3] = [
+    "http://a.test/one-1",
+    "http://a.test/two-2",
+    "http://b.test/one-1",
+];
 const STEPS: usize = 400;
 
 #[derive(Default)]
@@ -56,9 +60,17 @@ struct Model {
 
 impl Model {
     async fn new(seed: u64) -> Self {
-        let clock = Arc::new(ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+        let clock = Arc::new(ManualClock::starting_at(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        ));
         let origin = Arc::new(ScriptedOrigin::default());
-        let world = World::on(Arc::new(MemoryDevice::new()), clock, origin, engine_settings()).await;
+        let world = World::on(
+            Arc::new(MemoryDevice::new()),
+            clock,
+            origin,
+            engine_settings(),
+        )
+        .await;
         let mut model = Self {
             random: SmallRng::seed_from_u64(seed),
             world,
@@ -82,7 +94,9 @@ impl Model {
                 80..88 => self.turn(),
                 88..97 => {
                     self.settle().await;
-                    self.world.clock.advance(Duration::from_secs(self.random.random_range(0..40)));
+                    self.world
+                        .clock
+                        .advance(Duration::from_secs(self.random.random_range(0..40)));
                 }
                 _ => self.kill().await,
             }
@@ -108,12 +122,20 @@ impl Model {
         if let Some(last) = self.truth[url].versions.last_mut() {
             last.replaced = Some(now);
         }
-        self.truth[url].versions.push(Version { body, replaced: None });
+        self.truth[url].versions.push(Version {
+            body,
+            replaced: None,
+        });
         self.turn_to(url, |script| script);
     }
 
     fn turn_to(&mut self, url: usize, change: impl FnOnce(Script) -> Script) {
-        let body = self.truth[url].versions.last().expect("published").body.clone();
+        let body = self.truth[url]
+            .versions
+            .last()
+            .expect("published")
+            .body
+            .clone();
         let mut script = Script::body(body);
         script.gate = Some(Arc::clone(&self.gate));
         script.chunked = self.random.random();
@@ -128,21 +150,36 @@ impl Model {
     /// The origin turns well, broken or sick, with the version it has.
     fn turn(&mut self) {
         let url = self.random.random_range(0..URLS.len());
-        let length = self.truth[url].versions.last().expect("published").body.len();
+        let length = self.truth[url]
+            .versions
+            .last()
+            .expect("published")
+            .body
+            .len();
         match self.random.random_range(0..4) {
             0 if length > 1 => {
                 self.truth[url].broke = true;
                 let breaks_at = Some(self.random.random_range(1..length));
-                self.turn_to(url, |script| Script { breaks_at, ..script });
+                self.turn_to(url, |script| Script {
+                    breaks_at,
+                    ..script
+                });
             }
             1 => {
                 self.truth[url].failed = true;
-                self.turn_to(url, |script| Script { unreachable: true, ..script });
+                self.turn_to(url, |script| Script {
+                    unreachable: true,
+                    ..script
+                });
             }
             2 => {
                 self.truth[url].failed = true;
                 let status = StatusCode::BAD_GATEWAY;
-                self.turn_to(url, |script| Script { status, headers: Vec::new(), ..script });
+                self.turn_to(url, |script| Script {
+                    status,
+                    headers: Vec::new(),
+                    ..script
+                });
             }
             _ => self.turn_to(url, |script| script),
         }
@@ -150,12 +187,21 @@ impl Model {
 
     fn start_client(&mut self) {
         let url = self.random.random_range(0..URLS.len());
-        let leaves_after = self.random.random_bool(0.2).then(|| self.random.random_range(0..400_000));
+        let leaves_after = self
+            .random
+            .random_bool(0.2)
+            .then(|| self.random.random_range(0..400_000));
         let (engine, started) = (Arc::clone(&self.world.engine), self.now());
         let request = super::world::request(http::Method::GET, URLS[url], &[]);
         self.clients.spawn(async move {
             let answer = engine.fetch(&request).await;
-            let mut client = Client { url, started, got: Got::NotCached, left: false, stored: None };
+            let mut client = Client {
+                url,
+                started,
+                got: Got::NotCached,
+                left: false,
+                stored: None,
+            };
             match (answer, leaves_after) {
                 (Answer::Stored { object, age, .. }, _) => {
                     client.stored = Some((age, started));
@@ -179,14 +225,24 @@ impl Model {
 
     fn check(&mut self, client: Client) {
         let truth = &self.truth[client.url];
-        let oldest = client.started.saturating_sub(Duration::from_secs(MAX_AGE_SECONDS + 1));
-        let current = |version: &&Version| version.replaced.is_none_or(|replaced| replaced >= oldest);
+        let oldest = client
+            .started
+            .saturating_sub(Duration::from_secs(MAX_AGE_SECONDS + 1));
+        let current =
+            |version: &&Version| version.replaced.is_none_or(|replaced| replaced >= oldest);
         let mut candidates = truth.versions.iter().filter(current);
         match &client.got {
-            Got::Whole(body) => assert!(candidates.any(|v| v.body == *body), "not a current version: {} bytes", body.len()),
+            Got::Whole(body) => assert!(
+                candidates.any(|v| v.body == *body),
+                "not a current version: {} bytes",
+                body.len()
+            ),
             Got::Cut(body) => {
                 assert!(client.left || truth.broke, "cut without a reason");
-                assert!(candidates.any(|v| v.body.starts_with(body)), "not the beginning of a current version");
+                assert!(
+                    candidates.any(|v| v.body.starts_with(body)),
+                    "not the beginning of a current version"
+                );
             }
             Got::Failed(_) | Got::Status(502) => assert!(truth.failed, "failed without a reason"),
             other => panic!("unexpected answer {other:?}"),
@@ -214,18 +270,37 @@ impl Model {
         let device = Arc::new(self.world.device.surviving(Survival::Kill));
         // What the dead process would still do happens on the disk that nobody looks at any more.
         self.world.engine.close(Duration::ZERO).await;
-        let (clock, origin) = (Arc::clone(&self.world.clock), Arc::clone(&self.world.origin));
+        let (clock, origin) = (
+            Arc::clone(&self.world.clock),
+            Arc::clone(&self.world.origin),
+        );
         self.world = World::on(device, clock, origin, engine_settings()).await;
         for url in 0..URLS.len() {
             if self.now() + Duration::from_secs(1) < self.fresh_until[url] {
                 let asked = self.world.origin.asked(URLS[url]).gets;
                 let started = self.now();
                 let (got, _) = self.world.get(URLS[url]).await;
-                assert_eq!(self.world.origin.asked(URLS[url]).gets, asked, "a committed object was lost");
-                self.check(Client { url, started, got, left: false, stored: None });
+                assert_eq!(
+                    self.world.origin.asked(URLS[url]).gets,
+                    asked,
+                    "a committed object was lost"
+                );
+                self.check(Client {
+                    url,
+                    started,
+                    got,
+                    left: false,
+                    stored: None,
+                });
             }
         }
-        let left: Vec<_> = self.world.device.paths().into_iter().filter(|path| path.starts_with("tmp/")).collect();
+        let left: Vec<_> = self
+            .world
+            .device
+            .paths()
+            .into_iter()
+            .filter(|path| path.starts_with("tmp/"))
+            .collect();
         assert!(left.is_empty(), "left behind in tmp: {left:?}");
     }
 
@@ -233,23 +308,43 @@ impl Model {
     async fn heal(&mut self) {
         self.settle().await;
         self.gate.add_permits(100_000);
-        self.world.clock.advance(Duration::from_secs(2 * MAX_AGE_SECONDS));
+        self.world
+            .clock
+            .advance(Duration::from_secs(2 * MAX_AGE_SECONDS));
         for url in 0..URLS.len() {
             self.turn_to(url, |script| script);
-            let expected = self.truth[url].versions.last().expect("published").body.clone();
+            let expected = self.truth[url]
+                .versions
+                .last()
+                .expect("published")
+                .body
+                .clone();
             assert!(self.world.get(URLS[url]).await.0 == Got::Whole(expected));
-            assert!(self.world.origin.asked(URLS[url]).running_max <= 1, "two fetches of one object at once");
+            assert!(
+                self.world.origin.asked(URLS[url]).running_max <= 1,
+                "two fetches of one object at once"
+            );
         }
     }
 }
 
 #[test]
 fn random_interleavings_agree_with_the_model() {
-    let first: u64 = std::env::var("WEIR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let rounds = if std::env::var_os("WEIR_SEED").is_some() { 1 } else { 30 };
+    let first: u64 = std::env::var("WEIR_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
+    let rounds = if std::env::var_os("WEIR_SEED").is_some() {
+        1
+    } else {
+        30
+    };
     for seed in first..first + rounds {
         println!("seed {seed} (WEIR_SEED={seed} repeats it)");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async { Model::new(seed).await.run().await });
     }
 }

@@ -97,7 +97,11 @@ impl Origin for ScriptedOrigin {
         {
             let mut asked = self.asked.lock();
             let asked = asked.entry(url.clone()).or_default();
-            if is_head { asked.heads += 1 } else { asked.gets += 1 }
+            if is_head {
+                asked.heads += 1
+            } else {
+                asked.gets += 1
+            }
         }
         tokio::task::yield_now().await;
         let Some(script) = script.filter(|script| !script.unreachable) else {
@@ -105,7 +109,10 @@ impl Origin for ScriptedOrigin {
         };
         let mut headers = HeaderMap::new();
         for (name, value) in &script.headers {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).expect("a field value"));
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).expect("a field value"),
+            );
         }
         let framing = match (is_head, script.chunked) {
             (true, _) => Framing::None,
@@ -114,12 +121,23 @@ impl Origin for ScriptedOrigin {
         };
         let body = ScriptedBody::start(url, script.clone(), is_head, Arc::clone(&self.asked));
         let address = ([127, 0, 0, 1], 80).into();
-        Ok(OriginResponse { status: script.status, headers, framing, address, body: Box::new(body) })
+        Ok(OriginResponse {
+            status: script.status,
+            headers,
+            framing,
+            address,
+            body: Box::new(body),
+        })
     }
 }
 
 impl ScriptedBody {
-    fn start(url: String, script: Script, is_head: bool, asked: Arc<Mutex<HashMap<String, Asked>>>) -> Self {
+    fn start(
+        url: String,
+        script: Script,
+        is_head: bool,
+        asked: Arc<Mutex<HashMap<String, Asked>>>,
+    ) -> Self {
         {
             let mut asked = asked.lock();
             let asked = asked.entry(url.clone()).or_default();
@@ -127,7 +145,14 @@ impl ScriptedBody {
             asked.running_max = asked.running_max.max(asked.running);
         }
         let left = if is_head { Bytes::new() } else { script.body };
-        Self { url, left, breaks_after: script.breaks_at, piece_bytes: script.piece_bytes, gate: script.gate, asked }
+        Self {
+            url,
+            left,
+            breaks_after: script.breaks_at,
+            piece_bytes: script.piece_bytes,
+            gate: script.gate,
+            asked,
+        }
     }
 }
 
@@ -135,7 +160,10 @@ impl ScriptedBody {
 impl OriginBody for ScriptedBody {
     async fn next(&mut self) -> Result<Option<Bytes>, OriginError> {
         if let Some(gate) = &self.gate {
-            gate.acquire().await.expect("gates are never closed").forget();
+            gate.acquire()
+                .await
+                .expect("gates are never closed")
+                .forget();
         } else {
             tokio::task::yield_now().await;
         }
@@ -145,7 +173,10 @@ impl OriginBody for ScriptedBody {
         if self.left.is_empty() {
             return Ok(None);
         }
-        let length = self.piece_bytes.min(self.left.len()).min(self.breaks_after.unwrap_or(usize::MAX));
+        let length = self
+            .piece_bytes
+            .min(self.left.len())
+            .min(self.breaks_after.unwrap_or(usize::MAX));
         if let Some(left) = &mut self.breaks_after {
             *left -= length;
         }

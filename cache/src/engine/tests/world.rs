@@ -82,10 +82,18 @@ impl World {
     ) -> Self {
         let disk: Arc<dyn crate::ports::Device> = Arc::clone(&device) as _;
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let store = Store::open(vec![disk], store_settings(), Arc::clone(&time)).await.expect("a store");
+        let store = Store::open(vec![disk], store_settings(), Arc::clone(&time))
+            .await
+            .expect("a store");
         let from: Arc<dyn Origin> = Arc::clone(&origin) as _;
         let engine = Engine::new(Arc::clone(&store), from, time, settings);
-        Self { device, clock, origin, store, engine }
+        Self {
+            device,
+            clock,
+            origin,
+            store,
+            engine,
+        }
     }
 
     pub(crate) fn script(&self, url: &str, script: Script) {
@@ -107,15 +115,28 @@ pub(crate) fn request(method: Method, url: &str, fields: &[(&'static str, &str)]
     let target = Target::parse(url).expect("a URL");
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).expect("a field value"));
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).expect("a field value"),
+        );
     }
-    let resource =
-        Resource { form: Form::Forward, target: target.clone(), upstreams: vec![target.clone()], as_asked: url.to_owned() };
+    let resource = Resource {
+        form: Form::Forward,
+        target: target.clone(),
+        upstreams: vec![target.clone()],
+        as_asked: url.to_owned(),
+    };
     let rules = Rules::default();
     let Verdict::Cache(plan) = verdict::judge(&method, &headers, &resource, &rules, "node") else {
         panic!("{method} {url} is not for the cache");
     };
-    FetchRequest { key: CacheKey::of("", false, &target), resource, method, headers, plan }
+    FetchRequest {
+        key: CacheKey::of("", false, &target),
+        resource,
+        method,
+        headers,
+        plan,
+    }
 }
 
 pub(crate) fn outcome(answer: &Answer) -> Option<Outcome> {
@@ -159,12 +180,24 @@ pub(crate) async fn stored(object: &Object) -> Vec<u8> {
     while (body.len() as u64) < object.length() {
         let at = body.len() as u64;
         let length = (object.length() - at).min(UNIT_BYTES - at % UNIT_BYTES);
-        body.extend_from_slice(&object.read(at, length as usize).await.expect("stored bytes are whole"));
+        body.extend_from_slice(
+            &object
+                .read(at, length as usize)
+                .await
+                .expect("stored bytes are whole"),
+        );
     }
     body
 }
 
 /// Bytes that say where they belong.
 pub(crate) fn content(seed: u64, length: usize) -> Vec<u8> {
-    (0..length).map(|at| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(seed) >> 24) as u8).collect()
+    (0..length)
+        .map(|at| {
+            ((at as u64)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .wrapping_add(seed)
+                >> 24) as u8
+        })
+        .collect()
 }
