@@ -31,18 +31,17 @@ pub use stats::{Count, EngineStats};
 use crate::object::ObjectHead;
 use crate::ports::{Clock, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
+use crate::tasks::TaskSet;
 use budget::MemoryBudget;
 use failure::HoldDown;
 use fill::{Fill, Led};
 use flight::{Entered, Flight, Flights, Listing, Phase};
 use growing::Growing;
 use http::{HeaderMap, Method};
-use parking_lot::Mutex;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::JoinSet;
 use weir_policies::cache_control::{RequestDirectives, ResponseDirectives};
 use weir_policies::freshness::Exchange;
 use weir_policies::hop;
@@ -144,7 +143,7 @@ pub struct Engine {
     memory: MemoryBudget,
     seats: Arc<Semaphore>,
     hold_down: HoldDown,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: TaskSet,
     stats: EngineStats,
 }
 
@@ -175,7 +174,7 @@ impl Engine {
                 settings.readers_max.min(Semaphore::MAX_PERMITS),
             )),
             hold_down: HoldDown::new(settings.hold_down, Arc::clone(&clock)),
-            tasks: Mutex::new(JoinSet::new()),
+            tasks: TaskSet::default(),
             stats: EngineStats::default(),
             store,
             origin,
@@ -321,7 +320,8 @@ impl Engine {
             listing,
             leader,
         };
-        self.spawn(fill.run());
+        // Refused (too many, shutting down): the fill is dropped, and with it `leader`.
+        self.tasks.spawn("fill", fill.run()).ok()?;
         Some(match led.await.ok()? {
             Led::Reader(reader) => Answer::Growing { reader, outcome },
             Led::Private(response, outcome, exchange) => Answer::Private {
@@ -396,25 +396,17 @@ impl Engine {
         seat
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock();
-        while let Some(ended) = tasks.try_join_next() {
-            report(ended);
-        }
-        tasks.spawn(task);
+    /// The tasks of running fills.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskSet {
+        &self.tasks
     }
 
-    /// Waits for running fills until the deadline, then gives them up. New fills may still start: stop asking first.
+    /// Waits for running fills until the deadline, then gives them up. From now on misses are streamed uncached.
     pub async fn close(&self, deadline: Duration) {
-        let mut tasks = std::mem::take(&mut *self.tasks.lock());
-        let finished = tokio::time::timeout(deadline, async {
-            while let Some(ended) = tasks.join_next().await {
-                report(ended);
-            }
-        });
-        if finished.await.is_err() {
-            tracing::warn!(fills = tasks.len(), "fills given up at the deadline");
-            tasks.shutdown().await;
+        let given_up = self.tasks.close(deadline).await;
+        if !given_up.is_empty() {
+            tracing::warn!(fills = given_up.len(), "fills given up at the deadline");
         }
     }
 }
@@ -479,14 +471,6 @@ fn never_storable(request: &FetchRequest) -> Option<NotStored> {
         Some(NotStored::Status)
     } else {
         None
-    }
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a fill panicked: a bug; its readers were cut off and its key is free again");
     }
 }
 

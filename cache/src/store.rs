@@ -278,6 +278,16 @@ impl Store {
         close::close(&self.core, deadline).await;
     }
 
+    /// What is wrong with the store, in a sentence; `None` while it is well.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let disk = self.core.device.name();
+        let is_suspect = self.core.suspect.load(std::sync::atomic::Ordering::Acquire);
+        let advice =
+            "what was stored since may not survive a power loss; check the disk and restart";
+        is_suspect.then(|| format!("{disk}: a sync failed: {advice}"))
+    }
+
     /// The random id of this pool of disks, the same after a restart.
     #[must_use]
     pub fn pool_id(&self) -> &[u8; 16] {

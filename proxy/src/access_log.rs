@@ -2,7 +2,7 @@
 //!
 //! A proxy worker only formats the line and copies it into a bounded buffer ([`writer`]); a thread of its own writes
 //! what has gathered with one call. Where the target is slower than the traffic, lines are dropped and counted
-//! (`weir_bound_hits_total{bound="access_log"}`): logging never slows a client down.
+//! (`weir_bound_hits_total{bound="access-log"}`): logging never slows a client down.
 //!
 //! Everything a client controls passes through [`escape`] on its way into a line, and userinfo never gets there.
 
@@ -162,7 +162,7 @@ impl Source for Counted {
             .0
             .as_ref()
             .map_or((0, 0), |queue| (queue.dropped(), queue.failed_writes()));
-        samples.add(Collected::BoundHits, "access_log", dropped);
+        samples.add(Collected::BoundHits, "access-log", dropped);
         samples.add(Collected::AccessLogErrors, "", failed);
     }
 }

@@ -171,7 +171,7 @@ impl Source for Refused {
     fn samples(&self, samples: &mut Samples) {
         samples.add(
             Collected::BoundHits,
-            "admin_connections",
+            "admin-connections",
             self.0.load(Ordering::Relaxed),
         );
     }

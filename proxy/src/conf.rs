@@ -33,13 +33,10 @@ mod store;
 mod upstream;
 
 pub(crate) use access::AccessSettings;
-pub(crate) use fill::{FillSettings, OnAbandon};
-pub(crate) use listen::ListenSettings;
-pub(crate) use log::{AccessFormat, AccessLog, LogLevel, LogSettings};
+pub(crate) use fill::OnAbandon;
+pub(crate) use log::{AccessFormat, AccessLog, LogSettings};
 pub(crate) use problem::ConfigError;
-pub(crate) use server::ServerSettings;
 pub(crate) use settings::Settings;
-pub(crate) use upstream::UpstreamSettings;
 
 use layers::{Entry, Layers};
 use problem::{KeyPath, Origin, Problem};

@@ -24,6 +24,7 @@ mod scan;
 mod upload;
 
 use crate::pass::{Pass, PassOrder};
+pub(crate) use admission::AdmissionCounts;
 use admission::{Admission, Seat};
 use async_trait::async_trait;
 use conn::Conn;
@@ -180,6 +181,11 @@ impl<H: Handler> Front<H> {
             admission,
             crowded: Notify::new(),
         }
+    }
+
+    /// Connections and their bounds, for the metrics.
+    pub(crate) fn counts(&self) -> AdmissionCounts {
+        self.admission.counts()
     }
 
     /// Serves `listener` until shutdown is signaled and every connection has ended. On the signal the listener and the

@@ -5,6 +5,7 @@
 
 mod pages;
 
+use crate::conf::AccessSettings;
 use crate::front::conn::Conn;
 use crate::front::{Flow, Handler, Request};
 use crate::pass::{PassOrder, RecordSink};
@@ -13,7 +14,6 @@ use crate::respond::Response;
 use crate::respond::body::Source;
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -33,8 +33,7 @@ pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
     pub(crate) forms: Forms,
     pub(crate) rules: Rules,
-    /// Clients that may use the gateway; empty: everybody who reaches the listener.
-    pub(crate) allowed_clients: Vec<IpNet>,
+    pub(crate) access: AccessSettings,
     /// Name in Via and Cache-Status.
     pub(crate) node: String,
     pub(crate) clock: Arc<dyn Clock>,
@@ -87,7 +86,7 @@ impl Handler for Gateway {
             self.clock.wall(),
             self.clock.elapsed(),
         );
-        record.url = String::from_utf8_lossy(head).into_owned();
+        (record.method, record.url) = request_line(head);
         record.status = status;
         record.detail = Some(reason);
         record.outcome = Outcome::Refused;
@@ -119,20 +118,11 @@ impl Gateway {
             now,
         }
     }
-
-    fn admits(&self, client: SocketAddr) -> bool {
-        let address = client.ip().to_canonical();
-        self.allowed_clients.is_empty()
-            || self
-                .allowed_clients
-                .iter()
-                .any(|network| network.contains(&address))
-    }
 }
 
 impl<'a> Turn<'a> {
     async fn answer(&mut self, conn: &mut Conn) -> Turned {
-        if !self.gateway.admits(conn.client()) {
+        if !self.gateway.access.allows(conn.client().ip()) {
             return self
                 .refuse(conn, 403, "access", "this client is not in [access] allow")
                 .await;
@@ -332,18 +322,37 @@ fn forwards_no_further(headers: &HeaderMap) -> bool {
         .is_some_and(|left| left.as_bytes() == b"0")
 }
 
-/// The target for the log: what stands before an `@` in the authority is never written anywhere.
-fn without_userinfo(target: &str) -> String {
-    let Some((scheme, rest)) = target.split_once("://") else {
-        return target.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://{host}{path}"),
-        None => target.to_owned(),
-    }
+/// Method and target of a head that could not be read, for the log: the rest of it may hold secrets.
+fn request_line(head: &[u8]) -> (String, String) {
+    let line = head
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let mut word = || words.next().unwrap_or_default();
+    (word().to_owned(), without_userinfo(word()))
 }
+
+/// The target for the log: what stands before an `@` in any part that may be an authority is never written anywhere.
+/// `scheme://user:pass@host`, also nested in a path form, and `/https/user:pass@host/`.
+fn without_userinfo(target: &str) -> String {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let starts_authority = |before: &str| {
+        before.ends_with("://") || before.ends_with(":/") || FORM_PREFIXES.contains(&before)
+    };
+    let mut written = String::with_capacity(target.len());
+    for segment in path.split_inclusive('/') {
+        match segment.rsplit_once('@') {
+            Some((_, host)) if starts_authority(&written) => written.push_str(host),
+            _ => written.push_str(segment),
+        }
+    }
+    written + query
+}
+
+/// Path forms whose next segment is an authority.
+const FORM_PREFIXES: [&str; 3] = ["/http/", "/https/", "/ftp/"];
 
 #[cfg(test)]
 mod tests {
@@ -355,6 +364,8 @@ mod tests {
         check("ftp://user:secret@h/p@q", "ftp://h/p@q");
         check("http://h/p?mail=a@b", "http://h/p?mail=a@b");
         check("/download/https://u:p@h/x", "/download/https://h/x");
+        check("/https/u:p@h/x@y", "/https/h/x@y");
+        check("http://u:p@h", "http://h");
         check("/plain@path", "/plain@path");
     }
 }

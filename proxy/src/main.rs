@@ -18,7 +18,6 @@ mod readiness;
 mod record;
 mod respond;
 mod serve;
-mod tasks;
 mod upstream;
 
 use clap::Parser;

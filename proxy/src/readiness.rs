@@ -1,6 +1,6 @@
 //! Whether traffic should be sent here: the answer of `/readyz`.
 //!
-//! A state that only moves forward (starting → ready → draining; failed is final) and named conditions that rooms
+//! A state that only moves forward (starting → ready → draining) and named conditions that rooms
 //! raise and clear at any time, such as a disk that became read-only. Ready means: state ready and no condition.
 //!
 //! Deliberately not here: whether the process lives. A process that answers at all is alive.
@@ -17,8 +17,6 @@ pub(crate) enum State {
     Ready,
     /// Finishing what runs, taking nothing new.
     Draining,
-    /// Cannot serve until somebody repairs it and starts it again.
-    Failed(String),
 }
 
 impl State {
@@ -28,16 +26,14 @@ impl State {
             Self::Starting => 0,
             Self::Ready => 1,
             Self::Draining => 2,
-            Self::Failed(_) => 3,
         }
     }
 
-    fn reason(&self) -> Option<String> {
+    fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Starting => Some("starting".to_owned()),
+            Self::Starting => Some("starting"),
             Self::Ready => None,
-            Self::Draining => Some("draining".to_owned()),
-            Self::Failed(reason) => Some(format!("failed: {reason}")),
+            Self::Draining => Some("draining"),
         }
     }
 }
@@ -80,11 +76,6 @@ impl Readiness {
         self.lock().conditions.remove(name);
     }
 
-    /// The current state.
-    pub(crate) fn state(&self) -> State {
-        self.lock().state.clone()
-    }
-
     /// Why no traffic should be sent here, the state first; empty: ready.
     pub(crate) fn reasons(&self) -> Vec<String> {
         let inner = self.lock();
@@ -92,7 +83,13 @@ impl Readiness {
             .conditions
             .iter()
             .map(|(name, problem)| format!("{name}: {problem}"));
-        inner.state.reason().into_iter().chain(conditions).collect()
+        inner
+            .state
+            .reason()
+            .map(str::to_owned)
+            .into_iter()
+            .chain(conditions)
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -126,9 +123,6 @@ mod tests {
         let readiness = Readiness::default();
         readiness.advance(State::Draining);
         readiness.advance(State::Ready);
-        assert_eq!(readiness.state(), State::Draining);
-        readiness.advance(State::Failed("no disk".to_owned()));
-        readiness.advance(State::Draining);
-        assert_eq!(readiness.reasons(), ["failed: no disk"]);
+        assert_eq!(readiness.reasons(), ["draining"]);
     }
 }

@@ -41,6 +41,8 @@ use weir_policies::target::Target;
 /// What is kept for closing the store and the logs when the drain deadline is used up.
 const CLOSE_TIME_MIN: Duration = Duration::from_secs(5);
 
+const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Runs the gateway until it is told to stop.
 pub(crate) fn run(settings: Settings) -> Exit {
     match try_run(settings) {
@@ -73,7 +75,8 @@ struct Running {
     readiness: Arc<Readiness>,
     /// Proxy listeners with their connections.
     fronts: JoinSet<()>,
-    admin: JoinSet<()>,
+    /// The admin listener and what keeps an eye on things; ended last.
+    background: JoinSet<()>,
     stop: watch::Sender<bool>,
     drain: Duration,
 }
@@ -82,10 +85,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     // Before anything is started: a signal in the middle of the start must not be lost.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut rotated = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
     let running = start(settings).await?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = rotated.recv() => running.access_log.reopen(),
+        }
     }
     tracing::info!("stopping: running responses may end, a second signal exits at once");
     tokio::select! {
@@ -155,7 +162,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         engine: Arc::clone(&engine),
         forms: settings.forms,
         rules: settings.rules,
-        allowed_clients: settings.access.allow,
+        access: settings.access,
         node,
         clock: Arc::clone(&clock),
         sink,
@@ -167,14 +174,15 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     ));
     let front = Arc::new(Front::new(front_settings, gateway, proxy, clock));
 
-    sources::watch(&metrics, &store, &engine, origin.stats());
+    sources::watch(&metrics, &store, &engine, origin.stats(), &front);
     metrics.watch(access_log.source());
     summary::print(&listeners, admin_listener.as_ref(), &settings.disks)?;
     let (stop, stopped) = watch::channel(false);
-    let mut admin = JoinSet::new();
+    let mut background = JoinSet::new();
+    background.spawn(watch_store(Arc::clone(&store), Arc::clone(&readiness)));
     if let Some(listener) = admin_listener {
         let pages = Admin::new(metrics, Arc::clone(&readiness), &[]);
-        admin.spawn(pages.serve(listener, std::future::pending()));
+        background.spawn(pages.serve(listener, std::future::pending()));
     }
     let mut fronts = JoinSet::new();
     for listener in listeners {
@@ -187,7 +195,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         access_log,
         readiness,
         fronts,
-        admin,
+        background,
         stop,
         drain: settings.server.drain,
     })
@@ -212,7 +220,7 @@ async fn drain(mut running: Running) {
         .max(CLOSE_TIME_MIN);
     running.engine.close(left).await;
     running.store.close(left.max(CLOSE_TIME_MIN)).await;
-    running.admin.shutdown().await;
+    running.background.shutdown().await;
     running.access_log.close().await;
     tracing::info!("stopped");
 }
@@ -230,6 +238,18 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
         conf::AccessFormat::Json => Format::Json,
     };
     AccessLog::start(&destination, format).context("cannot open the access log")
+}
+
+/// A store that is unwell is a reason to send no traffic here; `/readyz` says which.
+async fn watch_store(store: Arc<Store>, readiness: Arc<Readiness>) {
+    let mut every = tokio::time::interval(STORE_WATCH_INTERVAL);
+    loop {
+        every.tick().await;
+        match store.problem() {
+            Some(problem) => readiness.raise("store", problem),
+            None => readiness.clear("store"),
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -158,7 +158,7 @@ impl Growing {
         }
         if position >= state.tail_start {
             return state
-                .from_tail(position, length_max)
+                .tail_piece(position, length_max)
                 .map_or(Place::Gone, Place::Memory);
         }
         match &state.partial {
@@ -189,7 +189,7 @@ impl State {
         }
     }
 
-    fn from_tail(&self, position: u64, length_max: usize) -> Option<Bytes> {
+    fn tail_piece(&self, position: u64, length_max: usize) -> Option<Bytes> {
         let mut piece_start = self.tail_start;
         for piece in &self.tail {
             let piece_end = piece_start + piece.len() as u64;

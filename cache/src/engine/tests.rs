@@ -67,7 +67,7 @@ async fn a_fill_goes_on_when_its_only_client_leaves() {
     assert!(reader.next(100).await.expect("readable").is_some());
     drop(reader);
     gate.add_permits(1000);
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     assert_eq!(world.get(URL).await, (Got::Whole(body), Some(Outcome::Hit)));
 }
 
@@ -85,7 +85,7 @@ async fn an_abandoned_fill_stops_where_that_is_configured() {
         panic!("not growing")
     };
     drop(reader);
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     assert_eq!(world.engine.stats().fills_abandoned.get(), 1);
     assert_eq!(world.origin.asked(URL).running, 0);
 }
@@ -201,7 +201,7 @@ async fn credentials_go_alone_and_are_stored_only_where_the_origin_says_so() {
         read(world.fetch(URL, &credentials).await).await,
         Got::Whole(b"for all".to_vec())
     );
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     assert_eq!(
         world.get(URL).await,
         (Got::Whole(b"for all".to_vec()), Some(Outcome::Hit))
@@ -225,7 +225,7 @@ async fn a_request_for_another_variant_leaves_the_flight_and_fetches_its_own() {
     gate.add_permits(100);
     assert_eq!(read(english).await, read(german).await);
     assert_eq!(world.origin.asked(URL).gets, 2);
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     for language in ["en", "de"] {
         assert_eq!(
             outcome(&world.fetch(URL, &[("accept-language", language)]).await),
@@ -256,7 +256,7 @@ async fn head_is_answered_by_store_and_flight_and_never_starts_a_fill() {
     );
     gate.add_permits(100);
     read(growing).await;
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     assert_eq!(
         outcome(&world.engine.fetch(&head).await),
         Some(Outcome::Hit)
@@ -297,7 +297,7 @@ async fn a_stalled_reader_does_not_hold_the_fill_and_reads_the_rest_from_disk() 
         .expect("readable")
         .expect("not empty")
         .to_vec();
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     assert_eq!(
         outcome(&world.fetch(URL, &[]).await),
         Some(Outcome::Hit),
@@ -335,7 +335,7 @@ async fn a_disk_that_fails_in_the_middle_costs_the_object_and_not_the_clients() 
     world.device.limit_bytes(0);
     gate.add_permits(1000);
     assert_eq!(read(answer).await, Got::Whole(body.clone()));
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     assert_eq!(world.engine.stats().store_refused.get(), 1);
     assert_eq!(
         world.get(URL).await.0,
@@ -361,14 +361,14 @@ async fn a_stale_object_is_fetched_anew_and_replaced() {
     let world = World::new().await;
     world.script(URL, Script::body("old"));
     world.get(URL).await;
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     world.script(URL, Script::body("new"));
     world.clock.advance(Duration::from_secs(61));
     assert_eq!(
         world.get(URL).await,
         (Got::Whole(b"new".to_vec()), Some(Outcome::Stale))
     );
-    world.engine.close(Duration::from_secs(60)).await;
+    world.engine.tasks().idle().await;
     assert_eq!(
         world.get(URL).await,
         (Got::Whole(b"new".to_vec()), Some(Outcome::Hit))

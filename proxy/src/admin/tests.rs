@@ -182,7 +182,7 @@ async fn connections_over_the_bound_are_closed_and_counted() {
     assert_eq!(extra.read(&mut [0]).await.unwrap(), 0);
     let text = metrics.text().unwrap();
     assert!(
-        text.contains("weir_bound_hits_total{bound=\"admin_connections\"} 1\n"),
+        text.contains("weir_bound_hits_total{bound=\"admin-connections\"} 1\n"),
         "{text}"
     );
 

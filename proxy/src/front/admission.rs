@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -16,7 +17,23 @@ const CLIENT_MASK: u128 = !0 << 64;
 pub(super) struct Admission {
     seats: Arc<Semaphore>,
     clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    connections_max: usize,
     per_client_max: usize,
+    /// Times that a connection had to wait for a seat.
+    crowded: AtomicU64,
+    /// Connections refused because their client had its share.
+    refused: AtomicU64,
+}
+
+/// What admission counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AdmissionCounts {
+    /// Open connections.
+    pub(crate) connections: u64,
+    /// Times that a connection had to wait for a seat.
+    pub(crate) crowded: u64,
+    /// Connections refused because their client had its share.
+    pub(crate) refused: u64,
 }
 
 /// A connection's place among all.
@@ -35,12 +52,14 @@ pub(super) struct ClientSeat {
 impl Admission {
     /// Everything free.
     pub(super) fn new(connections_max: usize, per_client_max: usize) -> Self {
+        let connections_max = connections_max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            seats: Arc::new(Semaphore::new(
-                connections_max.clamp(1, Semaphore::MAX_PERMITS),
-            )),
+            seats: Arc::new(Semaphore::new(connections_max)),
             clients: Arc::default(),
+            connections_max,
             per_client_max: per_client_max.max(1),
+            crowded: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -52,6 +71,7 @@ impl Admission {
 
     /// A seat, when one is free. `None` never comes: the semaphore is not closed. Cancel-safe.
     pub(super) async fn sit(&self) -> Option<Seat> {
+        self.crowded.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.seats).acquire_owned().await.ok()?;
         Some(Seat { _permit: permit })
     }
@@ -62,6 +82,7 @@ impl Admission {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let count = clients.entry(client).or_insert(0);
         if *count >= self.per_client_max {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         *count += 1;
@@ -70,6 +91,17 @@ impl Admission {
             clients: Arc::clone(&self.clients),
             client,
         })
+    }
+}
+
+impl Admission {
+    pub(super) fn counts(&self) -> AdmissionCounts {
+        let free = self.seats.available_permits();
+        AdmissionCounts {
+            connections: self.connections_max.saturating_sub(free) as u64,
+            crowded: self.crowded.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
     }
 }
 

@@ -102,6 +102,8 @@ pub(crate) enum Collected {
     ClientConnections,
     UpstreamRequests,
     UpstreamErrors,
+    UpstreamConnections,
+    UpstreamRetries,
     FillActive,
     FillBytes,
     FillResumed,
@@ -119,10 +121,12 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::ClientConnections,
         Self::UpstreamRequests,
         Self::UpstreamErrors,
+        Self::UpstreamConnections,
+        Self::UpstreamRetries,
         Self::FillActive,
         Self::FillBytes,
         Self::FillResumed,
@@ -158,6 +162,18 @@ impl Collected {
                 "errors",
                 &["reason"],
                 "Upstream requests that failed, by reason",
+            ),
+            Self::UpstreamConnections => counter(
+                "weir_upstream_connections_total",
+                "connections",
+                &["kind"],
+                "Connections to upstreams used for a request: opened for it, or reused from the pool",
+            ),
+            Self::UpstreamRetries => counter(
+                "weir_upstream_retries_total",
+                "requests",
+                &[],
+                "Upstream requests sent again because a connection closed before its first byte",
             ),
             Self::FillActive => gauge("weir_fill_active", "fills", &[], "Fills running now"),
             Self::FillBytes => counter(

@@ -1,5 +1,6 @@
 //! What other rooms count, as the metrics page reads it at a scrape.
 
+use crate::front::{AdmissionCounts, Front, Handler};
 use crate::metrics::{Collected, Metrics, Samples};
 use crate::upstream::UpstreamStats;
 use std::sync::Arc;
@@ -7,13 +8,18 @@ use weir_cache::engine::Engine;
 use weir_cache::metrics::EvictionCause;
 use weir_cache::store::Store;
 
-/// Registers the store, the engine and the upstream side.
-pub(super) fn watch(
+/// Registers the store, the engine, the upstream side and the front.
+pub(super) fn watch<H: Handler>(
     metrics: &Metrics,
     store: &Arc<Store>,
     engine: &Arc<Engine>,
     upstream: Arc<UpstreamStats>,
+    front: &Arc<Front<H>>,
 ) {
+    let front = Arc::clone(front);
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        front_samples(front.counts(), samples)
+    }));
     let store = Arc::clone(store);
     metrics.watch(Arc::new(move |samples: &mut Samples| {
         store_samples(&store, samples)
@@ -25,6 +31,16 @@ pub(super) fn watch(
     metrics.watch(Arc::new(move |samples: &mut Samples| {
         upstream_samples(&upstream, samples)
     }));
+}
+
+fn front_samples(counts: AdmissionCounts, samples: &mut Samples) {
+    samples.add(Collected::ClientConnections, "", counts.connections);
+    samples.add(Collected::BoundHits, "connections", counts.crowded);
+    samples.add(
+        Collected::BoundHits,
+        "connections-per-client",
+        counts.refused,
+    );
 }
 
 fn store_samples(store: &Store, samples: &mut Samples) {
@@ -57,6 +73,12 @@ fn store_samples(store: &Store, samples: &mut Samples) {
 }
 
 fn engine_samples(engine: &Engine, samples: &mut Samples) {
+    let tasks = engine.tasks().counts();
+    for (name, running) in tasks.running {
+        samples.add(Collected::Tasks, name, running);
+    }
+    samples.add(Collected::TaskPanics, "", tasks.panics);
+    samples.add(Collected::BoundHits, "tasks", tasks.refused);
     let stats = engine.stats();
     samples.add(Collected::FillActive, "", stats.fills_active.get());
     samples.add(Collected::FillBytes, "", stats.fill_bytes.get());
@@ -77,6 +99,17 @@ fn upstream_samples(stats: &UpstreamStats, samples: &mut Samples) {
     for (result, count) in stats.requests() {
         samples.add(Collected::UpstreamRequests, result, count);
     }
+    samples.add(
+        Collected::UpstreamConnections,
+        "opened",
+        stats.connections_opened(),
+    );
+    samples.add(
+        Collected::UpstreamConnections,
+        "reused",
+        stats.connections_reused(),
+    );
+    samples.add(Collected::UpstreamRetries, "", stats.requests_retried());
     for (reason, count) in stats.errors() {
         samples.add(Collected::UpstreamErrors, reason, count);
     }

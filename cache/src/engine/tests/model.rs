@@ -259,7 +259,7 @@ impl Model {
         while let Some(client) = self.clients.join_next().await {
             self.check(client.expect("no client panics"));
         }
-        self.world.engine.close(Duration::from_secs(600)).await;
+        self.world.engine.tasks().idle().await;
         self.gate.forget_permits(usize::MAX);
     }
 
@@ -270,16 +270,17 @@ impl Model {
         let device = Arc::new(self.world.device.surviving(Survival::Kill));
         // What the dead process would still do happens on the disk that nobody looks at any more.
         self.world.engine.close(Duration::ZERO).await;
+        self.world.engine.tasks().idle().await;
         let (clock, origin) = (
             Arc::clone(&self.world.clock),
             Arc::clone(&self.world.origin),
         );
         self.world = World::on(device, clock, origin, engine_settings()).await;
-        for url in 0..URLS.len() {
+        for (url, name) in URLS.iter().enumerate() {
             if self.now() + Duration::from_secs(1) < self.fresh_until[url] {
-                let asked = self.world.origin.asked(URLS[url]).gets;
+                let asked = self.world.origin.asked(name).gets;
                 let started = self.now();
-                let (got, _) = self.world.get(URLS[url]).await;
+                let (got, _) = self.world.get(name).await;
                 assert_eq!(
                     self.world.origin.asked(URLS[url]).gets,
                     asked,
@@ -311,7 +312,7 @@ impl Model {
         self.world
             .clock
             .advance(Duration::from_secs(2 * MAX_AGE_SECONDS));
-        for url in 0..URLS.len() {
+        for (url, name) in URLS.iter().enumerate() {
             self.turn_to(url, |script| script);
             let expected = self.truth[url]
                 .versions
@@ -319,9 +320,9 @@ impl Model {
                 .expect("published")
                 .body
                 .clone();
-            assert!(self.world.get(URLS[url]).await.0 == Got::Whole(expected));
+            assert!(self.world.get(name).await.0 == Got::Whole(expected));
             assert!(
-                self.world.origin.asked(URLS[url]).running_max <= 1,
+                self.world.origin.asked(name).running_max <= 1,
                 "two fetches of one object at once"
             );
         }

@@ -19,7 +19,6 @@ pub(crate) struct World {
     pub(crate) device: Arc<MemoryDevice>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) origin: Arc<ScriptedOrigin>,
-    pub(crate) store: Arc<Store>,
     pub(crate) engine: Arc<Engine>,
 }
 
@@ -86,12 +85,11 @@ impl World {
             .await
             .expect("a store");
         let from: Arc<dyn Origin> = Arc::clone(&origin) as _;
-        let engine = Engine::new(Arc::clone(&store), from, time, settings);
+        let engine = Engine::new(store, from, time, settings);
         Self {
             device,
             clock,
             origin,
-            store,
             engine,
         }
     }
