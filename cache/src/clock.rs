@@ -17,7 +17,9 @@ impl SystemClock {
     /// Its monotonic time starts now.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 
@@ -28,7 +30,10 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one adapter that asks the system")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one adapter that asks the system"
+    )]
     fn wall(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -54,7 +59,12 @@ impl ManualClock {
     /// Starts at `wall`.
     #[must_use]
     pub fn starting_at(wall: SystemTime) -> Self {
-        Self { times: Mutex::new(Times { wall, elapsed: Duration::ZERO }) }
+        Self {
+            times: Mutex::new(Times {
+                wall,
+                elapsed: Duration::ZERO,
+            }),
+        }
     }
 
     /// Both times move by `step`.
@@ -66,7 +76,10 @@ impl ManualClock {
 
     /// The wall clock is set, as an administrator or NTP would; monotonic time does not notice.
     pub fn set_wall(&self, wall: SystemTime) {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner).wall = wall;
+        self.times
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wall = wall;
     }
 
     fn times(&self) -> Times {

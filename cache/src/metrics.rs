@@ -35,7 +35,9 @@ impl Gauge {
     pub fn subtract(&self, amount: u64) {
         let update = |value: u64| Some(value.saturating_sub(amount));
         // The closure never answers None, so this cannot fail.
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update).ok();
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
+            .ok();
     }
 
     /// Sets.
@@ -139,8 +141,14 @@ pub struct StoreStats {
 
 impl StoreStats {
     pub(crate) fn new(names: &[&str]) -> Self {
-        let disk = |name: &&str| DiskStats { name: (*name).to_owned(), ..DiskStats::default() };
-        Self { disks: names.iter().map(disk).collect(), ..Self::default() }
+        let disk = |name: &&str| DiskStats {
+            name: (*name).to_owned(),
+            ..DiskStats::default()
+        };
+        Self {
+            disks: names.iter().map(disk).collect(),
+            ..Self::default()
+        }
     }
 
     /// Bytes removed for a cause.
@@ -156,7 +164,9 @@ impl StoreStats {
     }
 
     fn removed_counter(&self, cause: EvictionCause) -> Option<&Counter> {
-        let place = EvictionCause::ALL.iter().position(|listed| *listed == cause)?;
+        let place = EvictionCause::ALL
+            .iter()
+            .position(|listed| *listed == cause)?;
         self.removed_bytes.get(place)
     }
 }

@@ -185,8 +185,12 @@ impl Store {
     ) -> Result<Arc<Self>, OpenError> {
         let store = Self::open_without_timer(devices, settings, clock).await?;
         let (sender, receiver) = sync_channel(1);
-        sync::start_timer(Arc::downgrade(&store.core), receiver)
-            .map_err(|error| unusable(store.core.device.name(), format!("cannot start a thread: {error}")))?;
+        sync::start_timer(Arc::downgrade(&store.core), receiver).map_err(|error| {
+            unusable(
+                store.core.device.name(),
+                format!("cannot start a thread: {error}"),
+            )
+        })?;
         *lock(&store.timer) = Some(sender);
         Ok(store)
     }
@@ -199,17 +203,31 @@ impl Store {
     ) -> Result<Arc<Self>, OpenError> {
         let device = only_device(devices)?;
         let disk = device.name().to_owned();
-        let pool = Pool::start(0, settings.threads_per_disk, settings.queue_per_disk)
-            .map_err(|error| unusable(&disk, format!("cannot start the threads of the disk: {error}")))?;
+        let pool = Pool::start(0, settings.threads_per_disk, settings.queue_per_disk).map_err(
+            |error| {
+                unusable(
+                    &disk,
+                    format!("cannot start the threads of the disk: {error}"),
+                )
+            },
+        )?;
         let (job_device, job_settings) = (Arc::clone(&device), settings.clone());
         let start = move || {
             let recovered = recovery::recover(job_device.as_ref(), &job_settings)?;
-            Ok((recovered, observe_page_cache(job_device.as_ref(), &job_settings)))
+            Ok((
+                recovered,
+                observe_page_cache(job_device.as_ref(), &job_settings),
+            ))
         };
-        let (recovered, resident) =
-            pool.run(start).await.unwrap_or_else(|_| Err(unusable(&disk, "recovery panicked".to_owned())))?;
+        let (recovered, resident) = pool
+            .run(start)
+            .await
+            .unwrap_or_else(|_| Err(unusable(&disk, "recovery panicked".to_owned())))?;
         let core = Arc::new(assemble(device, pool, settings, clock, recovered, resident));
-        Ok(Arc::new(Self { core, timer: Mutex::new(None) }))
+        Ok(Arc::new(Self {
+            core,
+            timer: Mutex::new(None),
+        }))
     }
 
     /// Every committed variant of `key`, newest first, opened (handles are cached). Unreadable ones are dropped from
@@ -222,16 +240,25 @@ impl Store {
             return found;
         }
         let (core, key) = (Arc::clone(&self.core), *key);
-        self.core.on_pool("open", move || core.open_all(&key, &records)).await.unwrap_or_default()
+        self.core
+            .on_pool("open", move || core.open_all(&key, &records))
+            .await
+            .unwrap_or_default()
     }
 
     /// Starts an object: takes its sequence, checks the room, creates the file and writes the head.
     ///
     /// # Errors
     /// [`StoreError::Full`] before anything was written when `length` does not fit.
-    pub async fn begin(&self, head: ObjectHead, length: Option<u64>) -> Result<ObjectWriter, StoreError> {
+    pub async fn begin(
+        &self,
+        head: ObjectHead,
+        length: Option<u64>,
+    ) -> Result<ObjectWriter, StoreError> {
         let core = Arc::clone(&self.core);
-        self.core.on_pool("begin", move || ObjectWriter::begin(&core, head, length)).await?
+        self.core
+            .on_pool("begin", move || ObjectWriter::begin(&core, head, length))
+            .await?
     }
 
     /// Forgets every variant of `key` and unlinks it. Open readers keep their files.
@@ -275,7 +302,9 @@ impl Core {
         }
         if let Some(record) = records.first() {
             let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
-            if let Err(error) = self.synced("fsync of a folder", self.device.sync_dir(&name.folder())) {
+            if let Err(error) =
+                self.synced("fsync of a folder", self.device.sync_dir(&name.folder()))
+            {
                 tracing::warn!(%error, "a forgotten object may come back after a power failure");
             }
         }
@@ -288,10 +317,14 @@ fn only_device(devices: Vec<Arc<dyn Device>>) -> Result<Arc<dyn Device>, OpenErr
     let mut devices = devices.into_iter();
     match (devices.next(), devices.next()) {
         (Some(only), None) => Ok(only),
-        (None, _) => Err(unusable("store", "no disk is configured; name one folder".to_owned())),
-        (Some(_), Some(_)) => {
-            Err(unusable(&names, "several disks are not yet available; name one folder".to_owned()))
-        }
+        (None, _) => Err(unusable(
+            "store",
+            "no disk is configured; name one folder".to_owned(),
+        )),
+        (Some(_), Some(_)) => Err(unusable(
+            &names,
+            "several disks are not yet available; name one folder".to_owned(),
+        )),
     }
 }
 
@@ -303,7 +336,11 @@ fn observe_page_cache(device: &dyn Device, settings: &StoreSettings) -> bool {
     match send::probe(device) {
         Ok(()) => true,
         Err(reason) => {
-            tracing::info!(disk = device.name(), reason, "every read is verified (verify = \"always\")");
+            tracing::info!(
+                disk = device.name(),
+                reason,
+                "every read is verified (verify = \"always\")"
+            );
             false
         }
     }
@@ -348,7 +385,10 @@ fn assemble(
 }
 
 fn unusable(disk: &str, reason: String) -> OpenError {
-    OpenError::Unusable { disk: disk.to_owned(), reason }
+    OpenError::Unusable {
+        disk: disk.to_owned(),
+        reason,
+    }
 }
 
 /// Settings that tests change from: small, strict about nothing.

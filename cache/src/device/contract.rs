@@ -16,7 +16,15 @@ fn written_bytes_are_read_back_from_any_offset() {
     check(|device| {
         device.mkdir("").unwrap();
         let file = device.create("a").unwrap();
-        file.write_all_at(&[IoSlice::new(b"hello "), IoSlice::new(b""), IoSlice::new(b"world")], 3).unwrap();
+        file.write_all_at(
+            &[
+                IoSlice::new(b"hello "),
+                IoSlice::new(b""),
+                IoSlice::new(b"world"),
+            ],
+            3,
+        )
+        .unwrap();
         let mut buffer = [0; 5];
         file.read_exact_at(&mut buffer, 9).unwrap();
         assert_eq!(&buffer, b"world");
@@ -32,7 +40,9 @@ fn thousands_of_buffers_are_one_write() {
     check(|device| {
         device.mkdir("").unwrap();
         let file = device.create("a").unwrap();
-        let bytes: Vec<[u8; 3]> = (0..3000_u32).map(|n| [n.to_le_bytes()[0], n.to_le_bytes()[1], 7]).collect();
+        let bytes: Vec<[u8; 3]> = (0..3000_u32)
+            .map(|n| [n.to_le_bytes()[0], n.to_le_bytes()[1], 7])
+            .collect();
         let slices: Vec<IoSlice<'_>> = bytes.iter().map(|part| IoSlice::new(part)).collect();
         file.write_all_at(&slices, 0).unwrap();
         let mut buffer = vec![0; 9000];
@@ -57,11 +67,23 @@ fn create_refuses_an_existing_name_and_open_an_absent_one() {
     check(|device| {
         device.mkdir("").unwrap();
         device.create("a").unwrap();
-        assert_eq!(device.create("a").unwrap_err().kind(), ErrorKind::AlreadyExists);
-        assert_eq!(device.open("b", false).unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(device.open("b", true).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            device.create("a").unwrap_err().kind(),
+            ErrorKind::AlreadyExists
+        );
+        assert_eq!(
+            device.open("b", false).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        assert_eq!(
+            device.open("b", true).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
         assert_eq!(device.unlink("b").unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(device.create("absent/a").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            device.create("absent/a").unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
     });
 }
 
@@ -70,12 +92,23 @@ fn rename_replaces_and_needs_the_target_folder() {
     check(|device| {
         device.mkdir("").unwrap();
         for (name, text) in [("old", b"old"), ("new", b"new")] {
-            device.create(name).unwrap().write_all_at(&[IoSlice::new(text)], 0).unwrap();
+            device
+                .create(name)
+                .unwrap()
+                .write_all_at(&[IoSlice::new(text)], 0)
+                .unwrap();
         }
-        assert_eq!(device.rename("new", "x/y").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            device.rename("new", "x/y").unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
         device.rename("new", "old").unwrap();
         let mut buffer = [0; 3];
-        device.open("old", false).unwrap().read_exact_at(&mut buffer, 0).unwrap();
+        device
+            .open("old", false)
+            .unwrap()
+            .read_exact_at(&mut buffer, 0)
+            .unwrap();
         assert_eq!(&buffer, b"new");
         assert_eq!(device.read_dir("").unwrap(), ["old"]);
     });
@@ -106,7 +139,10 @@ fn folders_are_made_once_and_listed_with_files() {
         let mut names = device.read_dir("ec").unwrap();
         names.sort();
         assert_eq!(names, ["abc", "f"]);
-        assert_eq!(device.read_dir("nowhere").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            device.read_dir("nowhere").unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
     });
 }
 
@@ -126,7 +162,10 @@ fn reserving_space_leaves_the_length_alone_and_truncate_changes_it() {
 #[test]
 fn the_lock_has_one_owner_until_it_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two) = (FileDevice::new(folder.path()), FileDevice::new(folder.path()));
+    let (one, two) = (
+        FileDevice::new(folder.path()),
+        FileDevice::new(folder.path()),
+    );
     assert!(one.lock("owner.lock").unwrap());
     assert!(!two.lock("owner.lock").unwrap());
     one.unlock();
@@ -159,6 +198,10 @@ fn a_path_never_leaves_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let device = FileDevice::new(folder.path());
     for path in ["../x", "/etc/x", "a/../../x", "./x"] {
-        assert_eq!(device.create(path).unwrap_err().kind(), ErrorKind::InvalidInput, "{path}");
+        assert_eq!(
+            device.create(path).unwrap_err().kind(),
+            ErrorKind::InvalidInput,
+            "{path}"
+        );
     }
 }

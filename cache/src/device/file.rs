@@ -30,16 +30,29 @@ impl FileDevice {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let name = root.display().to_string();
-        Self { root, name, owner: Mutex::new(None) }
+        Self {
+            root,
+            name,
+            owner: Mutex::new(None),
+        }
     }
 
     fn resolve(&self, path: &str) -> io::Result<PathBuf> {
         let relative = Path::new(path);
-        let inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        let inside = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
         if !inside {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "path leaves the folder"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "path leaves the folder",
+            ));
         }
-        Ok(if path.is_empty() { self.root.clone() } else { self.root.join(relative) })
+        Ok(if path.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(relative)
+        })
     }
 }
 
@@ -49,13 +62,19 @@ impl Device for FileDevice {
     }
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn DeviceFile>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(self.resolve(path)?)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(self.resolve(path)?)?;
         Ok(Arc::new(FileOnDisk { file }))
     }
 
     fn open(&self, path: &str, write: bool) -> io::Result<Arc<dyn DeviceFile>> {
-        let file = OpenOptions::new().read(true).write(write).open(self.resolve(path)?)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(write)
+            .open(self.resolve(path)?)?;
         Ok(Arc::new(FileOnDisk { file }))
     }
 
@@ -116,11 +135,16 @@ impl Device for FileDevice {
 
     fn unlock(&self) {
         // Closing the last descriptor releases a flock.
-        self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.owner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
     fn boot_id(&self) -> io::Result<String> {
-        Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+        Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_owned())
     }
 }
 

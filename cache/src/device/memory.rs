@@ -77,8 +77,13 @@ impl MemoryDevice {
             locked: false,
             boot,
         };
-        let shared = Shared { state: Mutex::new(state), released: Condvar::new() };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared {
+            state: Mutex::new(state),
+            released: Condvar::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Calls so far.
@@ -118,9 +123,10 @@ impl MemoryDevice {
                     released: Condvar::new(),
                 }),
             },
-            Survival::PowerLoss { seed } => {
-                Self::with(state.durable.after_power_loss(&state.pending, seed), state.boot + 1)
-            }
+            Survival::PowerLoss { seed } => Self::with(
+                state.durable.after_power_loss(&state.pending, seed),
+                state.boot + 1,
+            ),
         }
     }
 
@@ -133,7 +139,11 @@ impl MemoryDevice {
     /// Length of a file, bytes.
     #[must_use]
     pub fn file_length(&self, path: &str) -> Option<u64> {
-        self.shared.lock().seen.content(path).map(|bytes| bytes.len() as u64)
+        self.shared
+            .lock()
+            .seen
+            .content(path)
+            .map(|bytes| bytes.len() as u64)
     }
 
     /// Flips the lowest bit of one byte, in the page cache and on the platter. `false`: there is no such byte.
@@ -222,7 +232,10 @@ impl Shared {
         let mut state = self.lock();
         state.calls += 1;
         while state.faults.held == Some(operation) {
-            state = self.released.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .released
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         let call = state.calls;
         state.faults.check(operation, path, call)?;
@@ -257,9 +270,15 @@ impl State {
     }
 
     fn room_for(&self, inode: u64, length: u64) -> io::Result<()> {
-        let Some(limit) = self.faults.limit_bytes else { return Ok(()) };
+        let Some(limit) = self.faults.limit_bytes else {
+            return Ok(());
+        };
         let others = self.seen.used_bytes_without(inode);
-        if others.saturating_add(length) > limit { Err(faults::no_space()) } else { Ok(()) }
+        if others.saturating_add(length) > limit {
+            Err(faults::no_space())
+        } else {
+            Ok(())
+        }
     }
 
     fn folder_exists(&self, path: &str) -> io::Result<()> {
@@ -283,33 +302,57 @@ impl Device for MemoryDevice {
         if state.seen.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        if state.faults.limit_inodes.is_some_and(|limit| state.seen.names.len() as u64 >= limit) {
+        if state
+            .faults
+            .limit_inodes
+            .is_some_and(|limit| state.seen.names.len() as u64 >= limit)
+        {
             return Err(faults::no_space());
         }
         let inode = state.new_inode();
-        state.change(Change::Link { path: path.to_owned(), inode });
-        Ok(Arc::new(MemoryFile { shared: Arc::clone(&self.shared), inode }))
+        state.change(Change::Link {
+            path: path.to_owned(),
+            inode,
+        });
+        Ok(Arc::new(MemoryFile {
+            shared: Arc::clone(&self.shared),
+            inode,
+        }))
     }
 
     fn open(&self, path: &str, write: bool) -> io::Result<Arc<dyn DeviceFile>> {
-        let operation = if write { Operation::OpenForWriting } else { Operation::Open };
+        let operation = if write {
+            Operation::OpenForWriting
+        } else {
+            Operation::Open
+        };
         let state = self.shared.enter(operation, path)?;
         let inode = *state.seen.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(MemoryFile { shared: Arc::clone(&self.shared), inode }))
+        Ok(Arc::new(MemoryFile {
+            shared: Arc::clone(&self.shared),
+            inode,
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.shared.enter(Operation::Rename, from)?;
         state.folder_exists(to)?;
         let inode = *state.seen.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        state.change(Change::Rename { from: from.to_owned(), to: to.to_owned(), inode });
+        state.change(Change::Rename {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            inode,
+        });
         Ok(())
     }
 
     fn unlink(&self, path: &str) -> io::Result<()> {
         let mut state = self.shared.enter(Operation::Unlink, path)?;
         let inode = *state.seen.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        state.change(Change::Unlink { path: path.to_owned(), inode });
+        state.change(Change::Unlink {
+            path: path.to_owned(),
+            inode,
+        });
         Ok(())
     }
 
@@ -317,7 +360,9 @@ impl Device for MemoryDevice {
         let mut state = self.shared.enter(Operation::MakeFolder, path)?;
         if !path.is_empty() && !state.seen.folders.contains(path) {
             state.folder_exists(path)?;
-            state.change(Change::Folder { path: path.to_owned() });
+            state.change(Change::Folder {
+                path: path.to_owned(),
+            });
         }
         Ok(())
     }
@@ -366,7 +411,10 @@ impl Device for MemoryDevice {
     }
 
     fn boot_id(&self) -> io::Result<String> {
-        Ok(format!("boot-{}", self.shared.enter(Operation::BootId, "")?.boot))
+        Ok(format!(
+            "boot-{}",
+            self.shared.enter(Operation::BootId, "")?.boot
+        ))
     }
 }
 
@@ -380,7 +428,11 @@ struct MemoryFile {
 impl DeviceFile for MemoryFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let state = self.shared.enter_file(Operation::Read, self.inode)?;
-        let bytes = state.seen.contents.get(&self.inode).map_or(&[][..], Vec::as_slice);
+        let bytes = state
+            .seen
+            .contents
+            .get(&self.inode)
+            .map_or(&[][..], Vec::as_slice);
         let found = image::range(offset, buffer.len())
             .and_then(|range| bytes.get(range))
             .ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -390,7 +442,10 @@ impl DeviceFile for MemoryFile {
 
     fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
         let mut state = self.shared.enter_file(Operation::Write, self.inode)?;
-        let mut bytes: Vec<u8> = buffers.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut bytes: Vec<u8> = buffers
+            .iter()
+            .flat_map(|part| part.iter().copied())
+            .collect();
         let torn = state.faults.crashed;
         if torn {
             bytes.truncate(bytes.len() / 2);
@@ -398,7 +453,11 @@ impl DeviceFile for MemoryFile {
         let end = offset.saturating_add(bytes.len() as u64);
         let length = state.seen.stored_bytes(self.inode).max(end);
         state.room_for(self.inode, length)?;
-        state.change(Change::Write { inode: self.inode, offset, bytes });
+        state.change(Change::Write {
+            inode: self.inode,
+            offset,
+            bytes,
+        });
         if torn { Err(faults::crashed()) } else { Ok(()) }
     }
 
@@ -411,7 +470,10 @@ impl DeviceFile for MemoryFile {
 
     fn truncate(&self, length: u64) -> io::Result<()> {
         let mut state = self.shared.enter_file(Operation::Truncate, self.inode)?;
-        state.change(Change::SetLength { inode: self.inode, length });
+        state.change(Change::SetLength {
+            inode: self.inode,
+            length,
+        });
         Ok(())
     }
 
@@ -423,7 +485,11 @@ impl DeviceFile for MemoryFile {
 
     fn length(&self) -> io::Result<u64> {
         let state = self.shared.enter_file(Operation::Length, self.inode)?;
-        Ok(state.seen.contents.get(&self.inode).map_or(0, |bytes| bytes.len() as u64))
+        Ok(state
+            .seen
+            .contents
+            .get(&self.inode)
+            .map_or(0, |bytes| bytes.len() as u64))
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

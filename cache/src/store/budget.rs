@@ -39,10 +39,15 @@ pub(crate) enum Pressure {
 
 impl Budget {
     pub(crate) fn of(settings: &StoreSettings, usage: Usage, space: Space) -> Self {
-        let reachable =
-            usage.bytes.saturating_add(space.free_bytes).saturating_sub(settings.reserve_bytes);
+        let reachable = usage
+            .bytes
+            .saturating_add(space.free_bytes)
+            .saturating_sub(settings.reserve_bytes);
         let reserve = space.total_inodes / INODE_RESERVE_SHARE;
-        let files = usage.files.saturating_add(space.free_inodes).saturating_sub(reserve);
+        let files = usage
+            .files
+            .saturating_add(space.free_inodes)
+            .saturating_sub(reserve);
         Self {
             bytes: settings.capacity_bytes.unwrap_or(u64::MAX).min(reachable),
             files: (space.total_inodes > 0).then_some(files),
@@ -53,7 +58,10 @@ impl Budget {
     pub(crate) fn pressure(&self, usage: Usage, watermark: f64) -> Pressure {
         if usage.bytes > share(self.bytes, watermark) {
             Pressure::Bytes
-        } else if self.files.is_some_and(|files| usage.files > share(files, watermark)) {
+        } else if self
+            .files
+            .is_some_and(|files| usage.files > share(files, watermark))
+        {
             Pressure::Files
         } else {
             Pressure::None
@@ -78,11 +86,32 @@ mod tests {
     use crate::store::settings_for_tests;
 
     fn check(usage: u64, free: u64, capacity: Option<u64>, reserve: u64, expected: u64) {
-        let settings =
-            StoreSettings { capacity_bytes: capacity, reserve_bytes: reserve, ..settings_for_tests() };
-        let space = Space { total_bytes: 1000, free_bytes: free, total_inodes: 0, free_inodes: 0 };
-        let budget = Budget::of(&settings, Usage { bytes: usage, files: 0 }, space);
-        assert_eq!(budget, Budget { bytes: expected, files: None });
+        let settings = StoreSettings {
+            capacity_bytes: capacity,
+            reserve_bytes: reserve,
+            ..settings_for_tests()
+        };
+        let space = Space {
+            total_bytes: 1000,
+            free_bytes: free,
+            total_inodes: 0,
+            free_inodes: 0,
+        };
+        let budget = Budget::of(
+            &settings,
+            Usage {
+                bytes: usage,
+                files: 0,
+            },
+            space,
+        );
+        assert_eq!(
+            budget,
+            Budget {
+                bytes: expected,
+                files: None
+            }
+        );
     }
 
     #[test]
@@ -95,7 +124,10 @@ mod tests {
 
     #[test]
     fn pressure_starts_above_the_watermark() {
-        let budget = Budget { bytes: 1000, files: Some(100) };
+        let budget = Budget {
+            bytes: 1000,
+            files: Some(100),
+        };
         let pressure = |bytes, files| budget.pressure(Usage { bytes, files }, 0.8);
         assert_eq!(pressure(800, 80), Pressure::None);
         assert_eq!(pressure(801, 80), Pressure::Bytes);

@@ -8,7 +8,8 @@
 //! 32  8  sequence: equal to `reserved` of the superblock that says "clean", u64 LE
 //! 40  8  number of records, u64 LE
 //! 48  4  count of use, u32 LE;  52 12 zeros
-//! 64 48·n  records: key 16 (LE), variant 8, sequence 8, length 8, last use 4, owner 2, flags 2 (1 pinned, 2 unverified)
+//! 64 48·n  records: key 16 (LE), variant 8, sequence 8, length 8, last use 4, owner 2, flags 2
+//!         (flags: 1 pinned, 2 unverified, 4 owner and pin not known)
 //! …  16  XXH3-128 of everything before
 //! ```
 //! Used only when the superblock is clean and names this very sequence. Damaged in any way: the names are scanned.
@@ -27,6 +28,7 @@ const HEAD_BYTES: u64 = 64;
 const RECORD_BYTES: u64 = 48;
 const PINNED: u16 = 1;
 const UNVERIFIED: u16 = 2;
+const HEAD_UNKNOWN: u16 = 4;
 
 /// What a checkpoint says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +66,8 @@ impl Checkpoint {
             bytes.extend_from_slice(&record.owner.to_le_bytes());
             let pinned = if record.pinned { PINNED } else { 0 };
             let unverified = if record.unverified { UNVERIFIED } else { 0 };
-            bytes.extend_from_slice(&(pinned | unverified).to_le_bytes());
+            let head_unknown = if record.head_known { 0 } else { HEAD_UNKNOWN };
+            bytes.extend_from_slice(&(pinned | unverified | head_unknown).to_le_bytes());
         }
         let sum = XxHash3_128::oneshot(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -72,7 +75,9 @@ impl Checkpoint {
     }
 
     fn decode(bytes: &[u8], pool: [u8; 16], sequence: Sequence) -> Result<Self, FormatError> {
-        let (summed, sum) = bytes.split_last_chunk::<16>().ok_or(FormatError::Malformed("length"))?;
+        let (summed, sum) = bytes
+            .split_last_chunk::<16>()
+            .ok_or(FormatError::Malformed("length"))?;
         if u128::from_le_bytes(*sum) != XxHash3_128::oneshot(summed) {
             return Err(FormatError::Mismatch("checkpoint checksum"));
         }
@@ -87,7 +92,9 @@ impl Checkpoint {
         let count = cursor.u64()?;
         let use_now = cursor.u32()?;
         cursor.take(12)?;
-        let expected = count.checked_mul(RECORD_BYTES).and_then(|bytes| bytes.checked_add(HEAD_BYTES));
+        let expected = count
+            .checked_mul(RECORD_BYTES)
+            .and_then(|bytes| bytes.checked_add(HEAD_BYTES));
         if expected != Some(summed.len() as u64) {
             return Err(FormatError::Malformed("length"));
         }
@@ -100,11 +107,22 @@ impl Checkpoint {
 }
 
 fn decode_record(cursor: &mut Cursor<'_>) -> Result<Record, FormatError> {
-    let slot = Slot { key: u128::from_le_bytes(cursor.array()?), variant: cursor.u64()? };
+    let slot = Slot {
+        key: u128::from_le_bytes(cursor.array()?),
+        variant: cursor.u64()?,
+    };
     let (sequence, length) = (Sequence(cursor.u64()?), cursor.u64()?);
     let (last_use, owner, flags) = (cursor.u32()?, cursor.u16()?, cursor.u16()?);
-    let (pinned, unverified) = (flags & PINNED != 0, flags & UNVERIFIED != 0);
-    Ok(Record { slot, sequence, length, last_use, owner, pinned, unverified })
+    Ok(Record {
+        slot,
+        sequence,
+        length,
+        last_use,
+        owner,
+        pinned: flags & PINNED != 0,
+        unverified: flags & UNVERIFIED != 0,
+        head_known: flags & HEAD_UNKNOWN == 0,
+    })
 }
 
 fn path(sequence: Sequence) -> String {
@@ -112,7 +130,12 @@ fn path(sequence: Sequence) -> String {
 }
 
 /// Writes, syncs and names a checkpoint.
-pub(super) fn save(device: &dyn Device, pool: [u8; 16], sequence: Sequence, checkpoint: &Checkpoint) -> io::Result<()> {
+pub(super) fn save(
+    device: &dyn Device,
+    pool: [u8; 16],
+    sequence: Sequence,
+    checkpoint: &Checkpoint,
+) -> io::Result<()> {
     let temporary = format!("{TEMPORARY}/checkpoint");
     match device.unlink(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -126,7 +149,11 @@ pub(super) fn save(device: &dyn Device, pool: [u8; 16], sequence: Sequence, chec
 }
 
 /// Reads the checkpoint of a clean close.
-pub(super) fn load(device: &dyn Device, pool: [u8; 16], sequence: Sequence) -> Result<Checkpoint, CheckpointError> {
+pub(super) fn load(
+    device: &dyn Device,
+    pool: [u8; 16],
+    sequence: Sequence,
+) -> Result<Checkpoint, CheckpointError> {
     let file = device.open(&path(sequence), false)?;
     let length = usize::try_from(file.length()?).map_err(|_| FormatError::Malformed("length"))?;
     let mut bytes = vec![0; length];
@@ -151,17 +178,35 @@ mod tests {
     const POOL: [u8; 16] = [9; 16];
 
     fn record() -> impl Strategy<Value = Record> {
-        (any::<u128>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>(), any::<u16>(), any::<[bool; 2]>()).prop_map(
-            |(key, variant, sequence, length, last_use, owner, [pinned, unverified])| Record {
-                slot: Slot { key, variant },
-                sequence: Sequence(sequence),
-                length,
-                last_use,
-                owner,
-                pinned,
-                unverified,
-            },
+        (
+            any::<u128>(),
+            any::<u64>(),
+            any::<u64>(),
+            any::<u64>(),
+            any::<u32>(),
+            any::<u16>(),
+            any::<[bool; 3]>(),
         )
+            .prop_map(
+                |(
+                    key,
+                    variant,
+                    sequence,
+                    length,
+                    last_use,
+                    owner,
+                    [pinned, unverified, head_known],
+                )| Record {
+                    slot: Slot { key, variant },
+                    sequence: Sequence(sequence),
+                    length,
+                    last_use,
+                    owner,
+                    pinned,
+                    unverified,
+                    head_known,
+                },
+            )
     }
 
     proptest! {

@@ -29,10 +29,15 @@ pub(super) async fn close(core: &Arc<Core>, deadline: Duration) {
         watch_closing(&watched, deadline);
         drop(sender);
     };
-    match thread::Builder::new().name("weir-close".to_owned()).spawn(watch) {
+    match thread::Builder::new()
+        .name("weir-close".to_owned())
+        .spawn(watch)
+    {
         // The sender is dropped, not used: its end is the signal.
         Ok(_) => drop(receiver.await),
-        Err(error) => tracing::error!(%error, "cannot start the closing thread; the next start scans"),
+        Err(error) => {
+            tracing::error!(%error, "cannot start the closing thread; the next start scans")
+        }
     }
     core.handles.invalidate_all();
 }
@@ -42,14 +47,22 @@ fn watch_closing(core: &Arc<Core>, deadline: Duration) {
     let closing = Arc::clone(core);
     let work = move || drop(sender.send(finish(&closing, deadline)));
     let disk = core.device.name();
-    if let Err(error) = thread::Builder::new().name("weir-close-disk".to_owned()).spawn(work) {
+    if let Err(error) = thread::Builder::new()
+        .name("weir-close-disk".to_owned())
+        .spawn(work)
+    {
         tracing::error!(disk, %error, "cannot start the closing thread; the next start scans");
         return;
     }
     match receiver.recv_timeout(deadline) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(disk, %error, "the store was not closed cleanly; the next start scans"),
-        Err(_) => tracing::warn!(disk, "the disk did not finish in time; the next start scans"),
+        Ok(Err(error)) => {
+            tracing::warn!(disk, %error, "the store was not closed cleanly; the next start scans")
+        }
+        Err(_) => tracing::warn!(
+            disk,
+            "the disk did not finish in time; the next start scans"
+        ),
     }
 }
 
@@ -77,8 +90,16 @@ fn mark_clean(core: &Core, left: Duration) -> io::Result<()> {
     let mut superblock = lock(&core.superblock);
     let sequence = core.sequences.next();
     let records = collect(core);
-    let checkpoint = Checkpoint { use_now: core.use_now(), records };
-    checkpoint::save(core.device.as_ref(), core.pool_id, Sequence(sequence), &checkpoint)?;
+    let checkpoint = Checkpoint {
+        use_now: core.use_now(),
+        records,
+    };
+    checkpoint::save(
+        core.device.as_ref(),
+        core.pool_id,
+        Sequence(sequence),
+        &checkpoint,
+    )?;
     let mut next = superblock.clone();
     (next.clean, next.reserved, next.synced) = (true, sequence, sequence);
     next.store(core.device.as_ref())?;

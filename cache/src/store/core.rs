@@ -98,7 +98,8 @@ impl Core {
 
     pub(crate) fn disk(&self) -> &DiskStats {
         // One disk: `Store::open` makes exactly one entry.
-        static NO_DISK: std::sync::LazyLock<DiskStats> = std::sync::LazyLock::new(DiskStats::default);
+        static NO_DISK: std::sync::LazyLock<DiskStats> =
+            std::sync::LazyLock::new(DiskStats::default);
         self.stats.disks.first().unwrap_or(&NO_DISK)
     }
 
@@ -110,13 +111,19 @@ impl Core {
             return StoreError::Full { disk };
         }
         self.disk().errors.add(1);
-        StoreError::Disk { disk, operation, source }
+        StoreError::Disk {
+            disk,
+            operation,
+            source,
+        }
     }
 
     pub(crate) fn pool_error(&self, operation: &'static str, error: PoolError) -> StoreError {
         match error {
             PoolError::Closed => StoreError::Closed,
-            PoolError::Panicked => self.disk_error(operation, io::Error::other("a disk job panicked")),
+            PoolError::Panicked => {
+                self.disk_error(operation, io::Error::other("a disk job panicked"))
+            }
             PoolError::Full => self.disk_error(operation, io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -130,14 +137,23 @@ impl Core {
         if self.pool.is_full() {
             self.disk().pool_waits.add(1);
         }
-        self.pool.run(job).await.map_err(|error| self.pool_error(operation, error))
+        self.pool
+            .run(job)
+            .await
+            .map_err(|error| self.pool_error(operation, error))
     }
 
     /// Files and bytes in use, those being written included.
     pub(crate) fn usage(&self) -> Usage {
         let disk = self.disk();
-        let bytes = disk.stored_bytes.get().saturating_add(disk.filling_bytes.get());
-        Usage { bytes, files: lock(&self.index).len() as u64 }
+        let bytes = disk
+            .stored_bytes
+            .get()
+            .saturating_add(disk.filling_bytes.get());
+        Usage {
+            bytes,
+            files: lock(&self.index).len() as u64,
+        }
     }
 
     /// The budget as of now.
@@ -175,7 +191,11 @@ impl Core {
     }
 
     /// Opens what is not open yet. Pool only.
-    pub(crate) fn open_all(self: &Arc<Self>, key: &CacheKey, records: &[Record]) -> Vec<Arc<Object>> {
+    pub(crate) fn open_all(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        records: &[Record],
+    ) -> Vec<Arc<Object>> {
         let mut found = Vec::with_capacity(records.len());
         for record in records {
             if let Opened::Object(object) = self.open(record)
@@ -204,13 +224,24 @@ impl Core {
         match checked {
             Ok(shard) => {
                 let object = Arc::new(Object::new(self, shard, record.last_use));
-                self.handles.insert(handle, Arc::clone(&object));
+                lock(&self.index).learn(record.slot, record.sequence, object.head());
+                self.keep_handle(&object);
                 Opened::Object(object)
             }
             Err(fault) => {
                 self.judge(&name, &fault);
                 Opened::Nothing
             }
+        }
+    }
+
+    /// Keeps a handle for the next reader, unless the object was evicted or replaced meanwhile: then it would hold the
+    /// space of a file that nobody finds any more.
+    pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
+        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        self.handles.insert((slot, sequence), Arc::clone(object));
+        if !lock(&self.index).contains(slot, sequence) {
+            self.handles.invalidate(&(slot, sequence));
         }
     }
 
@@ -224,7 +255,11 @@ impl Core {
                 tracing::warn!(disk, file, %error, "object left out for now");
             }
             ShardFault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!(disk, file, "the file of an object is gone; it is a miss now");
+                tracing::warn!(
+                    disk,
+                    file,
+                    "the file of an object is gone; it is a miss now"
+                );
                 if self.drop_entry(name) {
                     self.count_removed(name.length, EvictionCause::Corrupt);
                 }
@@ -259,7 +294,10 @@ impl Core {
         self.remove_replaced(name.slot);
         let kept = name.length <= QUARANTINE_BYTES_MAX
             && self.quarantined.fetch_add(1, Ordering::Relaxed) < QUARANTINE_FILES_MAX
-            && self.device.rename(&name.path(), &format!("{QUARANTINE}/{}", name.file_name())).is_ok();
+            && self
+                .device
+                .rename(&name.path(), &format!("{QUARANTINE}/{}", name.file_name()))
+                .is_ok();
         if !kept && let Err(error) = self.device.unlink(&name.path()) {
             tracing::warn!(disk = self.device.name(), %error, "cannot remove a corrupt object");
         }
@@ -288,12 +326,29 @@ impl Core {
     }
 
     /// The error for a read that failed.
-    pub(crate) fn read_error(&self, name: &ShardName, offset: u64, fault: ShardFault) -> StoreError {
+    pub(crate) fn read_error(
+        &self,
+        name: &ShardName,
+        offset: u64,
+        fault: ShardFault,
+    ) -> StoreError {
         let (disk, object) = (self.device.name().to_owned(), name.file_name());
         match fault {
-            ShardFault::Io(source) => StoreError::Disk { disk, operation: "read", source },
-            ShardFault::Block(block) => StoreError::Corrupt { disk, block, object },
-            ShardFault::Format(_) => StoreError::Corrupt { disk, block: offset / BLOCK_BYTES, object },
+            ShardFault::Io(source) => StoreError::Disk {
+                disk,
+                operation: "read",
+                source,
+            },
+            ShardFault::Block(block) => StoreError::Corrupt {
+                disk,
+                block,
+                object,
+            },
+            ShardFault::Format(_) => StoreError::Corrupt {
+                disk,
+                block: offset / BLOCK_BYTES,
+                object,
+            },
         }
     }
 }
@@ -301,14 +356,22 @@ impl Core {
 /// Errors that say nothing about the file: too many open files, out of memory, interrupted, no permission, or a
 /// caller's mistake.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN))
-        || matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied)
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN)
+    ) || matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// Whether eviction may help.
 pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
-        || matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
 }
 
 const _: () = assert!(UNIT_BYTES.is_multiple_of(BLOCK_BYTES));

@@ -15,7 +15,9 @@
 //! 0x0009 requested and responded, i64 Unix seconds
 //! ```
 
-use super::tlv::{Cursor, FieldReader, FieldWriter, FormatError, OPTIONAL, UnknownField, put_counted};
+use super::tlv::{
+    Cursor, FieldReader, FieldWriter, FormatError, OPTIONAL, UnknownField, put_counted,
+};
 use crate::object::{ObjectHead, Sequence};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -61,7 +63,10 @@ pub(super) fn encode(head: &ObjectHead, length: Option<u64>, unknown: &[UnknownF
     writer.put(SELECTION, &encode_selection(&head.selection));
     writer.put(STATUS, &head.status.as_u16().to_le_bytes());
     writer.put(HEADERS, &encode_headers(&head.headers));
-    let exchange = [head.exchange.requested.0.to_le_bytes(), head.exchange.responded.0.to_le_bytes()];
+    let exchange = [
+        head.exchange.requested.0.to_le_bytes(),
+        head.exchange.responded.0.to_le_bytes(),
+    ];
     writer.put(EXCHANGE, &exchange.concat());
     if let Some(length) = length {
         writer.put(LENGTH, &length.to_le_bytes());
@@ -113,7 +118,10 @@ impl Mandatory {
             HEADERS => self.headers = Some(decode_headers(value)?),
             EXCHANGE => {
                 let requested = UnixSeconds(cursor.i64()?);
-                self.exchange = Some(Exchange { requested, responded: UnixSeconds(cursor.i64()?) });
+                self.exchange = Some(Exchange {
+                    requested,
+                    responded: UnixSeconds(cursor.i64()?),
+                });
             }
             _ => return Ok(false),
         }
@@ -124,7 +132,9 @@ impl Mandatory {
         Ok(ObjectHead {
             key: self.key.ok_or(FormatError::Missing("key"))?,
             selection: self.selection.ok_or(FormatError::Missing("selection"))?,
-            url_as_asked: self.url_as_asked.ok_or(FormatError::Missing("URL as asked"))?,
+            url_as_asked: self
+                .url_as_asked
+                .ok_or(FormatError::Missing("URL as asked"))?,
             url: self.url.ok_or(FormatError::Missing("URL"))?,
             namespace: self.namespace.ok_or(FormatError::Missing("namespace"))?,
             redirects: self.redirects.ok_or(FormatError::Missing("redirects"))?,
@@ -153,7 +163,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, FormatError> {
             return Err(FormatError::UnknownMandatory(kind));
         }
     }
-    let mut decoded = Decoded { head: mandatory.into_head()?, length: None, unknown: Vec::new() };
+    let mut decoded = Decoded {
+        head: mandatory.into_head()?,
+        length: None,
+        unknown: Vec::new(),
+    };
     for (kind, value) in optional {
         decoded.take_optional(kind, value)?;
     }
@@ -171,7 +185,10 @@ impl Decoded {
             PINNED => self.head.pinned = true,
             CONFLICT => self.head.conflict_of = Some(Sequence(cursor.u64()?)),
             STORED_AT => self.head.stored_at = decode_time(value)?,
-            _ => self.unknown.push(UnknownField { kind, value: value.to_vec() }),
+            _ => self.unknown.push(UnknownField {
+                kind,
+                value: value.to_vec(),
+            }),
         }
         Ok(())
     }
@@ -243,7 +260,9 @@ fn decode_headers(value: &[u8]) -> Result<HeaderMap, FormatError> {
             .map_err(|_| FormatError::Malformed("header name"))?;
         let value = HeaderValue::from_bytes(cursor.counted()?)
             .map_err(|_| FormatError::Malformed("header value"))?;
-        headers.try_append(name, value).map_err(|_| FormatError::Malformed("headers: too many"))?;
+        headers
+            .try_append(name, value)
+            .map_err(|_| FormatError::Malformed("headers: too many"))?;
     }
     Ok(headers)
 }
@@ -271,7 +290,11 @@ fn decode_address(value: &[u8]) -> Result<SocketAddr, FormatError> {
 fn encode_time(time: SystemTime) -> Vec<u8> {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    [&seconds.to_le_bytes()[..], &since.subsec_nanos().to_le_bytes()].concat()
+    [
+        &seconds.to_le_bytes()[..],
+        &since.subsec_nanos().to_le_bytes(),
+    ]
+    .concat()
 }
 
 fn decode_time(value: &[u8]) -> Result<SystemTime, FormatError> {

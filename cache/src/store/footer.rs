@@ -62,7 +62,11 @@ pub(crate) struct Trailer {
 impl Footer {
     /// The bytes from the table to the end of the file.
     pub(crate) fn encode(&self, identity: ShardIdentity, header_bytes: u64) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self.table.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        let mut bytes: Vec<u8> = self
+            .table
+            .iter()
+            .flat_map(|sum| sum.to_le_bytes())
+            .collect();
         let table_digest = XxHash3_128::oneshot(&bytes);
         let mut fields = FieldWriter::default();
         if let Some(sha256) = &self.digests.sha256 {
@@ -91,9 +95,16 @@ impl Footer {
         let blocks = usize::try_from(trailer.length.div_ceil(BLOCK_BYTES)).unwrap_or(usize::MAX);
         let mut cursor = Cursor::new(bytes);
         let table = cursor.take(blocks.saturating_mul(8))?;
-        let table = table.chunks_exact(8).map(|sum| Cursor::new(sum).u64()).collect::<Result<_, _>>()?;
+        let table = table
+            .chunks_exact(8)
+            .map(|sum| Cursor::new(sum).u64())
+            .collect::<Result<_, _>>()?;
         let fields = cursor.take(usize::try_from(trailer.field_bytes).unwrap_or(usize::MAX))?;
-        Ok(Self { table, length: trailer.length, digests: decode_digests(fields)? })
+        Ok(Self {
+            table,
+            length: trailer.length,
+            digests: decode_digests(fields)?,
+        })
     }
 }
 
@@ -149,7 +160,10 @@ impl Trailer {
         let found_index = cursor.u8()?;
         cursor.u8()?;
         let field_bytes = cursor.u32()?;
-        let found = ShardIdentity { sequence: Sequence(cursor.u64()?), index: found_index };
+        let found = ShardIdentity {
+            sequence: Sequence(cursor.u64()?),
+            index: found_index,
+        };
         let trailer = Self {
             field_bytes,
             length: cursor.u64()?,
@@ -159,12 +173,19 @@ impl Trailer {
         let fits = trailer.start == footer_start(header_bytes, trailer.length)
             && trailer.end() == Some(file_bytes)
             && field_bytes <= FIELD_BYTES_MAX;
-        if found == identity && fits { Ok(trailer) } else { Err(FormatError::Mismatch("file length")) }
+        if found == identity && fits {
+            Ok(trailer)
+        } else {
+            Err(FormatError::Mismatch("file length"))
+        }
     }
 
     fn end(&self) -> Option<u64> {
         let table = self.length.div_ceil(BLOCK_BYTES).checked_mul(8)?;
-        self.start.checked_add(table)?.checked_add(u64::from(self.field_bytes))?.checked_add(TRAILER_BYTES)
+        self.start
+            .checked_add(table)?
+            .checked_add(u64::from(self.field_bytes))?
+            .checked_add(TRAILER_BYTES)
     }
 }
 
@@ -178,18 +199,35 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const IDENTITY: ShardIdentity = ShardIdentity { sequence: Sequence(5), index: 0 };
+    const IDENTITY: ShardIdentity = ShardIdentity {
+        sequence: Sequence(5),
+        index: 0,
+    };
     const HEADER_BYTES: u64 = 4096;
 
     fn footer(length: u64) -> Footer {
-        let table = (0..length.div_ceil(BLOCK_BYTES)).map(|block| block.wrapping_mul(77)).collect();
-        Footer { table, length, digests: Digests { sha256: Some([1; 32]), md5: Some([2; 16]) } }
+        let table = (0..length.div_ceil(BLOCK_BYTES))
+            .map(|block| block.wrapping_mul(77))
+            .collect();
+        Footer {
+            table,
+            length,
+            digests: Digests {
+                sha256: Some([1; 32]),
+                md5: Some([2; 16]),
+            },
+        }
     }
 
     fn read(bytes: &[u8], length: u64) -> Result<Footer, FormatError> {
-        let (rest, trailer) = bytes.split_last_chunk::<64>().ok_or(FormatError::Malformed("length"))?;
+        let (rest, trailer) = bytes
+            .split_last_chunk::<64>()
+            .ok_or(FormatError::Malformed("length"))?;
         let file_bytes = footer_start(HEADER_BYTES, length) + bytes.len() as u64;
-        Footer::decode(rest, &Trailer::decode(trailer, IDENTITY, HEADER_BYTES, file_bytes)?)
+        Footer::decode(
+            rest,
+            &Trailer::decode(trailer, IDENTITY, HEADER_BYTES, file_bytes)?,
+        )
     }
 
     #[test]
@@ -219,7 +257,10 @@ mod tests {
         assert!(Trailer::decode(trailer, IDENTITY, HEADER_BYTES, whole).is_ok());
         assert!(Trailer::decode(trailer, IDENTITY, HEADER_BYTES, whole + 1).is_err());
         assert!(Trailer::decode(trailer, IDENTITY, 2 * HEADER_BYTES, whole).is_err());
-        let other = ShardIdentity { sequence: Sequence(6), index: 0 };
+        let other = ShardIdentity {
+            sequence: Sequence(6),
+            index: 0,
+        };
         assert!(Trailer::decode(trailer, other, HEADER_BYTES, whole).is_err());
     }
 

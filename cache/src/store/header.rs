@@ -57,7 +57,8 @@ impl Header {
         if total > HEADER_BYTES_MAX {
             return Err(FormatError::Malformed("header: more than 1 MiB"));
         }
-        let total_u32 = u32::try_from(total).map_err(|_| FormatError::Malformed("header length"))?;
+        let total_u32 =
+            u32::try_from(total).map_err(|_| FormatError::Malformed("header length"))?;
         let fields_u32 =
             u32::try_from(fields.len()).map_err(|_| FormatError::Malformed("header fields"))?;
         let mut bytes = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
@@ -91,8 +92,13 @@ impl Header {
         }
         cursor.take(2)?;
         let total = u64::from(cursor.u32()?);
-        let sane = (HEADER_BYTES_MIN..=HEADER_BYTES_MAX).contains(&total) && total == aligned(total);
-        if sane { Ok(total) } else { Err(FormatError::Malformed("header length")) }
+        let sane =
+            (HEADER_BYTES_MIN..=HEADER_BYTES_MAX).contains(&total) && total == aligned(total);
+        if sane {
+            Ok(total)
+        } else {
+            Err(FormatError::Malformed("header length"))
+        }
     }
 
     /// Reads a whole header and checks that it belongs to `expected`.
@@ -111,7 +117,10 @@ impl Header {
         let field_bytes = usize::try_from(cursor.u32()?).unwrap_or(usize::MAX);
         let geometry = Geometry(cursor.u16()?);
         cursor.take(2)?;
-        let identity = ShardIdentity { sequence: Sequence(cursor.u64()?), index };
+        let identity = ShardIdentity {
+            sequence: Sequence(cursor.u64()?),
+            index,
+        };
         if identity != expected {
             return Err(FormatError::Mismatch("shard identity"));
         }
@@ -119,14 +128,22 @@ impl Header {
         cursor.take(16)?;
         let decoded = fields::decode(cursor.take(field_bytes)?)?;
         let (head, length, unknown) = (decoded.head, decoded.length, decoded.unknown);
-        Ok(Self { pool, identity, geometry, length, head, unknown })
+        Ok(Self {
+            pool,
+            identity,
+            geometry,
+            length,
+            head,
+            unknown,
+        })
     }
 }
 
 fn check_sum(bytes: &[u8], expected: ShardIdentity) -> Result<(), FormatError> {
     let mut blank = bytes.to_vec();
-    let slot =
-        blank.get_mut(CHECKSUM_AT..CHECKSUM_AT + 8).ok_or(FormatError::Malformed("header length"))?;
+    let slot = blank
+        .get_mut(CHECKSUM_AT..CHECKSUM_AT + 8)
+        .ok_or(FormatError::Malformed("header length"))?;
     let stored = Cursor::new(slot).u64()?;
     slot.fill(0);
     if expected.checksum(HEADER_BLOCK, &blank) == stored {

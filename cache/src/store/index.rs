@@ -10,7 +10,7 @@
 //! Pure memory: no I/O, no lock, no clock.
 
 use super::layout::Slot;
-use crate::object::Sequence;
+use crate::object::{ObjectHead, Sequence};
 use std::hash::{BuildHasher, RandomState};
 
 const NONE: u32 = u32::MAX;
@@ -20,6 +20,7 @@ const FIRST_BUCKETS: usize = 1024;
 const PINNED: u16 = 1;
 const UNVERIFIED: u16 = 2;
 const VACANT: u16 = 4;
+const HEAD_UNKNOWN: u16 = 8;
 
 /// What is known of an object without opening its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) pinned: bool,
     /// Must be verified as a whole before its first use.
     pub(crate) unverified: bool,
+    /// `false` after a scan of names: owner and pin stand in the head only and are learned when the file is opened.
+    pub(crate) head_known: bool,
 }
 
 /// What became of an insertion.
@@ -130,9 +133,13 @@ impl Index {
     /// Removes an object unless a newer one has taken its place.
     pub(crate) fn remove(&mut self, slot: Slot, sequence: Sequence) -> Option<Record> {
         let id = self.position(slot)?;
-        let removed = *self.entry(id).filter(|entry| entry.sequence == sequence.0)?;
+        let removed = *self
+            .entry(id)
+            .filter(|entry| entry.sequence == sequence.0)?;
         let bucket = self.bucket(slot.key);
-        let before = self.chain(slot.key).find(|other| self.entry(*other).is_some_and(|entry| entry.next == id));
+        let before = self
+            .chain(slot.key)
+            .find(|other| self.entry(*other).is_some_and(|entry| entry.next == id));
         match before.and_then(|other| self.entry_mut(other)) {
             Some(entry) => entry.next = removed.next,
             None => *self.buckets.get_mut(bucket)? = removed.next,
@@ -161,6 +168,24 @@ impl Index {
         }
     }
 
+    /// Notes what the head of an object says.
+    pub(crate) fn learn(&mut self, slot: Slot, sequence: Sequence, head: &ObjectHead) {
+        let entry = self.position(slot).and_then(|id| self.entry_mut(id));
+        if let Some(entry) = entry.filter(|entry| entry.sequence == sequence.0) {
+            entry.owner = head.origin_id;
+            entry.flags &= !(HEAD_UNKNOWN | PINNED);
+            if head.pinned {
+                entry.flags |= PINNED;
+            }
+        }
+    }
+
+    /// Whether this very generation is there.
+    pub(crate) fn contains(&self, slot: Slot, sequence: Sequence) -> bool {
+        let entry = self.position(slot).and_then(|id| self.entry(id));
+        entry.is_some_and(|entry| entry.sequence == sequence.0)
+    }
+
     /// Up to `count` objects from anywhere that may be evicted.
     pub(crate) fn sample(&mut self, count: usize) -> Vec<Record> {
         let places = self.slabs.iter().map(Vec::len).sum::<usize>() as u64;
@@ -171,17 +196,28 @@ impl Index {
                 break;
             }
             let id = u32::try_from(self.next_random() % places).unwrap_or(NONE);
-            found.extend(self.entry(id).filter(|entry| entry.is_evictable()).map(Entry::record));
+            found.extend(
+                self.entry(id)
+                    .filter(|entry| entry.is_evictable())
+                    .map(Entry::record),
+            );
         }
         if found.is_empty() {
-            found.extend(self.entries().filter(|entry| entry.is_evictable()).take(count).map(Entry::record));
+            found.extend(
+                self.entries()
+                    .filter(|entry| entry.is_evictable())
+                    .take(count)
+                    .map(Entry::record),
+            );
         }
         found
     }
 
     /// Everything, in no order.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
-        self.entries().filter(|entry| entry.flags & VACANT == 0).map(Entry::record)
+        self.entries()
+            .filter(|entry| entry.flags & VACANT == 0)
+            .map(Entry::record)
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
@@ -196,11 +232,14 @@ impl Index {
     fn chain(&self, key: u128) -> impl Iterator<Item = u32> + '_ {
         let first = self.buckets.get(self.bucket(key)).copied();
         let known = |id: &u32| *id != NONE;
-        std::iter::successors(first.filter(known), move |id| self.entry(*id).map(|entry| entry.next).filter(known))
+        std::iter::successors(first.filter(known), move |id| {
+            self.entry(*id).map(|entry| entry.next).filter(known)
+        })
     }
 
     fn position(&self, slot: Slot) -> Option<u32> {
-        self.chain(slot.key).find(|id| self.entry(*id).is_some_and(|entry| entry.slot() == slot))
+        self.chain(slot.key)
+            .find(|id| self.entry(*id).is_some_and(|entry| entry.slot() == slot))
     }
 
     fn entry(&self, id: u32) -> Option<&Entry> {
@@ -210,7 +249,9 @@ impl Index {
 
     fn entry_mut(&mut self, id: u32) -> Option<&mut Entry> {
         let id = usize::try_from(id).ok()?;
-        self.slabs.get_mut(id / SLAB_ENTRIES)?.get_mut(id % SLAB_ENTRIES)
+        self.slabs
+            .get_mut(id / SLAB_ENTRIES)?
+            .get_mut(id % SLAB_ENTRIES)
     }
 
     fn place(&mut self, entry: Entry) -> u32 {
@@ -221,11 +262,17 @@ impl Index {
             self.vacant = next;
             return vacant;
         }
-        if self.slabs.last().is_none_or(|slab| slab.len() == SLAB_ENTRIES) {
+        if self
+            .slabs
+            .last()
+            .is_none_or(|slab| slab.len() == SLAB_ENTRIES)
+        {
             self.slabs.push(Vec::with_capacity(SLAB_ENTRIES));
         }
         let before = self.slabs.len().saturating_sub(1) * SLAB_ENTRIES;
-        let Some(slab) = self.slabs.last_mut() else { return NONE };
+        let Some(slab) = self.slabs.last_mut() else {
+            return NONE;
+        };
         slab.push(entry);
         u32::try_from(before + slab.len() - 1).unwrap_or(NONE)
     }
@@ -234,9 +281,13 @@ impl Index {
         self.buckets = vec![NONE; self.buckets.len() * 2];
         let places = self.slabs.iter().map(Vec::len).sum::<usize>();
         for id in (0..places).filter_map(|id| u32::try_from(id).ok()) {
-            let Some(entry) = self.entry(id).filter(|entry| entry.flags & VACANT == 0) else { continue };
+            let Some(entry) = self.entry(id).filter(|entry| entry.flags & VACANT == 0) else {
+                continue;
+            };
             let bucket = self.bucket(entry.slot().key);
-            let Some(head) = self.buckets.get_mut(bucket) else { continue };
+            let Some(head) = self.buckets.get_mut(bucket) else {
+                continue;
+            };
             let next = std::mem::replace(head, id);
             if let Some(entry) = self.entry_mut(id) {
                 entry.next = next;
@@ -260,6 +311,7 @@ impl Entry {
         let [high, low] = halves(record.slot.key);
         let pinned = if record.pinned { PINNED } else { 0 };
         let unverified = if record.unverified { UNVERIFIED } else { 0 };
+        let head_unknown = if record.head_known { 0 } else { HEAD_UNKNOWN };
         Self {
             key_high: high,
             key_low: low,
@@ -269,13 +321,16 @@ impl Entry {
             last_use: record.last_use,
             next,
             owner: record.owner,
-            flags: pinned | unverified,
+            flags: pinned | unverified | head_unknown,
         }
     }
 
     fn slot(&self) -> Slot {
         let key = (u128::from(self.key_high) << 64) | u128::from(self.key_low);
-        Slot { key, variant: self.variant }
+        Slot {
+            key,
+            variant: self.variant,
+        }
     }
 
     fn record(&self) -> Record {
@@ -287,6 +342,7 @@ impl Entry {
             owner: self.owner,
             pinned: self.flags & PINNED != 0,
             unverified: self.flags & UNVERIFIED != 0,
+            head_known: self.flags & HEAD_UNKNOWN == 0,
         }
     }
 
@@ -297,7 +353,10 @@ impl Entry {
 
 /// Two halves instead of a u128, whose alignment would cost 8 bytes an entry.
 fn halves(key: u128) -> [u64; 2] {
-    #[expect(clippy::cast_possible_truncation, reason = "the halves are cut on purpose")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the halves are cut on purpose"
+    )]
     [(key >> 64) as u64, key as u64]
 }
 

@@ -13,6 +13,7 @@ fn record(key: u128, variant: u64, sequence: u64) -> Record {
         owner: 0,
         pinned: false,
         unverified: false,
+        head_known: true,
     }
 }
 
@@ -32,7 +33,10 @@ fn the_newest_sequence_of_a_variant_wins_in_any_order() {
     let mut index = Index::new();
     index.insert(record(1, 0, 5));
     assert_eq!(index.insert(record(1, 0, 4)), Inserted::Outdated);
-    assert_eq!(index.insert(record(1, 0, 6)), Inserted::Replaced(record(1, 0, 5)));
+    assert_eq!(
+        index.insert(record(1, 0, 6)),
+        Inserted::Replaced(record(1, 0, 5))
+    );
     assert_eq!(index.remove(Slot { key: 1, variant: 0 }, Sequence(5)), None);
     assert_eq!(index.len(), 1);
 }
@@ -41,13 +45,22 @@ fn the_newest_sequence_of_a_variant_wins_in_any_order() {
 fn a_pinned_object_is_never_offered() {
     let mut index = Index::new();
     for key in 0..50 {
-        index.insert(Record { pinned: key != 33, ..record(key, 0, 1) });
+        index.insert(Record {
+            pinned: key != 33,
+            ..record(key, 0, 1)
+        });
     }
     for _ in 0..20 {
         let offered = index.sample(5);
         assert!(!offered.is_empty() && offered.iter().all(|found| found.slot.key == 33));
     }
-    index.remove(Slot { key: 33, variant: 0 }, Sequence(1));
+    index.remove(
+        Slot {
+            key: 33,
+            variant: 0,
+        },
+        Sequence(1),
+    );
     assert!(index.sample(5).is_empty());
 }
 
@@ -58,9 +71,17 @@ fn an_object_takes_at_most_110_bytes() {
     for key in 0..objects {
         index.insert(record(key, 0, 1));
     }
-    let slabs: usize = index.slabs.iter().map(|slab| slab.capacity() * size_of::<Entry>()).sum();
+    let slabs: usize = index
+        .slabs
+        .iter()
+        .map(|slab| slab.capacity() * size_of::<Entry>())
+        .sum();
     let bytes = slabs + index.buckets.capacity() * size_of::<u32>();
-    assert!(bytes / index.len() <= 110, "{} bytes an object", bytes / index.len());
+    assert!(
+        bytes / index.len() <= 110,
+        "{} bytes an object",
+        bytes / index.len()
+    );
 }
 
 #[derive(Debug, Clone)]

@@ -76,7 +76,13 @@ pub(crate) struct ShardName {
 impl ShardName {
     /// The name of an object of a one-disk store.
     pub(crate) fn on_one_disk(slot: Slot, sequence: Sequence, length: u64) -> Self {
-        Self { slot, sequence, geometry: Geometry::ONE_DISK, index: 0, length }
+        Self {
+            slot,
+            sequence,
+            geometry: Geometry::ONE_DISK,
+            index: 0,
+            length,
+        }
     }
 
     /// The file name, without its folder.
@@ -134,7 +140,9 @@ pub(crate) fn temporary_sequence(name: &str) -> Option<Sequence> {
 
 /// Rounds up to [`ALIGNMENT_BYTES`]; saturates.
 pub(crate) fn aligned(bytes: u64) -> u64 {
-    bytes.checked_next_multiple_of(ALIGNMENT_BYTES).unwrap_or(u64::MAX)
+    bytes
+        .checked_next_multiple_of(ALIGNMENT_BYTES)
+        .unwrap_or(u64::MAX)
 }
 
 /// Bytes an object is accounted with: its data, the usual 4 KiB header and its footer, in whole pages.
@@ -145,7 +153,9 @@ pub(crate) fn footprint_bytes(length: u64) -> u64 {
     let table = length.div_ceil(super::BLOCK_BYTES).saturating_mul(8);
     ALIGNMENT_BYTES
         .saturating_add(aligned(length))
-        .saturating_add(aligned(table.saturating_add(super::footer::FOOTER_FIXED_BYTES_MAX)))
+        .saturating_add(aligned(
+            table.saturating_add(super::footer::FOOTER_FIXED_BYTES_MAX),
+        ))
 }
 
 #[cfg(test)]
@@ -153,11 +163,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NAME: &str = "00112233445566778899aabbccddeeff-0000000000000000-0001000000000007-0006-0-1f40.s";
+    const NAME: &str =
+        "00112233445566778899aabbccddeeff-0000000000000000-0001000000000007-0006-0-1f40.s";
 
     #[test]
     fn a_name_says_everything() {
-        let slot = Slot { key: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff, variant: 0 };
+        let slot = Slot {
+            key: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+            variant: 0,
+        };
         let name = ShardName::on_one_disk(slot, Sequence(0x0001_0000_0000_0007), 8000);
         assert_eq!(name.file_name(), NAME);
         assert_eq!(name.path(), format!("ec/001/{NAME}"));
@@ -188,7 +202,10 @@ mod tests {
     fn temporary_names_carry_their_sequence() {
         let path = temporary_path(Sequence(0xabc), 0);
         assert_eq!(path, "tmp/0000000000000abc-0.t");
-        assert_eq!(temporary_sequence("0000000000000abc-0.t"), Some(Sequence(0xabc)));
+        assert_eq!(
+            temporary_sequence("0000000000000abc-0.t"),
+            Some(Sequence(0xabc))
+        );
         assert_eq!(temporary_sequence("probe"), None);
     }
 

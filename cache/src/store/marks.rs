@@ -19,7 +19,9 @@ impl Marks {
     /// No unit of a body of `length` bytes is verified.
     pub(crate) fn for_length(length: u64) -> Self {
         let units = usize::try_from(length.div_ceil(UNIT_BYTES)).unwrap_or(0);
-        Self { units: (0..units).map(|_| AtomicU32::new(0)).collect() }
+        Self {
+            units: (0..units).map(|_| AtomicU32::new(0)).collect(),
+        }
     }
 
     /// Units.
@@ -39,7 +41,9 @@ impl Marks {
 
     /// Whether the unit was verified less than [`VERIFY_INTERVAL`] before `elapsed`.
     pub(crate) fn is_fresh(&self, unit: u64, elapsed: Duration) -> bool {
-        let mark = self.place(unit).map_or(0, |mark| mark.load(Ordering::Acquire));
+        let mark = self
+            .place(unit)
+            .map_or(0, |mark| mark.load(Ordering::Acquire));
         mark != 0 && u64::from(seconds(elapsed).saturating_sub(mark)) < VERIFY_INTERVAL.as_secs()
     }
 
@@ -50,12 +54,16 @@ impl Marks {
     }
 
     fn place(&self, unit: u64) -> Option<&AtomicU32> {
-        usize::try_from(unit).ok().and_then(|unit| self.units.get(unit))
+        usize::try_from(unit)
+            .ok()
+            .and_then(|unit| self.units.get(unit))
     }
 }
 
 fn seconds(elapsed: Duration) -> u32 {
-    u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX - 1).saturating_add(1)
+    u32::try_from(elapsed.as_secs())
+        .unwrap_or(u32::MAX - 1)
+        .saturating_add(1)
 }
 
 #[cfg(test)]

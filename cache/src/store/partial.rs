@@ -72,7 +72,10 @@ impl Growing {
     pub(crate) fn extend(&self, sums: &[u64]) {
         let mut table = lock(&self.table);
         table.extend_from_slice(sums);
-        self.readable.store((table.len() as u64).saturating_mul(BLOCK_BYTES), Ordering::Release);
+        self.readable.store(
+            (table.len() as u64).saturating_mul(BLOCK_BYTES),
+            Ordering::Release,
+        );
     }
 
     /// The body is complete: the short block at the end counts as well. Returns the whole table.
@@ -96,16 +99,21 @@ impl Growing {
 
     fn read_verified(&self, offset: u64, length: usize) -> Result<Bytes, ShardFault> {
         let blocks = BlockRange::covering(offset, length, self.readable())?;
-        let sums = lock(&self.table).get(blocks.table_range()).map(<[u64]>::to_vec).unwrap_or_default();
+        let sums = lock(&self.table)
+            .get(blocks.table_range())
+            .map(<[u64]>::to_vec)
+            .unwrap_or_default();
         blocks.read(self.file.as_ref(), self.data_start, self.identity, &sums)
     }
 
     fn error(&self, core: &Core, fault: ShardFault) -> StoreError {
         let object = format!("{:016x} (being written)", self.identity.sequence.0);
         match fault {
-            ShardFault::Block(block) => {
-                StoreError::Corrupt { disk: core.device.name().to_owned(), block, object }
-            }
+            ShardFault::Block(block) => StoreError::Corrupt {
+                disk: core.device.name().to_owned(),
+                block,
+                object,
+            },
             ShardFault::Io(source) => core.disk_error("read", source),
             ShardFault::Format(error) => {
                 core.disk_error("read", io::Error::new(io::ErrorKind::InvalidData, error))
@@ -128,6 +136,7 @@ impl PartialObject {
         let core = self.growing.core.upgrade().ok_or(StoreError::Closed)?;
         let length = length.min(usize::try_from(UNIT_BYTES).unwrap_or(usize::MAX));
         let (growing, shared) = (Arc::clone(&self.growing), Arc::clone(&core));
-        core.on_pool("read", move || growing.read(&shared, offset, length)).await?
+        core.on_pool("read", move || growing.read(&shared, offset, length))
+            .await?
     }
 }

@@ -70,13 +70,19 @@ impl Pool {
     /// # Errors
     /// The system gives no more threads.
     pub(crate) fn start(slot: usize, threads: usize, queue: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), idle: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            idle: Condvar::new(),
+        });
         let places = Arc::new(Semaphore::new(queue.clamp(1, Semaphore::MAX_PERMITS)));
         let pool = Self { shared, places };
         for number in 0..threads.max(1) {
             let shared = Arc::clone(&pool.shared);
             // On an error dropping the pool ends the threads that were started.
-            thread::Builder::new().name(format!("weir-disk{slot}-{number}")).spawn(move || work(&shared))?;
+            thread::Builder::new()
+                .name(format!("weir-disk{slot}-{number}"))
+                .spawn(move || work(&shared))?;
         }
         Ok(pool)
     }
@@ -86,7 +92,10 @@ impl Pool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| PoolError::Closed)?;
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| PoolError::Closed)?;
         let (sender, receiver) = oneshot::channel();
         self.submit(Box::new(move || drop(sender.send(job()))), place)?;
         receiver.await.map_err(|_| PoolError::Panicked)
@@ -94,10 +103,12 @@ impl Pool {
 
     /// Queues a job without waiting for anything.
     pub(crate) fn try_submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), PoolError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|error| match error {
-            TryAcquireError::Closed => PoolError::Closed,
-            TryAcquireError::NoPermits => PoolError::Full,
-        })?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|error| match error {
+                TryAcquireError::Closed => PoolError::Closed,
+                TryAcquireError::NoPermits => PoolError::Full,
+            })?;
         self.submit(Box::new(job), place)
     }
 
@@ -118,7 +129,9 @@ impl Pool {
         let start = Instant::now();
         let mut state = self.shared.lock();
         while !(state.jobs.is_empty() && state.running == 0) {
-            let Some(left) = deadline.checked_sub(start.elapsed()) else { return false };
+            let Some(left) = deadline.checked_sub(start.elapsed()) else {
+                return false;
+            };
             let waited = self.shared.idle.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -159,7 +172,10 @@ fn work(shared: &Shared) {
         } else if state.closed {
             return;
         } else {
-            state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

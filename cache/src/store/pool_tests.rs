@@ -15,7 +15,10 @@ async fn a_job_gives_its_result() {
 #[tokio::test]
 async fn a_panic_fails_its_job_alone() {
     let pool = pool(1, 1);
-    assert_eq!(pool.run(|| panic!("on purpose")).await, Err::<(), _>(PoolError::Panicked));
+    assert_eq!(
+        pool.run(|| panic!("on purpose")).await,
+        Err::<(), _>(PoolError::Panicked)
+    );
     assert_eq!(pool.run(|| 1).await, Ok(1));
 }
 
@@ -47,7 +50,8 @@ async fn a_closed_pool_finishes_its_queue_and_takes_nothing_more() {
     let (sender, receiver) = sync_channel::<u8>(2);
     for number in [1, 2] {
         let sender = sender.clone();
-        pool.try_submit(move || sender.send(number).unwrap()).unwrap();
+        pool.try_submit(move || sender.send(number).unwrap())
+            .unwrap();
     }
     pool.close();
     assert_eq!(pool.run(|| ()).await, Err(PoolError::Closed));

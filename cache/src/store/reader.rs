@@ -30,7 +30,12 @@ impl Object {
         if core.resident {
             super::send::prepare(shard.file.as_ref());
         }
-        Self { core: Arc::downgrade(core), shard: Arc::new(shard), marks, last_use: AtomicU32::new(last_use) }
+        Self {
+            core: Arc::downgrade(core),
+            shard: Arc::new(shard),
+            marks,
+            last_use: AtomicU32::new(last_use),
+        }
     }
 
     /// The head.
@@ -64,10 +69,17 @@ impl Object {
     pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
         let core = self.core.upgrade().ok_or(StoreError::Closed)?;
         if !is_inside_one_unit(offset, length, self.length()) {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "range crosses a unit or the end");
+            let source = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "range crosses a unit or the end",
+            );
             return Err(core.disk_error("read", source));
         }
-        let (shard, marks, shared) = (Arc::clone(&self.shard), Arc::clone(&self.marks), Arc::clone(&core));
+        let (shard, marks, shared) = (
+            Arc::clone(&self.shard),
+            Arc::clone(&self.marks),
+            Arc::clone(&core),
+        );
         let read = move || read_and_mark(&shared, &shard, &marks, offset, length);
         core.on_pool("read", read).await?
     }
@@ -90,14 +102,21 @@ impl Object {
 }
 
 /// One verified read on a pool thread; a whole unit that was verified may be sent without another look for a while.
-fn read_and_mark(core: &Core, shard: &Shard, marks: &Marks, offset: u64, length: usize) -> Result<Bytes, StoreError> {
+fn read_and_mark(
+    core: &Core,
+    shard: &Shard,
+    marks: &Marks,
+    offset: u64,
+    length: usize,
+) -> Result<Bytes, StoreError> {
     let unit = offset / UNIT_BYTES;
     let read = shard.read(offset, length).map_err(|fault| {
         marks.clear(unit);
         fail(core, shard, offset, fault)
     })?;
     let covers_unit = offset.is_multiple_of(UNIT_BYTES)
-        && offset.saturating_add(length as u64) == shard.name.length.min(offset.saturating_add(UNIT_BYTES));
+        && offset.saturating_add(length as u64)
+            == shard.name.length.min(offset.saturating_add(UNIT_BYTES));
     if core.resident && covers_unit {
         marks.set(unit, core.clock.elapsed());
     }
@@ -110,6 +129,8 @@ fn fail(core: &Core, shard: &Shard, offset: u64, fault: ShardFault) -> StoreErro
 }
 
 fn is_inside_one_unit(offset: u64, length: usize, total: u64) -> bool {
-    let Some(until) = offset.checked_add(length as u64) else { return false };
+    let Some(until) = offset.checked_add(length as u64) else {
+        return false;
+    };
     until <= total && (length == 0 || offset / UNIT_BYTES == (until - 1) / UNIT_BYTES)
 }

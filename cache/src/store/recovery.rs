@@ -39,11 +39,20 @@ pub(super) struct Recovered {
 }
 
 /// Opens a disk. Runs on its pool before anything else does.
-pub(super) fn recover(device: &dyn Device, settings: &StoreSettings) -> Result<Recovered, OpenError> {
+pub(super) fn recover(
+    device: &dyn Device,
+    settings: &StoreSettings,
+) -> Result<Recovered, OpenError> {
     let disk = device.name();
-    let fail = |what: &str, error: &io::Error| unusable(disk, format!("{what}: {error}; {}", advice(error)));
-    device.mkdir("").map_err(|error| fail("cannot create the folder", &error))?;
-    let names = device.read_dir("").map_err(|error| fail("cannot read the folder", &error))?;
+    let fail = |what: &str, error: &io::Error| {
+        unusable(disk, format!("{what}: {error}; {}", advice(error)))
+    };
+    device
+        .mkdir("")
+        .map_err(|error| fail("cannot create the folder", &error))?;
+    let names = device
+        .read_dir("")
+        .map_err(|error| fail("cannot read the folder", &error))?;
     refuse_foreign(disk, &names)?;
     take_ownership(device)?;
     let boot = device.boot_id().unwrap_or_default();
@@ -54,45 +63,80 @@ pub(super) fn recover(device: &dyn Device, settings: &StoreSettings) -> Result<R
     opened
 }
 
-fn open_owned(device: &dyn Device, settings: &StoreSettings, boot: String) -> Result<Recovered, OpenError> {
+fn open_owned(
+    device: &dyn Device,
+    settings: &StoreSettings,
+    boot: String,
+) -> Result<Recovered, OpenError> {
     let disk = device.name();
-    let fail = |what: &str, error: &io::Error| unusable(disk, format!("{what}: {error}; {}", advice(error)));
+    let fail = |what: &str, error: &io::Error| {
+        unusable(disk, format!("{what}: {error}; {}", advice(error)))
+    };
     let found = match Superblock::load(device) {
         Some(found) => found,
         None => format(device)?,
     };
     if found.disks != 1 || found.slot != 0 {
-        return Err(unusable(disk, "the disk belongs to a pool of several disks; list all of them".to_owned()));
+        return Err(unusable(
+            disk,
+            "the disk belongs to a pool of several disks; list all of them".to_owned(),
+        ));
     }
     for folder in FOLDERS {
-        device.mkdir(folder).map_err(|error| fail("cannot create a folder", &error))?;
+        device
+            .mkdir(folder)
+            .map_err(|error| fail("cannot create a folder", &error))?;
     }
-    let highest_temporary = empty_temporary(device).map_err(|error| fail("cannot empty tmp/", &error))?;
-    let quarantined = device.read_dir(QUARANTINE).map_or(0, |names| u32::try_from(names.len()).unwrap_or(u32::MAX));
-    let mut superblock = Superblock { owner: std::process::id(), ..found.clone() };
+    let highest_temporary =
+        empty_temporary(device).map_err(|error| fail("cannot empty tmp/", &error))?;
+    let quarantined = device
+        .read_dir(QUARANTINE)
+        .map_or(0, |names| u32::try_from(names.len()).unwrap_or(u32::MAX));
+    let mut superblock = Superblock {
+        owner: std::process::id(),
+        ..found.clone()
+    };
     if !found.clean && found.boot != boot {
         superblock.doubt = widened(found.doubt, found.synced, found.reserved);
     }
     superblock.boot = boot;
     let contents = read_contents(device, settings, &found, &superblock)
         .map_err(|error| fail("cannot read the objects", &error))?;
-    let next = found.reserved.max(contents.highest.max(highest_temporary).saturating_add(1));
+    let next = found
+        .reserved
+        .max(contents.highest.max(highest_temporary).saturating_add(1));
     superblock.clean = false;
     superblock.reserved = next.saturating_add(RESERVE_AT_ONCE);
     if !contents.index.records().any(|record| record.unverified) {
         superblock.doubt = (0, 0);
     }
-    superblock.store(device).map_err(|error| fail("cannot write the superblock", &error))?;
+    superblock
+        .store(device)
+        .map_err(|error| fail("cannot write the superblock", &error))?;
     // From here on a checkpoint would be out of date.
     checkpoint::remove_all(device);
-    let stored_bytes = contents.index.records().map(|record| footprint_bytes(record.length)).sum();
+    let stored_bytes = contents
+        .index
+        .records()
+        .map(|record| footprint_bytes(record.length))
+        .sum();
     let (index, use_base) = (contents.index, contents.use_base);
-    Ok(Recovered { superblock, index, stored_bytes, next, use_base, quarantined })
+    Ok(Recovered {
+        superblock,
+        index,
+        stored_bytes,
+        next,
+        use_base,
+        quarantined,
+    })
 }
 
 /// Only an empty folder, or one of ours, is opened.
 fn refuse_foreign(disk: &str, names: &[String]) -> Result<(), OpenError> {
-    if SUPERBLOCKS.iter().any(|path| names.iter().any(|name| name == path)) {
+    if SUPERBLOCKS
+        .iter()
+        .any(|path| names.iter().any(|name| name == path))
+    {
         return Ok(());
     }
     let ours = |name: &str| name == OWNER_LOCK || name == LOST_AND_FOUND || FOLDERS.contains(&name);
@@ -100,7 +144,9 @@ fn refuse_foreign(disk: &str, names: &[String]) -> Result<(), OpenError> {
         None => Ok(()),
         Some(foreign) => Err(unusable(
             disk,
-            format!("the folder holds other data ({foreign}) and no superblock; use an empty or absent folder"),
+            format!(
+                "the folder holds other data ({foreign}) and no superblock; use an empty or absent folder"
+            ),
         )),
     }
 }
@@ -111,9 +157,15 @@ fn take_ownership(device: &dyn Device) -> Result<(), OpenError> {
         Ok(true) => Ok(()),
         Ok(false) => {
             let pid = Superblock::load(device).map_or(0, |found| found.owner);
-            Err(OpenError::Owned { disk: disk.to_owned(), pid })
+            Err(OpenError::Owned {
+                disk: disk.to_owned(),
+                pid,
+            })
         }
-        Err(error) => Err(unusable(disk, format!("cannot lock the folder: {error}; {}", advice(&error)))),
+        Err(error) => Err(unusable(
+            disk,
+            format!("cannot lock the folder: {error}; {}", advice(&error)),
+        )),
     }
 }
 
@@ -121,7 +173,9 @@ fn take_ownership(device: &dyn Device) -> Result<(), OpenError> {
 /// give away their numbers.
 fn format(device: &dyn Device) -> Result<Superblock, OpenError> {
     let disk = device.name();
-    let empty = device.read_dir(OBJECTS).map_or(true, |folders| folders.is_empty());
+    let empty = device
+        .read_dir(OBJECTS)
+        .map_or(true, |folders| folders.is_empty());
     if !empty {
         let reason = "both superblocks are damaged although there are objects; restore super.A or super.B, or empty \
                       the folder to start over";
@@ -161,7 +215,11 @@ fn empty_temporary(device: &dyn Device) -> io::Result<u64> {
 }
 
 fn widened(doubt: (u64, u64), from: u64, until: u64) -> (u64, u64) {
-    if doubt.0 == doubt.1 { (from, until) } else { (doubt.0.min(from), doubt.1.max(until)) }
+    if doubt.0 == doubt.1 {
+        (from, until)
+    } else {
+        (doubt.0.min(from), doubt.1.max(until))
+    }
 }
 
 struct Contents {
@@ -186,7 +244,11 @@ fn read_contents(
     }
     let scanned = scan(device, found.pool, now.doubt)?;
     if scanned.index.len() > settings.objects_max {
-        tracing::warn!(disk = device.name(), objects = scanned.index.len(), "more objects than objects_max");
+        tracing::warn!(
+            disk = device.name(),
+            objects = scanned.index.len(),
+            "more objects than objects_max"
+        );
     }
     Ok(scanned)
 }
@@ -198,7 +260,11 @@ fn from_checkpoint(loaded: checkpoint::Checkpoint) -> Contents {
         highest = highest.max(record.sequence.0);
         index.insert(record);
     }
-    Contents { index, highest, use_base: loaded.use_now }
+    Contents {
+        index,
+        highest,
+        use_base: loaded.use_now,
+    }
 }
 
 /// Reads all names.
@@ -217,7 +283,9 @@ fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Co
         }
         for mut names in contenders.into_values() {
             names.sort_by_key(|name| std::cmp::Reverse((name.sequence, name.length)));
-            highest = names.first().map_or(highest, |name| highest.max(name.sequence.0));
+            highest = names
+                .first()
+                .map_or(highest, |name| highest.max(name.sequence.0));
             if let Some(record) = settle(device, pool, doubt, &names) {
                 let inserted = index.insert(record);
                 debug_assert_eq!(inserted, Inserted::New);
@@ -225,9 +293,17 @@ fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Co
         }
     }
     if strange > 0 {
-        tracing::warn!(disk = device.name(), files = strange, "files with unknown names or geometry were left alone");
+        tracing::warn!(
+            disk = device.name(),
+            files = strange,
+            "files with unknown names or geometry were left alone"
+        );
     }
-    Ok(Contents { index, highest, use_base: 0 })
+    Ok(Contents {
+        index,
+        highest,
+        use_base: 0,
+    })
 }
 
 fn is_ours(name: &ShardName, folder: &str) -> bool {
@@ -235,12 +311,18 @@ fn is_ours(name: &ShardName, folder: &str) -> bool {
 }
 
 /// Chooses among the files of one (key, variant), newest first, and removes the others.
-fn settle(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64), names: &[ShardName]) -> Option<Record> {
+fn settle(
+    device: &dyn Device,
+    pool: [u8; 16],
+    doubt: (u64, u64),
+    names: &[ShardName],
+) -> Option<Record> {
     let is_doubtful = |name: &ShardName| (doubt.0..doubt.1).contains(&name.sequence.0);
     let mut winner = None;
     for name in names {
         let contested = names.len() > 1;
-        let keeps = winner.is_none() && !(contested && is_doubtful(name) && !is_whole(device, pool, *name));
+        let keeps =
+            winner.is_none() && !(contested && is_doubtful(name) && !is_whole(device, pool, *name));
         if keeps {
             let unverified = is_doubtful(name) && !contested;
             winner = Some(record_of(name, unverified));
@@ -261,22 +343,27 @@ fn record_of(name: &ShardName, unverified: bool) -> Record {
         sequence: name.sequence,
         length: name.length,
         last_use: 0,
-        // A name does not say these two; they are learned when the file is opened.
         owner: 0,
         pinned: false,
         unverified,
+        head_known: false,
     }
 }
 
 fn unusable(disk: &str, reason: String) -> OpenError {
-    OpenError::Unusable { disk: disk.to_owned(), reason }
+    OpenError::Unusable {
+        disk: disk.to_owned(),
+        reason,
+    }
 }
 
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "give this user write permission, or use another folder",
         io::ErrorKind::ReadOnlyFilesystem => "mount it writable, or use another folder",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file is in the way; use another folder",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a file is in the way; use another folder"
+        }
         io::ErrorKind::StorageFull => "free some space, or use another folder",
         _ => "check the disk, or use another folder",
     }

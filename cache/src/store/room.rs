@@ -4,11 +4,12 @@
 //! objects are never offered. The budget is measured once per pass, so that files which readers still hold open do
 //! not make a pass evict everything.
 
+use super::StoreError;
 use super::budget::{Pressure, share};
 use super::core::{Core, is_no_space, lock};
 use super::index::Record;
 use super::layout::{ShardName, footprint_bytes};
-use super::StoreError;
+use super::shard::Shard;
 use crate::metrics::EvictionCause;
 use std::io;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ const SAMPLE: usize = 16;
 impl Core {
     /// Makes sure that `bytes` more fit, evicting if necessary. Pool only.
     pub(super) fn make_room(self: &Arc<Self>, bytes: u64) -> Result<(), StoreError> {
-        let budget = self.budget().map_err(|error| self.disk_error("statvfs", error))?;
+        let budget = self
+            .budget()
+            .map_err(|error| self.disk_error("statvfs", error))?;
         let limit = share(budget.bytes, self.settings.high_watermark);
         if bytes > limit {
             return Err(self.full());
@@ -40,6 +43,15 @@ impl Core {
         Ok(())
     }
 
+    /// Called as objects grow: against the budget as it was last measured, so that most calls cost nothing. Pool only.
+    pub(super) fn stay_within_budget(self: &Arc<Self>) -> Result<(), StoreError> {
+        let measured = self.disk().budget_bytes.get();
+        if self.usage().bytes <= share(measured, self.settings.high_watermark) {
+            return Ok(());
+        }
+        self.make_room(0)
+    }
+
     /// Runs a write; when the file system is full, evicts what `bytes` need and tries once more. Pool only.
     pub(super) fn with_room<T>(
         &self,
@@ -52,7 +64,9 @@ impl Core {
                 let mut freed = 0_u64;
                 // Twice as much: other writers are waiting for the same space.
                 while freed < bytes.saturating_mul(2) {
-                    let Some(more) = self.evict_one(EvictionCause::NoSpace) else { break };
+                    let Some(more) = self.evict_one(EvictionCause::NoSpace) else {
+                        break;
+                    };
                     freed = freed.saturating_add(more);
                 }
                 write().map_err(|error| self.disk_error(operation, error))
@@ -82,8 +96,14 @@ impl Core {
     /// Evicts one object; bytes freed, or `None` when there is nothing to evict or the disk refuses.
     pub(super) fn evict_one(&self, cause: EvictionCause) -> Option<u64> {
         let sample = lock(&self.index).sample(SAMPLE);
-        let victim = sample.into_iter().min_by_key(|record| (self.last_use(record), record.sequence))?;
+        let victim = sample
+            .into_iter()
+            .min_by_key(|record| (self.last_use(record), record.sequence))?;
         let name = ShardName::on_one_disk(victim.slot, victim.sequence, victim.length);
+        if !victim.head_known && self.learn_is_pinned(&name) {
+            // Nothing freed, but no reason to stop: it will not be offered again.
+            return Some(0);
+        }
         self.remove_replaced(victim.slot);
         // The file first: when the disk refuses, the object stays and eviction stops instead of emptying the index.
         match self.device.unlink(&name.path()) {
@@ -100,15 +120,28 @@ impl Core {
         Some(footprint_bytes(name.length))
     }
 
+    /// Reads the head of an object that only its name is known of. One that cannot be read may go.
+    fn learn_is_pinned(&self, name: &ShardName) -> bool {
+        let Ok(shard) = Shard::open(self.device.as_ref(), self.pool_id, *name) else {
+            return false;
+        };
+        lock(&self.index).learn(name.slot, name.sequence, &shard.head);
+        shard.head.pinned
+    }
+
     /// The use that the open handle knows of, else the one in the index.
     fn last_use(&self, record: &Record) -> u32 {
         let open = self.handles.get(&(record.slot, record.sequence));
-        open.map_or(record.last_use, |object| object.last_use().max(record.last_use))
+        open.map_or(record.last_use, |object| {
+            object.last_use().max(record.last_use)
+        })
     }
 
     fn full(&self) -> StoreError {
         self.disk().full.add(1);
-        StoreError::Full { disk: self.device.name().to_owned() }
+        StoreError::Full {
+            disk: self.device.name().to_owned(),
+        }
     }
 
     /// Asks for a maintenance pass; at most one waits or runs.

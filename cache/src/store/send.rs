@@ -25,8 +25,15 @@ use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
 /// File systems whose pages are not the disk's, or whose reads are not counted: FUSE, NFS, CIFS, SMB2, 9p, Ceph, tmpfs.
-const REMOTE_FILE_SYSTEMS: [u64; 7] =
-    [0x6573_5546, 0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x0102_1997, 0x00C3_6400, 0x0102_1994];
+const REMOTE_FILE_SYSTEMS: [u64; 7] = [
+    0x6573_5546,
+    0x6969,
+    0xFF53_4D42,
+    0xFE53_4D42,
+    0x0102_1997,
+    0x00C3_6400,
+    0x0102_1994,
+];
 /// Bytes of the probe file: more than any block, less than a readahead window matters.
 const PROBE_BYTES: usize = 256 * 1024;
 
@@ -54,10 +61,16 @@ impl Object {
         length: usize,
         send: impl FnOnce(BorrowedFd<'_>, u64, usize) -> io::Result<usize>,
     ) -> Sent {
-        let Some(core) = self.core.upgrade().filter(|core| core.resident) else { return Sent::NotVerified };
-        let Some(file) = self.shard.file.descriptor() else { return Sent::NotVerified };
+        let Some(core) = self.core.upgrade().filter(|core| core.resident) else {
+            return Sent::NotVerified;
+        };
+        let Some(file) = self.shard.file.descriptor() else {
+            return Sent::NotVerified;
+        };
         let unit = offset / UNIT_BYTES;
-        let end = self.length().min(unit.saturating_add(1).saturating_mul(UNIT_BYTES));
+        let end = self
+            .length()
+            .min(unit.saturating_add(1).saturating_mul(UNIT_BYTES));
         let length = length.min(usize::try_from(end.saturating_sub(offset)).unwrap_or(0));
         let at = self.shard.data_start.saturating_add(offset);
         let is_known = self.marks.is_fresh(unit, core.clock.elapsed())
@@ -65,7 +78,9 @@ impl Object {
         if length == 0 || !is_known {
             return Sent::NotVerified;
         }
-        let Ok(before) = kernel::blocks_read() else { return Sent::NotVerified };
+        let Ok(before) = kernel::blocks_read() else {
+            return Sent::NotVerified;
+        };
         let sent = send(file, at, length);
         if kernel::blocks_read().is_ok_and(|after| after == before) {
             return outcome(sent);
@@ -80,7 +95,10 @@ impl Object {
         core.disk().resend_checks.add(1);
         let start = unit.saturating_mul(UNIT_BYTES);
         let length = UNIT_BYTES.min(self.length().saturating_sub(start));
-        let fault = self.shard.read(start, usize::try_from(length).unwrap_or(usize::MAX)).err()?;
+        let fault = self
+            .shard
+            .read(start, usize::try_from(length).unwrap_or(usize::MAX))
+            .err()?;
         core.judge(&self.shard.name, &fault);
         Some(Sent::Corrupt)
     }
@@ -105,27 +123,36 @@ pub(super) fn prepare(file: &dyn DeviceFile) {
 /// Whether residency and disk reads can be observed on this disk; the reason if not. Pool only.
 pub(super) fn probe(device: &dyn Device) -> Result<(), String> {
     let path = format!("{TEMPORARY}/probe");
-    let probed = device.create(&path).map_err(|error| error.to_string()).and_then(|file| {
-        let removed = device.unlink(&path);
-        removed.map_err(|error| error.to_string()).and_then(|()| observe(file.as_ref()))
-    });
+    let probed = device
+        .create(&path)
+        .map_err(|error| error.to_string())
+        .and_then(|file| {
+            let removed = device.unlink(&path);
+            removed
+                .map_err(|error| error.to_string())
+                .and_then(|()| observe(file.as_ref()))
+        });
     probed.map_err(|reason| format!("cannot observe the page cache: {reason}"))
 }
 
 fn observe(file: &dyn DeviceFile) -> Result<(), String> {
     let text = |error: io::Error| error.to_string();
     let descriptor = file.descriptor().ok_or("no file descriptor")?;
-    let kind = rustix::fs::fstatfs(descriptor).map_err(|error| error.to_string())?.f_type;
+    let kind = rustix::fs::fstatfs(descriptor)
+        .map_err(|error| error.to_string())?
+        .f_type;
     if u64::try_from(kind).is_ok_and(|kind| REMOTE_FILE_SYSTEMS.contains(&(kind & 0xFFFF_FFFF))) {
         return Err("network, FUSE or memory file system".to_owned());
     }
     let mut bytes = vec![7; PROBE_BYTES];
-    file.write_all_at(&[IoSlice::new(&bytes)], 0).map_err(text)?;
+    file.write_all_at(&[IoSlice::new(&bytes)], 0)
+        .map_err(text)?;
     file.sync_data().map_err(text)?;
     if !kernel::is_resident(descriptor, 0, PROBE_BYTES as u64).map_err(text)? {
         return Err("written pages are not resident".to_owned());
     }
-    rustix::fs::fadvise(descriptor, 0, None, Advice::DontNeed).map_err(|error| error.to_string())?;
+    rustix::fs::fadvise(descriptor, 0, None, Advice::DontNeed)
+        .map_err(|error| error.to_string())?;
     if kernel::is_resident(descriptor, 0, PROBE_BYTES as u64).map_err(text)? {
         return Err("dropped pages stay resident".to_owned());
     }

@@ -30,12 +30,21 @@ struct State {
 impl Sequences {
     /// Continues at `next`; everything below `reserved` may be handed out.
     pub(crate) fn new(next: u64, reserved: u64) -> Self {
-        Self { state: Mutex::new(State { next, reserved, writing: BTreeSet::new() }) }
+        Self {
+            state: Mutex::new(State {
+                next,
+                reserved,
+                writing: BTreeSet::new(),
+            }),
+        }
     }
 
     /// The next sequence, marked as being written. `reserve` is called with the end of a new block when the current
     /// one is used up; it must have made that number durable when it returns.
-    pub(crate) fn take<E>(&self, reserve: impl FnOnce(u64) -> Result<(), E>) -> Result<Sequence, E> {
+    pub(crate) fn take<E>(
+        &self,
+        reserve: impl FnOnce(u64) -> Result<(), E>,
+    ) -> Result<Sequence, E> {
         let mut state = self.lock();
         if state.next >= state.reserved {
             let end = state.next.saturating_add(RESERVE_AT_ONCE);
@@ -90,7 +99,9 @@ mod tests {
     #[test]
     fn only_what_lies_below_every_open_writer_is_settled() {
         let sequences = Sequences::new(1, 100);
-        let taken: Vec<Sequence> = (0..3).map(|_| sequences.take(|_| Ok::<_, ()>(())).unwrap()).collect();
+        let taken: Vec<Sequence> = (0..3)
+            .map(|_| sequences.take(|_| Ok::<_, ()>(())).unwrap())
+            .collect();
         sequences.finish(taken[1]);
         assert_eq!(sequences.settled(), 1);
         sequences.finish(taken[0]);

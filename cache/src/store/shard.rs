@@ -42,9 +42,16 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// Opens and checks the frame: three or four small reads.
-    pub(crate) fn open(device: &dyn Device, pool: [u8; 16], name: ShardName) -> Result<Self, ShardFault> {
+    pub(crate) fn open(
+        device: &dyn Device,
+        pool: [u8; 16],
+        name: ShardName,
+    ) -> Result<Self, ShardFault> {
         let file = device.open(&name.path(), false)?;
-        let identity = ShardIdentity { sequence: name.sequence, index: name.index };
+        let identity = ShardIdentity {
+            sequence: name.sequence,
+            index: name.index,
+        };
         let header_bytes = read_header(file.as_ref())?;
         let data_start = header_bytes.len() as u64;
         let header = Header::decode(&header_bytes, identity)?;
@@ -57,12 +64,22 @@ impl Shard {
             return Err(FormatError::Mismatch("name").into());
         }
         let (head, table, digests) = (header.head, footer.table, footer.digests);
-        Ok(Self { name, file, head, data_start, table, digests })
+        Ok(Self {
+            name,
+            file,
+            head,
+            data_start,
+            table,
+            digests,
+        })
     }
 
     /// Reads and verifies bytes; the range must lie inside the object.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Bytes, ShardFault> {
-        let identity = ShardIdentity { sequence: self.name.sequence, index: self.name.index };
+        let identity = ShardIdentity {
+            sequence: self.name.sequence,
+            index: self.name.index,
+        };
         let blocks = BlockRange::covering(offset, length, self.name.length)?;
         let sums = self.table.get(blocks.table_range()).ok_or_else(outside)?;
         blocks.read(self.file.as_ref(), self.data_start, identity, sums)
@@ -91,15 +108,24 @@ fn read_header(file: &dyn DeviceFile) -> Result<Vec<u8>, ShardFault> {
     Ok(bytes)
 }
 
-fn read_footer(file: &dyn DeviceFile, identity: ShardIdentity, data_start: u64) -> Result<Footer, ShardFault> {
+fn read_footer(
+    file: &dyn DeviceFile,
+    identity: ShardIdentity,
+    data_start: u64,
+) -> Result<Footer, ShardFault> {
     let file_bytes = file.length()?;
-    let end = file_bytes.checked_sub(TRAILER_BYTES).ok_or(FormatError::Malformed("file length"))?;
+    let end = file_bytes
+        .checked_sub(TRAILER_BYTES)
+        .ok_or(FormatError::Malformed("file length"))?;
     let mut last = [0; 64];
     file.read_exact_at(&mut last, end)?;
     let trailer = Trailer::decode(&last, identity, data_start, file_bytes)?;
     // The trailer's checksum fits, so its numbers are ours; the length of the footer follows from the file's.
-    let length = end.checked_sub(trailer.start).ok_or(FormatError::Malformed("file length"))?;
-    let mut bytes = vec![0; usize::try_from(length).map_err(|_| FormatError::Malformed("file length"))?];
+    let length = end
+        .checked_sub(trailer.start)
+        .ok_or(FormatError::Malformed("file length"))?;
+    let mut bytes =
+        vec![0; usize::try_from(length).map_err(|_| FormatError::Malformed("file length"))?];
     file.read_exact_at(&mut bytes, trailer.start)?;
     Ok(Footer::decode(&bytes, &trailer)?)
 }
@@ -118,13 +144,30 @@ pub(crate) struct BlockRange {
 impl BlockRange {
     /// The blocks around `length` bytes at `offset` of a body of `total` bytes.
     pub(crate) fn covering(offset: u64, length: usize, total: u64) -> Result<Self, ShardFault> {
-        let until = offset.checked_add(length as u64).filter(|until| *until <= total).ok_or_else(outside)?;
+        let until = offset
+            .checked_add(length as u64)
+            .filter(|until| *until <= total)
+            .ok_or_else(outside)?;
         let first = offset / BLOCK_BYTES;
         // One past the last block; equal to `first` when nothing is asked for.
-        let last = if length == 0 { first } else { until.div_ceil(BLOCK_BYTES) };
+        let last = if length == 0 {
+            first
+        } else {
+            until.div_ceil(BLOCK_BYTES)
+        };
         let start = first.saturating_mul(BLOCK_BYTES);
-        let end = last.saturating_mul(BLOCK_BYTES).min(total).max(start.min(total));
-        Ok(Self { first, last, start: start.min(total), end, offset, length })
+        let end = last
+            .saturating_mul(BLOCK_BYTES)
+            .min(total)
+            .max(start.min(total));
+        Ok(Self {
+            first,
+            last,
+            start: start.min(total),
+            end,
+            offset,
+            length,
+        })
     }
 
     pub(crate) fn table_range(&self) -> std::ops::Range<usize> {
@@ -157,7 +200,10 @@ impl BlockRange {
         }
         let skip = usize::try_from(self.offset - self.start).map_err(|_| outside())?;
         let bytes = Bytes::from(bytes);
-        let until = skip.checked_add(self.length).filter(|until| *until <= size).ok_or_else(outside)?;
+        let until = skip
+            .checked_add(self.length)
+            .filter(|until| *until <= size)
+            .ok_or_else(outside)?;
         Ok(bytes.slice(skip..until))
     }
 }

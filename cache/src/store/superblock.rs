@@ -57,17 +57,33 @@ impl Superblock {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(4096);
         bytes.extend_from_slice(MAGIC);
-        for number in [VERSION, self.slot, self.disks, if self.clean { CLEAN } else { 0 }] {
+        for number in [
+            VERSION,
+            self.slot,
+            self.disks,
+            if self.clean { CLEAN } else { 0 },
+        ] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.writes.to_le_bytes());
         bytes.extend_from_slice(&self.pool);
         bytes.extend_from_slice(&self.disk);
-        for number in [self.epoch, self.reserved, self.synced, self.doubt.0, self.doubt.1] {
+        for number in [
+            self.epoch,
+            self.reserved,
+            self.synced,
+            self.doubt.0,
+            self.doubt.1,
+        ] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.owner.to_le_bytes());
-        bytes.extend(self.boot.bytes().chain(std::iter::repeat(0)).take(BOOT_ID_BYTES));
+        bytes.extend(
+            self.boot
+                .bytes()
+                .chain(std::iter::repeat(0))
+                .take(BOOT_ID_BYTES),
+        );
         bytes.resize(SUMMED_BYTES, 0);
         let sum = XxHash3_64::oneshot(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -108,7 +124,11 @@ impl Superblock {
     pub(crate) fn load(device: &dyn Device) -> Option<Self> {
         let copies = SUPERBLOCKS.iter().filter_map(|path| {
             let mut bytes = vec![0; 4096];
-            device.open(path, false).ok()?.read_exact_at(&mut bytes, 0).ok()?;
+            device
+                .open(path, false)
+                .ok()?
+                .read_exact_at(&mut bytes, 0)
+                .ok()?;
             Self::decode(&bytes).ok()
         });
         copies.max_by_key(|copy| copy.writes)
@@ -116,9 +136,16 @@ impl Superblock {
 
     /// Writes the next copy and syncs it. The numbers may be relied on when this has returned.
     pub(crate) fn store(&mut self, device: &dyn Device) -> io::Result<()> {
-        let next = Self { writes: self.writes.wrapping_add(1), ..self.clone() };
+        let next = Self {
+            writes: self.writes.wrapping_add(1),
+            ..self.clone()
+        };
         let [even, odd] = SUPERBLOCKS;
-        let path = if next.writes.is_multiple_of(2) { even } else { odd };
+        let path = if next.writes.is_multiple_of(2) {
+            even
+        } else {
+            odd
+        };
         let file = match device.open(path, true) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = device.create(path)?;
@@ -136,7 +163,11 @@ impl Superblock {
 }
 
 fn decode_boot(bytes: &[u8]) -> Result<String, FormatError> {
-    let text: Vec<u8> = bytes.iter().copied().take_while(|byte| *byte != 0).collect();
+    let text: Vec<u8> = bytes
+        .iter()
+        .copied()
+        .take_while(|byte| *byte != 0)
+        .collect();
     String::from_utf8(text).map_err(|_| FormatError::Malformed("boot id"))
 }
 
@@ -188,9 +219,15 @@ mod tests {
             superblock.reserved = reserved;
             superblock.store(&device).unwrap();
         }
-        assert_eq!(Superblock::load(&device).map(|found| found.reserved), Some(30));
+        assert_eq!(
+            Superblock::load(&device).map(|found| found.reserved),
+            Some(30)
+        );
         assert!(device.flip("super.B", 64));
-        assert_eq!(Superblock::load(&device).map(|found| found.reserved), Some(20));
+        assert_eq!(
+            Superblock::load(&device).map(|found| found.reserved),
+            Some(20)
+        );
         assert!(device.flip("super.A", 64));
         assert_eq!(Superblock::load(&device), None);
     }
@@ -207,7 +244,10 @@ mod tests {
             let stored = superblock.store(&device).is_ok();
             let after = device.surviving(Survival::PowerLoss { seed });
             let found = Superblock::load(&after).unwrap().reserved;
-            assert!(found == 80_000 || (found == 70_000 && !stored), "call {call} seed {seed}");
+            assert!(
+                found == 80_000 || (found == 70_000 && !stored),
+                "call {call} seed {seed}"
+            );
         }
     }
 

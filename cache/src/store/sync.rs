@@ -45,7 +45,8 @@ impl Core {
         let settled = self.sequences.settled();
         let waiting = self.replaced.len();
         self.synced("syncfs", self.device.sync_all())?;
-        let claimed = self.update_superblock(|superblock| superblock.synced = superblock.synced.max(settled));
+        let claimed =
+            self.update_superblock(|superblock| superblock.synced = superblock.synced.max(settled));
         if claimed.is_err() {
             self.unsynced.store(true, Ordering::Release);
         }
@@ -59,7 +60,11 @@ impl Core {
     }
 
     /// The result of a sync; a failure makes the disk suspect for good.
-    pub(super) fn synced(&self, operation: &'static str, result: io::Result<()>) -> Result<(), StoreError> {
+    pub(super) fn synced(
+        &self,
+        operation: &'static str,
+        result: io::Result<()>,
+    ) -> Result<(), StoreError> {
         result.map_err(|error| {
             self.suspect.store(true, Ordering::Release);
             self.disk_error(operation, error)
@@ -68,14 +73,19 @@ impl Core {
 
     /// The next sequence, reserved durably.
     pub(super) fn take_sequence(&self) -> Result<Sequence, StoreError> {
-        self.sequences.take(|end| self.update_superblock(|superblock| superblock.reserved = end))
+        self.sequences
+            .take(|end| self.update_superblock(|superblock| superblock.reserved = end))
     }
 
-    fn update_superblock(&self, change: impl FnOnce(&mut super::superblock::Superblock)) -> Result<(), StoreError> {
+    fn update_superblock(
+        &self,
+        change: impl FnOnce(&mut super::superblock::Superblock),
+    ) -> Result<(), StoreError> {
         let mut superblock = lock(&self.superblock);
         let mut next = superblock.clone();
         change(&mut next);
-        next.store(self.device.as_ref()).map_err(|error| self.disk_error("write superblock", error))?;
+        next.store(self.device.as_ref())
+            .map_err(|error| self.disk_error("write superblock", error))?;
         *superblock = next;
         Ok(())
     }
@@ -93,6 +103,7 @@ impl Core {
             owner: shard.head.origin_id,
             pinned: shard.head.pinned,
             unverified: false,
+            head_known: true,
         };
         let object = Arc::new(Object::new(self, shard, now));
         // After the rename: a pass that began before it has not covered it.
@@ -108,7 +119,7 @@ impl Core {
                 return object;
             }
         }
-        self.handles.insert((name.slot, name.sequence), Arc::clone(&object));
+        self.keep_handle(&object);
         object
     }
 
@@ -156,5 +167,8 @@ pub(super) fn start_timer(core: Weak<Core>, stop: Receiver<()>) -> io::Result<()
             core.request_maintenance();
         }
     };
-    thread::Builder::new().name("weir-sync".to_owned()).spawn(tick).map(drop)
+    thread::Builder::new()
+        .name("weir-sync".to_owned())
+        .spawn(tick)
+        .map(drop)
 }

@@ -24,15 +24,25 @@ pub(crate) struct TemporaryFile {
 
 impl TemporaryFile {
     /// Creates the file. The sequence counts as being written until the guard is dropped.
-    pub(crate) fn create(core: &Arc<Core>, sequence: Sequence, path: String) -> Result<Self, StoreError> {
+    pub(crate) fn create(
+        core: &Arc<Core>,
+        sequence: Sequence,
+        path: String,
+    ) -> Result<Self, StoreError> {
         let created = match core.device.create(&path) {
-            Err(error) if is_no_space(&error) => core.with_room(1, "create", || core.device.create(&path)),
+            Err(error) if is_no_space(&error) => {
+                core.with_room(1, "create", || core.device.create(&path))
+            }
             other => other.map_err(|error| core.disk_error("create", error)),
         };
         match created {
-            Ok(handle) => {
-                Ok(Self { core: Arc::clone(core), handle, sequence, path: Some(path), claimed_bytes: 0 })
-            }
+            Ok(handle) => Ok(Self {
+                core: Arc::clone(core),
+                handle,
+                sequence,
+                path: Some(path),
+                claimed_bytes: 0,
+            }),
             Err(error) => {
                 core.sequences.finish(sequence);
                 Err(error)
@@ -53,7 +63,9 @@ impl TemporaryFile {
 
     /// Gives the file its final name; its folder is created when it is the first one there.
     pub(crate) fn rename(&mut self, core: &Core, name: &ShardName) -> Result<(), StoreError> {
-        let Some(path) = &self.path else { return Ok(()) };
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
         let target = name.path();
         let renamed = match core.device.rename(path, &target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -69,7 +81,9 @@ impl TemporaryFile {
 }
 
 fn make_folder(core: &Core, name: &ShardName) -> Result<(), StoreError> {
-    core.device.mkdir(&name.folder()).map_err(|error| core.disk_error("mkdir", error))?;
+    core.device
+        .mkdir(&name.folder())
+        .map_err(|error| core.disk_error("mkdir", error))?;
     match core.settings.durability {
         Durability::Relaxed => Ok(()),
         Durability::Strict => core.synced("fsync of a folder", core.device.sync_dir(OBJECTS)),
@@ -82,7 +96,12 @@ impl Drop for TemporaryFile {
         self.core.sequences.finish(self.sequence);
         let Some(path) = self.path.take() else { return };
         let (core, job_path) = (Arc::clone(&self.core), path.clone());
-        if self.core.pool.try_submit(move || core.unlink_uncounted(&job_path)).is_err() {
+        if self
+            .core
+            .pool
+            .try_submit(move || core.unlink_uncounted(&job_path))
+            .is_err()
+        {
             // As many as there were writers, and every maintenance pass empties it.
             lock(&self.core.leftovers).push(path);
         }

@@ -32,7 +32,10 @@ pub(super) fn head(number: u8) -> ObjectHead {
         redirects: Vec::new(),
         status: StatusCode::OK,
         headers: HeaderMap::new(),
-        exchange: Exchange { requested: UnixSeconds(1), responded: UnixSeconds(2) },
+        exchange: Exchange {
+            requested: UnixSeconds(1),
+            responded: UnixSeconds(2),
+        },
         upstream: None,
         origin_id: 0,
         tags: Vec::new(),
@@ -44,23 +47,41 @@ pub(super) fn head(number: u8) -> ObjectHead {
 
 /// Bytes that differ everywhere and by `seed`.
 pub(super) fn body(seed: u64, length: usize) -> Bytes {
-    (0..length as u64).map(|n| ((n.wrapping_mul(seed | 1).wrapping_mul(0x9E37_79B9) >> 13) ^ seed) as u8).collect()
+    (0..length as u64)
+        .map(|n| {
+            ((n.wrapping_mul(seed | 1).wrapping_mul(0x9E37_79B9) >> 13) ^ seed).to_le_bytes()[0]
+        })
+        .collect()
 }
 
-pub(super) async fn open_with(device: Arc<dyn Device>, settings: StoreSettings) -> Result<Arc<Store>, OpenError> {
+pub(super) async fn open_with(
+    device: Arc<dyn Device>,
+    settings: StoreSettings,
+) -> Result<Arc<Store>, OpenError> {
     Store::open_without_timer(vec![device], settings, Arc::new(ManualClock::default())).await
 }
 
 pub(super) async fn open(device: &Arc<MemoryDevice>) -> Arc<Store> {
-    open_with(Arc::clone(device) as Arc<dyn Device>, settings_for_tests()).await.unwrap()
+    open_with(Arc::clone(device) as Arc<dyn Device>, settings_for_tests())
+        .await
+        .unwrap()
 }
 
 /// A fill in pieces that do not respect any boundary.
-pub(super) async fn fill(store: &Store, head: ObjectHead, body: &Bytes) -> Result<Arc<Object>, StoreError> {
+pub(super) async fn fill(
+    store: &Store,
+    head: ObjectHead,
+    body: &Bytes,
+) -> Result<Arc<Object>, StoreError> {
     let mut writer = store.begin(head, Some(body.len() as u64)).await?;
     for piece in body.chunks(100_003) {
         let (first, second) = piece.split_at(piece.len() / 3);
-        writer.append(vec![Bytes::copy_from_slice(first), Bytes::copy_from_slice(second)]).await?;
+        writer
+            .append(vec![
+                Bytes::copy_from_slice(first),
+                Bytes::copy_from_slice(second),
+            ])
+            .await?;
     }
     writer.commit().await
 }
@@ -69,7 +90,9 @@ pub(super) async fn read_all(object: &Object) -> Result<Bytes, StoreError> {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < object.length() {
         let left = object.length() - bytes.len() as u64;
-        let part = object.read(bytes.len() as u64, left.min(UNIT_BYTES) as usize).await?;
+        let part = object
+            .read(bytes.len() as u64, left.min(UNIT_BYTES) as usize)
+            .await?;
         bytes.extend_from_slice(&part);
     }
     Ok(bytes.into())
@@ -82,7 +105,11 @@ pub(super) async fn get(store: &Store, number: u8) -> Option<Bytes> {
 }
 
 pub(super) fn files_in(device: &MemoryDevice, folder: &str) -> Vec<String> {
-    device.paths().into_iter().filter(|path| path.starts_with(folder)).collect()
+    device
+        .paths()
+        .into_iter()
+        .filter(|path| path.starts_with(folder))
+        .collect()
 }
 
 /// Runs one maintenance pass to its end.

@@ -61,7 +61,9 @@ pub(crate) struct FieldReader<'a> {
 
 impl<'a> FieldReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { cursor: Cursor::new(bytes) }
+        Self {
+            cursor: Cursor::new(bytes),
+        }
     }
 
     /// The next field; `None` at the exact end.
@@ -91,14 +93,18 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], FormatError> {
-        let (now, later) =
-            self.rest.split_at_checked(length).ok_or(FormatError::Malformed("length"))?;
+        let (now, later) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(FormatError::Malformed("length"))?;
         self.rest = later;
         Ok(now)
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
-        self.take(N)?.try_into().map_err(|_| FormatError::Malformed("length"))
+        self.take(N)?
+            .try_into()
+            .map_err(|_| FormatError::Malformed("length"))
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, FormatError> {
@@ -145,7 +151,11 @@ mod tests {
         writer.put(1, b"abc");
         for cut in 1..writer.bytes.len() {
             let mut reader = FieldReader::new(&writer.bytes[..cut]);
-            assert_eq!(reader.next(), Err(FormatError::Malformed("length")), "{cut}");
+            assert_eq!(
+                reader.next(),
+                Err(FormatError::Malformed("length")),
+                "{cut}"
+            );
         }
     }
 

@@ -57,22 +57,47 @@ struct Writing {
 
 impl ObjectWriter {
     /// Pool only. Takes the sequence, checks the room, creates the file and writes the head.
-    pub(super) fn begin(core: &Arc<Core>, head: ObjectHead, length: Option<u64>) -> Result<Self, StoreError> {
+    pub(super) fn begin(
+        core: &Arc<Core>,
+        head: ObjectHead,
+        length: Option<u64>,
+    ) -> Result<Self, StoreError> {
         core.make_room(footprint_bytes(length.unwrap_or(0)))?;
         let sequence = core.take_sequence()?;
         let mut file = TemporaryFile::create(core, sequence, temporary_path(sequence, INDEX))?;
         file.claim(footprint_bytes(length.unwrap_or(0)));
-        let identity = ShardIdentity { sequence, index: INDEX };
-        let header =
-            Header { pool: core.pool_id, identity, geometry: Geometry::ONE_DISK, length, head, unknown: Vec::new() };
+        let identity = ShardIdentity {
+            sequence,
+            index: INDEX,
+        };
+        let header = Header {
+            pool: core.pool_id,
+            identity,
+            geometry: Geometry::ONE_DISK,
+            length,
+            head,
+            unknown: Vec::new(),
+        };
         let bytes = header.encode().map_err(|error| {
-            core.disk_error("encode header", io::Error::new(io::ErrorKind::InvalidData, error))
+            core.disk_error(
+                "encode header",
+                io::Error::new(io::ErrorKind::InvalidData, error),
+            )
         })?;
         if let Some(length) = length {
-            core.with_room(footprint_bytes(length), "allocate", || file.handle.allocate(footprint_bytes(length)))?;
+            core.with_room(footprint_bytes(length), "allocate", || {
+                file.handle.allocate(footprint_bytes(length))
+            })?;
         }
-        core.with_room(bytes.len() as u64, "write header", || file.handle.write_all_at(&[IoSlice::new(&bytes)], 0))?;
-        let growing = Arc::new(Growing::new(core, Arc::clone(&file.handle), identity, bytes.len() as u64));
+        core.with_room(bytes.len() as u64, "write header", || {
+            file.handle.write_all_at(&[IoSlice::new(&bytes)], 0)
+        })?;
+        let growing = Arc::new(Growing::new(
+            core,
+            Arc::clone(&file.handle),
+            identity,
+            bytes.len() as u64,
+        ));
         let writing = Writing {
             file,
             growing: Arc::clone(&growing),
@@ -83,7 +108,13 @@ impl ObjectWriter {
             sha256: core.settings.sha256.then(Sha256::new),
         };
         let state = Arc::new(Mutex::new(writing));
-        Ok(Self { core: Arc::clone(core), sequence, growing, state, interrupted: false })
+        Ok(Self {
+            core: Arc::clone(core),
+            sequence,
+            growing,
+            state,
+            interrupted: false,
+        })
     }
 
     /// Its sequence.
@@ -99,7 +130,9 @@ impl ObjectWriter {
     pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         self.claim_turn()?;
         let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
-        self.core.on_pool("append", move || lock(&state).append(&core, &pieces)).await??;
+        self.core
+            .on_pool("append", move || lock(&state).append(&core, &pieces))
+            .await??;
         self.interrupted = false;
         Ok(())
     }
@@ -124,7 +157,9 @@ impl ObjectWriter {
     pub async fn commit(mut self) -> Result<Arc<Object>, StoreError> {
         self.claim_turn()?;
         let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
-        self.core.on_pool("commit", move || lock(&state).commit(&core)).await?
+        self.core
+            .on_pool("commit", move || lock(&state).commit(&core))
+            .await?
     }
 
     fn claim_turn(&mut self) -> Result<(), StoreError> {
@@ -137,7 +172,7 @@ impl ObjectWriter {
 }
 
 impl Writing {
-    fn append(&mut self, core: &Core, pieces: &[Bytes]) -> Result<(), StoreError> {
+    fn append(&mut self, core: &Arc<Core>, pieces: &[Bytes]) -> Result<(), StoreError> {
         let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if bytes == 0 {
@@ -152,8 +187,11 @@ impl Writing {
         }
         let end = self.written.saturating_add(bytes);
         self.file.claim(footprint_bytes(end));
+        core.stay_within_budget()?;
         let at = self.growing.data_start().saturating_add(self.written);
-        core.with_room(bytes, "append", || self.file.handle.write_all_at(&slices, at))?;
+        core.with_room(bytes, "append", || {
+            self.file.handle.write_all_at(&slices, at)
+        })?;
         self.written = end;
         self.growing.extend(&completed);
         Ok(())
@@ -165,7 +203,10 @@ impl Writing {
         let sha256 = self.sha256.take().map(|digest| digest.finalize().into());
         let digests = Digests { sha256, md5: None };
         self.write_footer(core, &table, &digests)?;
-        let slot = Slot { key: self.head.key.short(), variant: self.head.selection.variant() };
+        let slot = Slot {
+            key: self.head.key.short(),
+            variant: self.head.selection.variant(),
+        };
         let name = ShardName::on_one_disk(slot, self.file.sequence(), self.written);
         self.publish(core, &name)?;
         let shard = Shard {
@@ -181,17 +222,32 @@ impl Writing {
 
     /// A body that is shorter than promised, or that was seen rotting while it grew, is never made visible.
     fn check_complete(&self, core: &Core) -> Result<(), StoreError> {
-        let promised = self.length_expected.is_none_or(|length| length == self.written);
+        let promised = self
+            .length_expected
+            .is_none_or(|length| length == self.written);
         if promised && !self.growing.is_poisoned() {
             return Ok(());
         }
-        let why = if promised { "a written block was found corrupt" } else { "the body has another length than promised" };
+        let why = if promised {
+            "a written block was found corrupt"
+        } else {
+            "the body has another length than promised"
+        };
         Err(core.disk_error("commit", io::Error::new(io::ErrorKind::InvalidData, why)))
     }
 
-    fn write_footer(&self, core: &Core, table: &[u64], digests: &Digests) -> Result<(), StoreError> {
+    fn write_footer(
+        &self,
+        core: &Core,
+        table: &[u64],
+        digests: &Digests,
+    ) -> Result<(), StoreError> {
         let header_bytes = self.growing.data_start();
-        let footer = Footer { table: table.to_vec(), length: self.written, digests: digests.clone() };
+        let footer = Footer {
+            table: table.to_vec(),
+            length: self.written,
+            digests: digests.clone(),
+        };
         let bytes = footer.encode(self.growing.identity(), header_bytes);
         let at = footer_start(header_bytes, self.written);
         core.with_room(bytes.len() as u64, "write footer", || {
@@ -206,12 +262,13 @@ impl Writing {
             core.synced("fdatasync", self.file.handle.sync_data())?;
         }
         self.file.rename(core, name)?;
-        if strict {
-            if let Err(error) = core.synced("fsync of a folder", core.device.sync_dir(&name.folder())) {
-                // Not acknowledged, so it must not be found later either.
-                core.unlink_uncounted(&name.path());
-                return Err(error);
-            }
+        if strict
+            && let Err(error) =
+                core.synced("fsync of a folder", core.device.sync_dir(&name.folder()))
+        {
+            // Not acknowledged, so it must not be found later either.
+            core.unlink_uncounted(&name.path());
+            return Err(error);
         }
         Ok(())
     }

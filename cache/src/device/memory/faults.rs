@@ -76,7 +76,11 @@ impl Faults {
         }
         if self.crash_at == Some(call) {
             self.crashed = true;
-            return if operation == Operation::Write { Ok(()) } else { Err(crashed()) };
+            return if operation == Operation::Write {
+                Ok(())
+            } else {
+                Err(crashed())
+            };
         }
         if self.read_only && operation.changes_something() {
             return Err(io::Error::from_raw_os_error(libc::EROFS));

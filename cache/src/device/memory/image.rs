@@ -18,18 +18,41 @@ pub(super) struct Image {
 /// One change.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    Write { inode: u64, offset: u64, bytes: Vec<u8> },
-    SetLength { inode: u64, length: u64 },
-    Link { path: String, inode: u64 },
-    Rename { from: String, to: String, inode: u64 },
-    Unlink { path: String, inode: u64 },
-    Folder { path: String },
+    Write {
+        inode: u64,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    SetLength {
+        inode: u64,
+        length: u64,
+    },
+    Link {
+        path: String,
+        inode: u64,
+    },
+    Rename {
+        from: String,
+        to: String,
+        inode: u64,
+    },
+    Unlink {
+        path: String,
+        inode: u64,
+    },
+    Folder {
+        path: String,
+    },
 }
 
 impl Change {
     pub(super) fn apply(&self, image: &mut Image) {
         match self {
-            Self::Write { inode, offset, bytes } => image.write(*inode, *offset, bytes),
+            Self::Write {
+                inode,
+                offset,
+                bytes,
+            } => image.write(*inode, *offset, bytes),
             Self::SetLength { inode, length } => {
                 let length = usize::try_from(*length).unwrap_or(usize::MAX);
                 image.contents.entry(*inode).or_default().resize(length, 0);
@@ -67,11 +90,22 @@ impl Change {
 
     /// The parts of a change that reach the platter independently of each other.
     fn pieces(&self) -> Vec<Self> {
-        let Self::Write { inode, offset, bytes } = self else { return vec![self.clone()] };
+        let Self::Write {
+            inode,
+            offset,
+            bytes,
+        } = self
+        else {
+            return vec![self.clone()];
+        };
         let mut pieces = Vec::new();
         let mut position = *offset;
         for page in bytes.chunks(PAGE_BYTES) {
-            pieces.push(Self::Write { inode: *inode, offset: position, bytes: page.to_vec() });
+            pieces.push(Self::Write {
+                inode: *inode,
+                offset: position,
+                bytes: page.to_vec(),
+            });
             position += page.len() as u64;
         }
         pieces
@@ -80,26 +114,43 @@ impl Change {
 
 impl Image {
     pub(super) fn next_inode(&self) -> u64 {
-        self.contents.keys().chain(self.names.values()).max().copied().unwrap_or(0)
+        self.contents
+            .keys()
+            .chain(self.names.values())
+            .max()
+            .copied()
+            .unwrap_or(0)
     }
 
     pub(super) fn content(&self, path: &str) -> Option<&Vec<u8>> {
-        self.names.get(path).and_then(|inode| self.contents.get(inode))
+        self.names
+            .get(path)
+            .and_then(|inode| self.contents.get(inode))
     }
 
     pub(super) fn path_of(&self, inode: u64) -> Option<String> {
-        self.names.iter().find(|(_, named)| **named == inode).map(|(path, _)| path.clone())
+        self.names
+            .iter()
+            .find(|(_, named)| **named == inode)
+            .map(|(path, _)| path.clone())
     }
 
     /// Bytes a file takes, reserved ones included.
     pub(super) fn stored_bytes(&self, inode: u64) -> u64 {
-        let written = self.contents.get(&inode).map_or(0, |bytes| bytes.len() as u64);
+        let written = self
+            .contents
+            .get(&inode)
+            .map_or(0, |bytes| bytes.len() as u64);
         written.max(self.reserved.get(&inode).copied().unwrap_or(0))
     }
 
     /// Bytes of all named files but one (0: of all).
     pub(super) fn used_bytes_without(&self, inode: u64) -> u64 {
-        self.names.values().filter(|named| **named != inode).map(|named| self.stored_bytes(*named)).sum()
+        self.names
+            .values()
+            .filter(|named| **named != inode)
+            .map(|named| self.stored_bytes(*named))
+            .sum()
     }
 
     /// Names of files and folders directly in `folder`.
@@ -112,7 +163,10 @@ impl Image {
     }
 
     pub(super) fn flip(&mut self, path: &str, offset: u64) -> bool {
-        let content = self.names.get(path).and_then(|inode| self.contents.get_mut(inode));
+        let content = self
+            .names
+            .get(path)
+            .and_then(|inode| self.contents.get_mut(inode));
         let byte = content.and_then(|bytes| bytes.get_mut(usize::try_from(offset).ok()?));
         byte.map(|byte| *byte ^= 1).is_some()
     }
@@ -145,7 +199,8 @@ impl Image {
     /// A file whose folder did not survive is gone, and so is content without a name.
     fn drop_orphans(&mut self) {
         let folders = self.folders.clone();
-        self.names.retain(|path, _| parent(path).is_empty() || folders.contains(parent(path)));
+        self.names
+            .retain(|path, _| parent(path).is_empty() || folders.contains(parent(path)));
         let named: BTreeSet<u64> = self.names.values().copied().collect();
         self.contents.retain(|inode, _| named.contains(inode));
     }
@@ -163,7 +218,9 @@ impl Image {
 
     fn write(&mut self, inode: u64, offset: u64, bytes: &[u8]) {
         let content = self.contents.entry(inode).or_default();
-        let Some(target) = range(offset, bytes.len()) else { return };
+        let Some(target) = range(offset, bytes.len()) else {
+            return;
+        };
         if content.len() < target.end {
             content.resize(target.end, 0);
         }

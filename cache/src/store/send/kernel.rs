@@ -1,7 +1,10 @@
 //! Questions to the kernel that no safe wrapper asks: which pages are resident, and has this thread read from disk.
 //!
 //! The only unsafe code of this crate. Each call passes pointers to local structures of the kernel's layout.
-#![expect(unsafe_code, reason = "cachestat(2) and getrusage(RUSAGE_THREAD) have no safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "cachestat(2) and getrusage(RUSAGE_THREAD) have no safe wrapper"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -32,15 +35,31 @@ struct Cachestat {
 pub(super) fn is_resident(file: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<bool> {
     let page = page_bytes();
     let first = offset / page;
-    let pages = offset.saturating_add(length).div_ceil(page).saturating_sub(first);
-    let range = CachestatRange { offset: first * page, length: pages * page };
+    let pages = offset
+        .saturating_add(length)
+        .div_ceil(page)
+        .saturating_sub(first);
+    let range = CachestatRange {
+        offset: first * page,
+        length: pages * page,
+    };
     let mut found = Cachestat::default();
     // SAFETY: the descriptor is open for the length of the borrow; both pointers are to live local values of the
     // kernel's layout, of which it reads the first and writes the second; flags must be 0.
     let result = unsafe {
-        libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const range, &raw mut found, 0_u32)
+        libc::syscall(
+            SYS_CACHESTAT,
+            file.as_raw_fd(),
+            &raw const range,
+            &raw mut found,
+            0_u32,
+        )
     };
-    if result == 0 { Ok(found.cached >= pages) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(found.cached >= pages)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Bytes of a page of memory: not 4096 on every machine.

@@ -10,11 +10,17 @@ async fn check_flip(size: usize, offset: impl Fn(u64) -> u64, what: &str) {
     fill(&store, head(1), &body(1, size)).await.unwrap();
     let path = files_in(&device, "ec/").remove(0);
     let device = Arc::new(device.surviving(Survival::Kill));
-    assert!(device.flip(&path, offset(device.file_length(&path).unwrap())), "{what}");
+    assert!(
+        device.flip(&path, offset(device.file_length(&path).unwrap())),
+        "{what}"
+    );
     let store = open(&device).await;
     if let Some(object) = store.lookup(&key(1)).await.first() {
         let error = read_all(object).await.unwrap_err();
-        assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
+        assert!(
+            matches!(error, StoreError::Corrupt { .. }),
+            "{what}: {error}"
+        );
     }
     assert!(store.lookup(&key(1)).await.is_empty(), "{what}");
     assert_eq!(store.stats().disks[0].corrupt_objects.get(), 1, "{what}");
@@ -48,9 +54,15 @@ async fn rot_after_the_object_was_opened_is_caught_on_every_read() {
     read_all(&object).await.unwrap();
     let path = files_in(&device, "ec/").remove(0);
     assert!(device.flip(&path, 4096 + 300_000));
-    assert!(object.read(0, 262_144).await.is_ok(), "other units are fine");
+    assert!(
+        object.read(0, 262_144).await.is_ok(),
+        "other units are fine"
+    );
     let error = object.read(262_144, 262_144).await.unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt { block: 4, .. }), "{error}");
+    assert!(
+        matches!(error, StoreError::Corrupt { block: 4, .. }),
+        "{error}"
+    );
     assert!(store.lookup(&key(1)).await.is_empty());
     assert_eq!(store.stats().disks[0].corrupt_blocks.get(), 1);
 }
@@ -63,7 +75,10 @@ async fn rot_in_a_growing_object_is_never_served_nor_committed() {
     writer.append(vec![body(1, 130_000)]).await.unwrap();
     let path = files_in(&device, "tmp/").remove(0);
     assert!(device.flip(&path, 4096 + 5));
-    assert!(matches!(writer.partial().read(0, 10).await, Err(StoreError::Corrupt { block: 0, .. })));
+    assert!(matches!(
+        writer.partial().read(0, 10).await,
+        Err(StoreError::Corrupt { block: 0, .. })
+    ));
     assert!(writer.commit().await.is_err());
     assert!(store.lookup(&key(1)).await.is_empty());
 }
@@ -92,9 +107,17 @@ async fn an_unreadable_disk_block_makes_the_object_a_miss() {
     let device = Arc::new(MemoryDevice::new());
     let store = open(&device).await;
     let object = fill(&store, head(1), &body(1, 1000)).await.unwrap();
-    let fault = Fault { operation: Operation::Read, path_contains: "ec/".into(), errno: libc::EIO, times: 1 };
+    let fault = Fault {
+        operation: Operation::Read,
+        path_contains: "ec/".into(),
+        errno: libc::EIO,
+        times: 1,
+    };
     device.add_fault(fault);
-    assert!(matches!(object.read(0, 10).await, Err(StoreError::Disk { .. })));
+    assert!(matches!(
+        object.read(0, 10).await,
+        Err(StoreError::Disk { .. })
+    ));
     assert!(store.lookup(&key(1)).await.is_empty());
     assert_eq!(store.stats().disks[0].errors.get(), 1);
 }
@@ -112,7 +135,16 @@ async fn a_deleted_file_is_a_miss_and_too_many_open_files_are_not() {
     let store = open(&device).await;
     assert!(store.lookup(&key(1)).await.is_empty());
     assert_eq!(store.stats().objects.get(), 1);
-    device.add_fault(Fault { operation: Operation::Open, path_contains: "ec/".into(), errno: libc::EMFILE, times: 1 });
+    device.add_fault(Fault {
+        operation: Operation::Open,
+        path_contains: "ec/".into(),
+        errno: libc::EMFILE,
+        times: 1,
+    });
     assert!(store.lookup(&key(2)).await.is_empty());
-    assert_eq!(get(&store, 2).await, Some(body(1, 1000)), "it comes back when files can be opened again");
+    assert_eq!(
+        get(&store, 2).await,
+        Some(body(1, 1000)),
+        "it comes back when files can be opened again"
+    );
 }

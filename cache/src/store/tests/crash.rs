@@ -43,12 +43,18 @@ async fn scenario(device: &Arc<MemoryDevice>, settings: StoreSettings) -> (Ledge
 
 async fn check_after(device: MemoryDevice, ledger: &Ledger, settings: StoreSettings, case: &str) {
     let device = Arc::new(device);
-    let store = open_with(Arc::clone(&device) as Arc<dyn Device>, settings).await.expect(case);
+    let store = open_with(Arc::clone(&device) as Arc<dyn Device>, settings)
+        .await
+        .expect(case);
     assert!(files_in(&device, "tmp").is_empty(), "{case}");
     for (number, possible) in ledger {
         // `get` panics when a byte does not verify: an object that is looked up must be readable.
         let found = get(&store, *number).await;
-        assert!(possible.contains(&found), "{case}: key {number} answered {:?} bytes", found.map(|body| body.len()));
+        assert!(
+            possible.contains(&found),
+            "{case}: key {number} answered {:?} bytes",
+            found.map(|body| body.len())
+        );
     }
     // The store goes on working, and never with a sequence that was used.
     let fresh = body(99, 300);
@@ -64,15 +70,26 @@ async fn crash_everywhere(settings: StoreSettings) {
         let device = Arc::new(MemoryDevice::new());
         device.crash_at(call);
         let (ledger, finished) = scenario(&device, settings.clone()).await;
-        check_after(device.surviving(Survival::Kill), &ledger, settings.clone(), &format!("kill at call {call}")).await;
+        check_after(
+            device.surviving(Survival::Kill),
+            &ledger,
+            settings.clone(),
+            &format!("kill at call {call}"),
+        )
+        .await;
         for seed in 0..8 {
             let ledger = after_power_loss(&ledger, settings.durability);
-            let device = device.surviving(Survival::PowerLoss { seed: seed + call * 8 });
+            let device = device.surviving(Survival::PowerLoss {
+                seed: seed + call * 8,
+            });
             let case = format!("power loss at call {call}, seed {}", seed + call * 8);
             check_after(device, &ledger, settings.clone(), &case).await;
         }
         if finished {
-            assert!(call > 60, "the scenario is shorter than it should be: {call} calls");
+            assert!(
+                call > 60,
+                "the scenario is shorter than it should be: {call} calls"
+            );
             return;
         }
     }
@@ -83,11 +100,22 @@ async fn crash_everywhere(settings: StoreSettings) {
 fn after_power_loss(ledger: &Ledger, durability: Durability) -> Ledger {
     let mut ledger = ledger.clone();
     if durability == Durability::Relaxed {
-        let versions = [(1, 1, 70_000), (2, 2, 0), (1, 3, 5_000), (3, 4, 140_000), (1, 5, 66_000)];
+        let versions = [
+            (1, 1, 70_000),
+            (2, 2, 0),
+            (1, 3, 5_000),
+            (3, 4, 140_000),
+            (1, 5, 66_000),
+        ];
         for (number, possible) in &mut ledger {
             possible.push(None);
             // An older version may come back only while nothing newer was synced, which the model does not track.
-            possible.extend(versions.iter().filter(|(key, ..)| key == number).map(|(_, seed, size)| Some(body(*seed, *size))));
+            possible.extend(
+                versions
+                    .iter()
+                    .filter(|(key, ..)| key == number)
+                    .map(|(_, seed, size)| Some(body(*seed, *size))),
+            );
         }
     }
     ledger
@@ -95,12 +123,20 @@ fn after_power_loss(ledger: &Ledger, durability: Durability) -> Ledger {
 
 #[tokio::test]
 async fn after_a_crash_at_any_call_objects_are_whole_or_absent() {
-    crash_everywhere(StoreSettings { sha256: false, ..settings_for_tests() }).await;
+    crash_everywhere(StoreSettings {
+        sha256: false,
+        ..settings_for_tests()
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn strict_commits_survive_power_loss_at_any_call() {
-    let strict = StoreSettings { durability: Durability::Strict, sha256: false, ..settings_for_tests() };
+    let strict = StoreSettings {
+        durability: Durability::Strict,
+        sha256: false,
+        ..settings_for_tests()
+    };
     crash_everywhere(strict).await;
 }
 
@@ -116,7 +152,10 @@ async fn what_a_sync_covered_survives_power_loss() {
         let store = open(&after).await;
         let found = get(&store, 1).await;
         let versions = [Some(body(1, 150_000)), Some(body(2, 90_000))];
-        assert!(versions.contains(&found), "seed {seed}: neither old nor new");
+        assert!(
+            versions.contains(&found),
+            "seed {seed}: neither old nor new"
+        );
     }
 }
 
@@ -132,10 +171,17 @@ async fn an_unsynced_object_with_torn_data_is_dropped_before_it_is_served() {
         let named = !files_in(&after, "ec/").is_empty();
         let store = open(&after).await;
         let found = get(&store, 1).await;
-        assert!(found.is_none() || found.as_ref() == Some(&body), "seed {seed}");
+        assert!(
+            found.is_none() || found.as_ref() == Some(&body),
+            "seed {seed}"
+        );
         if named && found.is_none() {
             torn += 1;
-            assert_eq!(store.stats().disks[0].corrupt_objects.get(), 1, "seed {seed}");
+            assert_eq!(
+                store.stats().disks[0].corrupt_objects.get(),
+                1,
+                "seed {seed}"
+            );
         }
     }
     assert!(torn > 0, "no seed tore anything: the test shows nothing");

@@ -4,8 +4,12 @@ use super::*;
 use crate::device::file::FileDevice;
 
 async fn check_sizes(device: Arc<dyn Device>) {
-    let store = open_with(Arc::clone(&device), settings_for_tests()).await.unwrap();
-    let sizes = [0, 1, 4095, 4096, 65_536, 65_537, 262_144, 262_145, 1_000_003];
+    let store = open_with(Arc::clone(&device), settings_for_tests())
+        .await
+        .unwrap();
+    let sizes = [
+        0, 1, 4095, 4096, 65_536, 65_537, 262_144, 262_145, 1_000_003,
+    ];
     for (number, size) in (0..).zip(sizes) {
         let body = body(size as u64, size);
         let object = fill(&store, head(number), &body).await.unwrap();
@@ -17,7 +21,11 @@ async fn check_sizes(device: Arc<dyn Device>) {
     let store = open_with(device, settings_for_tests()).await.unwrap();
     assert_eq!(store.stats().objects.get(), sizes.len() as u64);
     for (number, size) in (0..).zip(sizes) {
-        assert_eq!(get(&store, number).await, Some(body(size as u64, size)), "{size} after reopening");
+        assert_eq!(
+            get(&store, number).await,
+            Some(body(size as u64, size)),
+            "{size} after reopening"
+        );
     }
 }
 
@@ -42,14 +50,33 @@ async fn any_range_inside_a_unit_is_served() {
     let store = open(&Arc::new(MemoryDevice::new())).await;
     let body = body(3, 600_000);
     let object = fill(&store, head(1), &body).await.unwrap();
-    for (offset, length) in [(0, 1), (65_535, 2), (262_143, 1), (262_144, 262_144), (599_999, 1), (524_288, 75_712), (7, 0)] {
-        let read = object.read(offset, length).await.unwrap();
-        assert_eq!(read, body.slice(offset as usize..offset as usize + length), "{offset}+{length}");
+    for (offset, length) in [
+        (0, 1),
+        (65_535, 2),
+        (262_143, 1),
+        (262_144, 262_144),
+        (599_999, 1),
+        (524_288, 75_712),
+        (7, 0),
+    ] {
+        let read = object.read(offset as u64, length).await.unwrap();
+        assert_eq!(
+            read,
+            body.slice(offset..offset + length),
+            "{offset}+{length}"
+        );
     }
     for (offset, length) in [(262_143, 2), (599_999, 2), (u64::MAX, 1), (600_001, 0)] {
-        assert!(object.read(offset, length).await.is_err(), "{offset}+{length}");
+        assert!(
+            object.read(offset, length).await.is_err(),
+            "{offset}+{length}"
+        );
     }
-    assert_eq!(get(&store, 1).await, Some(body), "a wrong question harms nothing");
+    assert_eq!(
+        get(&store, 1).await,
+        Some(body),
+        "a wrong question harms nothing"
+    );
 }
 
 #[tokio::test]
@@ -61,7 +88,9 @@ async fn a_warm_lookup_answers_without_waiting_and_without_io() {
     let wanted = key(1);
     let lookup = store.lookup(&wanted);
     tokio::pin!(lookup);
-    let std::task::Poll::Ready(found) = futures::poll!(lookup) else { panic!("it waited") };
+    let std::task::Poll::Ready(found) = futures::poll!(lookup) else {
+        panic!("it waited")
+    };
     assert_eq!(found.len(), 1);
     assert!(store.lookup(&key(2)).await.is_empty());
     assert_eq!(device.calls(), calls);
@@ -81,10 +110,16 @@ async fn another_key_with_the_same_128_bits_is_a_miss() {
 #[tokio::test]
 async fn variants_live_side_by_side_newest_first() {
     let store = open(&Arc::new(MemoryDevice::new())).await;
-    let selection = |value: &str| Selection(vec![("accept".into(), Some(value.as_bytes().to_vec()))]);
+    let selection =
+        |value: &str| Selection(vec![("accept".into(), Some(value.as_bytes().to_vec()))]);
     for value in ["a", "b"] {
-        let head = ObjectHead { selection: selection(value), ..head(1) };
-        fill(&store, head, &Bytes::copy_from_slice(value.as_bytes())).await.unwrap();
+        let head = ObjectHead {
+            selection: selection(value),
+            ..head(1)
+        };
+        fill(&store, head, &Bytes::copy_from_slice(value.as_bytes()))
+            .await
+            .unwrap();
     }
     let found = store.lookup(&key(1)).await;
     assert_eq!(found.len(), 2);
@@ -102,12 +137,21 @@ async fn a_growing_object_serves_its_whole_blocks() {
     writer.append(vec![body.slice(..100_000)]).await.unwrap();
     assert_eq!(writer.readable(), BLOCK_BYTES);
     assert_eq!(partial.read(10, 1000).await.unwrap(), body.slice(10..1010));
-    assert!(partial.read(BLOCK_BYTES - 1, 2).await.is_err(), "the tail block stays with the caller");
+    assert!(
+        partial.read(BLOCK_BYTES - 1, 2).await.is_err(),
+        "the tail block stays with the caller"
+    );
     writer.append(vec![body.slice(100_000..)]).await.unwrap();
     assert_eq!(writer.readable(), 3 * BLOCK_BYTES);
-    assert!(store.lookup(&key(1)).await.is_empty(), "not a hit before its commit");
+    assert!(
+        store.lookup(&key(1)).await.is_empty(),
+        "not a hit before its commit"
+    );
     writer.commit().await.unwrap();
-    assert_eq!(partial.read(196_608, 3392).await.unwrap(), body.slice(196_608..));
+    assert_eq!(
+        partial.read(196_608, 3392).await.unwrap(),
+        body.slice(196_608..)
+    );
     assert_eq!(get(&store, 1).await, Some(body));
 }
 
@@ -116,7 +160,10 @@ async fn a_body_of_another_length_than_promised_is_not_committed() {
     let device = Arc::new(MemoryDevice::new());
     let store = open(&device).await;
     let mut writer = store.begin(head(1), Some(11)).await.unwrap();
-    writer.append(vec![Bytes::from_static(b"0123456789")]).await.unwrap();
+    writer
+        .append(vec![Bytes::from_static(b"0123456789")])
+        .await
+        .unwrap();
     assert!(writer.commit().await.is_err());
     assert!(store.lookup(&key(1)).await.is_empty());
     store.close(CLOSE).await;
@@ -165,14 +212,22 @@ async fn a_replaced_object_stays_with_its_readers_and_its_file_until_the_next_sy
     maintain(&store).await;
     assert_eq!(files_in(&device, "ec/").len(), 1);
     assert_eq!(read_all(&reader).await.unwrap(), old);
-    assert_eq!(store.stats().disks[0].stored_bytes.get(), layout::footprint_bytes(1000));
+    assert_eq!(
+        store.stats().disks[0].stored_bytes.get(),
+        layout::footprint_bytes(1000)
+    );
 }
 
 #[tokio::test]
 async fn strict_durability_replaces_at_once() {
     let device = Arc::new(MemoryDevice::new());
-    let settings = StoreSettings { durability: Durability::Strict, ..settings_for_tests() };
-    let store = open_with(Arc::clone(&device) as Arc<dyn Device>, settings).await.unwrap();
+    let settings = StoreSettings {
+        durability: Durability::Strict,
+        ..settings_for_tests()
+    };
+    let store = open_with(Arc::clone(&device) as Arc<dyn Device>, settings)
+        .await
+        .unwrap();
     fill(&store, head(1), &body(1, 10)).await.unwrap();
     fill(&store, head(1), &body(2, 10)).await.unwrap();
     assert_eq!(files_in(&device, "ec/").len(), 1);
@@ -187,7 +242,11 @@ async fn a_late_commit_of_an_older_sequence_does_not_win() {
     fill(&store, head(1), &body(2, 20)).await.unwrap();
     late.append(vec![body(1, 10)]).await.unwrap();
     let object = late.commit().await.unwrap();
-    assert_eq!(read_all(&object).await.unwrap(), body(1, 10), "its own readers still get it");
+    assert_eq!(
+        read_all(&object).await.unwrap(),
+        body(1, 10),
+        "its own readers still get it"
+    );
     assert_eq!(get(&store, 1).await, Some(body(2, 20)));
     assert_eq!(files_in(&device, "ec/").len(), 1);
 }
@@ -214,6 +273,12 @@ async fn a_closed_store_answers_closed() {
     let mut writer = store.begin(head(2), None).await.unwrap();
     store.close(CLOSE).await;
     assert!(matches!(object.read(0, 1).await, Err(StoreError::Closed)));
-    assert!(matches!(writer.append(vec![body(1, 1)]).await, Err(StoreError::Closed)));
-    assert!(matches!(store.begin(head(3), None).await, Err(StoreError::Closed)));
+    assert!(matches!(
+        writer.append(vec![body(1, 1)]).await,
+        Err(StoreError::Closed)
+    ));
+    assert!(matches!(
+        store.begin(head(3), None).await,
+        Err(StoreError::Closed)
+    ));
 }
