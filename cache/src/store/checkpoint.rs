@@ -8,7 +8,8 @@
 //! 32  8  sequence: equal to `reserved` of the superblock that says "clean", u64 LE
 //! 40  8  number of records, u64 LE
 //! 48  4  count of use, u32 LE;  52 12 zeros
-//! 64 48·n  records: key 16 (LE), variant 8, sequence 8, length 8, last use 4, owner 2, flags 2 (1 pinned, 2 unverified)
+//! 64 48·n  records: key 16 (LE), variant 8, sequence 8, length 8, last use 4, owner 2, flags 2
+//!         (flags: 1 pinned, 2 unverified, 4 owner and pin not known)
 //! …  16  XXH3-128 of everything before
 //! ```
 //! Used only when the superblock is clean and names this very sequence. Damaged in any way: the names are scanned.
@@ -27,6 +28,7 @@ const HEAD_BYTES: u64 = 64;
 const RECORD_BYTES: u64 = 48;
 const PINNED: u16 = 1;
 const UNVERIFIED: u16 = 2;
+const HEAD_UNKNOWN: u16 = 4;
 
 /// What a checkpoint says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +66,8 @@ impl Checkpoint {
             bytes.extend_from_slice(&record.owner.to_le_bytes());
             let pinned = if record.pinned { PINNED } else { 0 };
             let unverified = if record.unverified { UNVERIFIED } else { 0 };
-            bytes.extend_from_slice(&(pinned | unverified).to_le_bytes());
+            let head_unknown = if record.head_known { 0 } else { HEAD_UNKNOWN };
+            bytes.extend_from_slice(&(pinned | unverified | head_unknown).to_le_bytes());
         }
         let sum = XxHash3_128::oneshot(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -110,15 +113,15 @@ fn decode_record(cursor: &mut Cursor<'_>) -> Result<Record, FormatError> {
     };
     let (sequence, length) = (Sequence(cursor.u64()?), cursor.u64()?);
     let (last_use, owner, flags) = (cursor.u32()?, cursor.u16()?, cursor.u16()?);
-    let (pinned, unverified) = (flags & PINNED != 0, flags & UNVERIFIED != 0);
     Ok(Record {
         slot,
         sequence,
         length,
         last_use,
         owner,
-        pinned,
-        unverified,
+        pinned: flags & PINNED != 0,
+        unverified: flags & UNVERIFIED != 0,
+        head_known: flags & HEAD_UNKNOWN == 0,
     })
 }
 
@@ -182,10 +185,18 @@ mod tests {
             any::<u64>(),
             any::<u32>(),
             any::<u16>(),
-            any::<[bool; 2]>(),
+            any::<[bool; 3]>(),
         )
             .prop_map(
-                |(key, variant, sequence, length, last_use, owner, [pinned, unverified])| Record {
+                |(
+                    key,
+                    variant,
+                    sequence,
+                    length,
+                    last_use,
+                    owner,
+                    [pinned, unverified, head_known],
+                )| Record {
                     slot: Slot { key, variant },
                     sequence: Sequence(sequence),
                     length,
@@ -193,6 +204,7 @@ mod tests {
                     owner,
                     pinned,
                     unverified,
+                    head_known,
                 },
             )
     }

@@ -125,7 +125,7 @@ mod tests {
         fn pieces_of_any_size_give_the_checksums_of_whole_blocks(
             sizes in proptest::collection::vec(0_usize..90_000, 0..8),
         ) {
-            let body: Vec<u8> = (0..sizes.iter().sum::<usize>()).map(|n| (n % 251) as u8).collect();
+            let body: Vec<u8> = (0..sizes.iter().sum::<usize>()).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
             let (mut hasher, mut sums, mut rest) = (BlockHasher::new(IDENTITY), Vec::new(), body.as_slice());
             for size in sizes {
                 let (now, later) = rest.split_at(size);

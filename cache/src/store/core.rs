@@ -224,13 +224,24 @@ impl Core {
         match checked {
             Ok(shard) => {
                 let object = Arc::new(Object::new(self, shard, record.last_use));
-                self.handles.insert(handle, Arc::clone(&object));
+                lock(&self.index).learn(record.slot, record.sequence, object.head());
+                self.keep_handle(&object);
                 Opened::Object(object)
             }
             Err(fault) => {
                 self.judge(&name, &fault);
                 Opened::Nothing
             }
+        }
+    }
+
+    /// Keeps a handle for the next reader, unless the object was evicted or replaced meanwhile: then it would hold the
+    /// space of a file that nobody finds any more.
+    pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
+        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        self.handles.insert((slot, sequence), Arc::clone(object));
+        if !lock(&self.index).contains(slot, sequence) {
+            self.handles.invalidate(&(slot, sequence));
         }
     }
 

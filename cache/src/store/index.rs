@@ -10,7 +10,7 @@
 //! Pure memory: no I/O, no lock, no clock.
 
 use super::layout::Slot;
-use crate::object::Sequence;
+use crate::object::{ObjectHead, Sequence};
 use std::hash::{BuildHasher, RandomState};
 
 const NONE: u32 = u32::MAX;
@@ -20,6 +20,7 @@ const FIRST_BUCKETS: usize = 1024;
 const PINNED: u16 = 1;
 const UNVERIFIED: u16 = 2;
 const VACANT: u16 = 4;
+const HEAD_UNKNOWN: u16 = 8;
 
 /// What is known of an object without opening its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) pinned: bool,
     /// Must be verified as a whole before its first use.
     pub(crate) unverified: bool,
+    /// `false` after a scan of names: owner and pin stand in the head only and are learned when the file is opened.
+    pub(crate) head_known: bool,
 }
 
 /// What became of an insertion.
@@ -165,6 +168,24 @@ impl Index {
         }
     }
 
+    /// Notes what the head of an object says.
+    pub(crate) fn learn(&mut self, slot: Slot, sequence: Sequence, head: &ObjectHead) {
+        let entry = self.position(slot).and_then(|id| self.entry_mut(id));
+        if let Some(entry) = entry.filter(|entry| entry.sequence == sequence.0) {
+            entry.owner = head.origin_id;
+            entry.flags &= !(HEAD_UNKNOWN | PINNED);
+            if head.pinned {
+                entry.flags |= PINNED;
+            }
+        }
+    }
+
+    /// Whether this very generation is there.
+    pub(crate) fn contains(&self, slot: Slot, sequence: Sequence) -> bool {
+        let entry = self.position(slot).and_then(|id| self.entry(id));
+        entry.is_some_and(|entry| entry.sequence == sequence.0)
+    }
+
     /// Up to `count` objects from anywhere that may be evicted.
     pub(crate) fn sample(&mut self, count: usize) -> Vec<Record> {
         let places = self.slabs.iter().map(Vec::len).sum::<usize>() as u64;
@@ -290,6 +311,7 @@ impl Entry {
         let [high, low] = halves(record.slot.key);
         let pinned = if record.pinned { PINNED } else { 0 };
         let unverified = if record.unverified { UNVERIFIED } else { 0 };
+        let head_unknown = if record.head_known { 0 } else { HEAD_UNKNOWN };
         Self {
             key_high: high,
             key_low: low,
@@ -299,7 +321,7 @@ impl Entry {
             last_use: record.last_use,
             next,
             owner: record.owner,
-            flags: pinned | unverified,
+            flags: pinned | unverified | head_unknown,
         }
     }
 
@@ -320,6 +342,7 @@ impl Entry {
             owner: self.owner,
             pinned: self.flags & PINNED != 0,
             unverified: self.flags & UNVERIFIED != 0,
+            head_known: self.flags & HEAD_UNKNOWN == 0,
         }
     }
 

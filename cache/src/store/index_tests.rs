@@ -13,6 +13,7 @@ fn record(key: u128, variant: u64, sequence: u64) -> Record {
         owner: 0,
         pinned: false,
         unverified: false,
+        head_known: true,
     }
 }
 

@@ -343,10 +343,10 @@ fn record_of(name: &ShardName, unverified: bool) -> Record {
         sequence: name.sequence,
         length: name.length,
         last_use: 0,
-        // A name does not say these two; they are learned when the file is opened.
         owner: 0,
         pinned: false,
         unverified,
+        head_known: false,
     }
 }
 

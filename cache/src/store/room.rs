@@ -9,6 +9,7 @@ use super::budget::{Pressure, share};
 use super::core::{Core, is_no_space, lock};
 use super::index::Record;
 use super::layout::{ShardName, footprint_bytes};
+use super::shard::Shard;
 use crate::metrics::EvictionCause;
 use std::io;
 use std::sync::Arc;
@@ -40,6 +41,15 @@ impl Core {
             self.request_maintenance();
         }
         Ok(())
+    }
+
+    /// Called as objects grow: against the budget as it was last measured, so that most calls cost nothing. Pool only.
+    pub(super) fn stay_within_budget(self: &Arc<Self>) -> Result<(), StoreError> {
+        let measured = self.disk().budget_bytes.get();
+        if self.usage().bytes <= share(measured, self.settings.high_watermark) {
+            return Ok(());
+        }
+        self.make_room(0)
     }
 
     /// Runs a write; when the file system is full, evicts what `bytes` need and tries once more. Pool only.
@@ -90,6 +100,10 @@ impl Core {
             .into_iter()
             .min_by_key(|record| (self.last_use(record), record.sequence))?;
         let name = ShardName::on_one_disk(victim.slot, victim.sequence, victim.length);
+        if !victim.head_known && self.learn_is_pinned(&name) {
+            // Nothing freed, but no reason to stop: it will not be offered again.
+            return Some(0);
+        }
         self.remove_replaced(victim.slot);
         // The file first: when the disk refuses, the object stays and eviction stops instead of emptying the index.
         match self.device.unlink(&name.path()) {
@@ -104,6 +118,15 @@ impl Core {
             self.count_removed(name.length, cause);
         }
         Some(footprint_bytes(name.length))
+    }
+
+    /// Reads the head of an object that only its name is known of. One that cannot be read may go.
+    fn learn_is_pinned(&self, name: &ShardName) -> bool {
+        let Ok(shard) = Shard::open(self.device.as_ref(), self.pool_id, *name) else {
+            return false;
+        };
+        lock(&self.index).learn(name.slot, name.sequence, &shard.head);
+        shard.head.pinned
     }
 
     /// The use that the open handle knows of, else the one in the index.

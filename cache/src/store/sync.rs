@@ -103,6 +103,7 @@ impl Core {
             owner: shard.head.origin_id,
             pinned: shard.head.pinned,
             unverified: false,
+            head_known: true,
         };
         let object = Arc::new(Object::new(self, shard, now));
         // After the rename: a pass that began before it has not covered it.
@@ -118,8 +119,7 @@ impl Core {
                 return object;
             }
         }
-        self.handles
-            .insert((name.slot, name.sequence), Arc::clone(&object));
+        self.keep_handle(&object);
         object
     }
 

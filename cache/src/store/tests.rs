@@ -48,7 +48,9 @@ pub(super) fn head(number: u8) -> ObjectHead {
 /// Bytes that differ everywhere and by `seed`.
 pub(super) fn body(seed: u64, length: usize) -> Bytes {
     (0..length as u64)
-        .map(|n| ((n.wrapping_mul(seed | 1).wrapping_mul(0x9E37_79B9) >> 13) ^ seed) as u8)
+        .map(|n| {
+            ((n.wrapping_mul(seed | 1).wrapping_mul(0x9E37_79B9) >> 13) ^ seed).to_le_bytes()[0]
+        })
         .collect()
 }
 

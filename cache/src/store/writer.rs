@@ -172,7 +172,7 @@ impl ObjectWriter {
 }
 
 impl Writing {
-    fn append(&mut self, core: &Core, pieces: &[Bytes]) -> Result<(), StoreError> {
+    fn append(&mut self, core: &Arc<Core>, pieces: &[Bytes]) -> Result<(), StoreError> {
         let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if bytes == 0 {
@@ -187,6 +187,7 @@ impl Writing {
         }
         let end = self.written.saturating_add(bytes);
         self.file.claim(footprint_bytes(end));
+        core.stay_within_budget()?;
         let at = self.growing.data_start().saturating_add(self.written);
         core.with_room(bytes, "append", || {
             self.file.handle.write_all_at(&slices, at)
@@ -261,14 +262,13 @@ impl Writing {
             core.synced("fdatasync", self.file.handle.sync_data())?;
         }
         self.file.rename(core, name)?;
-        if strict {
-            if let Err(error) =
+        if strict
+            && let Err(error) =
                 core.synced("fsync of a folder", core.device.sync_dir(&name.folder()))
-            {
-                // Not acknowledged, so it must not be found later either.
-                core.unlink_uncounted(&name.path());
-                return Err(error);
-            }
+        {
+            // Not acknowledged, so it must not be found later either.
+            core.unlink_uncounted(&name.path());
+            return Err(error);
         }
         Ok(())
     }

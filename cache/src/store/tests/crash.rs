@@ -189,10 +189,28 @@ async fn an_unsynced_object_with_torn_data_is_dropped_before_it_is_served() {
 
 #[tokio::test]
 async fn sequences_continue_above_everything_ever_handed_out() {
+    for seed in 0..16 {
+        let device = Arc::new(MemoryDevice::new());
+        let store = open(&device).await;
+        let lost = store.begin(head(1), None).await.unwrap().sequence();
+        let after = Arc::new(device.surviving(Survival::PowerLoss { seed }));
+        let store = open(&after).await;
+        let next = store.begin(head(1), None).await.unwrap().sequence();
+        assert!(next > lost, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn outdated_files_are_removed_at_the_start_and_not_counted() {
     let device = Arc::new(MemoryDevice::new());
     let store = open(&device).await;
-    let lost = store.begin(head(1), None).await.unwrap().sequence();
-    let after = Arc::new(device.surviving(Survival::PowerLoss { seed: 0 }));
+    fill(&store, head(1), &body(1, 5000)).await.unwrap();
+    fill(&store, head(1), &body(2, 100)).await.unwrap();
+    let after = Arc::new(device.surviving(Survival::Kill));
+    assert_eq!(files_in(&after, "ec/").len(), 2);
     let store = open(&after).await;
-    assert!(store.begin(head(1), None).await.unwrap().sequence() > lost);
+    assert_eq!(files_in(&after, "ec/").len(), 1);
+    let stored = store.stats().disks[0].stored_bytes.get();
+    assert_eq!(stored, layout::footprint_bytes(100));
+    assert_eq!(get(&store, 1).await, Some(body(2, 100)));
 }

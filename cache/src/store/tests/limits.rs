@@ -225,3 +225,45 @@ async fn a_strict_commit_that_cannot_be_synced_is_not_visible() {
         assert!(files_in(&device, "ec/").is_empty() && files_in(&device, "tmp/").is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_body_of_unknown_length_stops_at_the_budget() {
+    let (_, store) = small(4 * MIB).await;
+    let mut writer = store.begin(head(1), None).await.unwrap();
+    let mut appended = 0;
+    let error = loop {
+        match writer.append(vec![body(1, 250_000)]).await {
+            Ok(()) => appended += 250_000,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert!((3 * MIB..=4 * MIB).contains(&appended), "{appended}");
+}
+
+#[tokio::test]
+async fn a_pin_is_respected_after_a_restart_that_only_read_names() {
+    let (device, store) = small(4 * MIB).await;
+    fill(
+        &store,
+        ObjectHead {
+            pinned: true,
+            ..head(0)
+        },
+        &body(7, 300_000),
+    )
+    .await
+    .unwrap();
+    let device = Arc::new(device.surviving(crate::device::memory::Survival::Kill));
+    let settings = StoreSettings {
+        capacity_bytes: Some(4 * MIB),
+        ..settings_for_tests()
+    };
+    let store = open_with(Arc::clone(&device) as Arc<dyn Device>, settings)
+        .await
+        .unwrap();
+    for number in 1..40 {
+        fill(&store, head(number), &body(1, 300_000)).await.unwrap();
+    }
+    assert_eq!(get(&store, 0).await, Some(body(7, 300_000)));
+}
