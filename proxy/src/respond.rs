@@ -129,12 +129,14 @@ impl Response<'_> {
             Coding::Plain
         };
         let sent = async {
+            cork(conn, source);
             self.put_head(conn, &head, record).await?;
             source
                 .send(conn, 0, length, coding, &mut record.body_bytes)
                 .await
         };
         let sent = sent.await;
+        uncork(conn, source);
         self.finish(conn, &head, sent, record)
     }
 
@@ -159,6 +161,7 @@ impl Response<'_> {
             vec![("content-range", range)],
         );
         let sent = async {
+            cork(conn, source);
             self.put_head(conn, &head, record).await?;
             source
                 .send(
@@ -171,6 +174,7 @@ impl Response<'_> {
                 .await
         };
         let sent = sent.await;
+        uncork(conn, source);
         self.finish(conn, &head, sent, record)
     }
 
@@ -191,6 +195,7 @@ impl Response<'_> {
         let end = BodyEnd::Length(multipart.length());
         let head = self.head(StatusCode::PARTIAL_CONTENT, self.fields, end, replaced);
         let sent = async {
+            cork(conn, source);
             self.put_head(conn, &head, record).await?;
             for (text, range) in &multipart.parts {
                 conn.write_all(text.as_bytes()).await?;
@@ -210,6 +215,7 @@ impl Response<'_> {
             Ok(())
         };
         let sent = sent.await;
+        uncork(conn, source);
         self.finish(conn, &head, sent, record)
     }
 
@@ -323,5 +329,18 @@ impl Response<'_> {
                 Flow::Close
             }
         }
+    }
+}
+
+/// Head and stored bytes leave in full packets. Streams are not held back: their next byte may be long in coming.
+fn cork(conn: &mut Conn, source: &Source) {
+    if matches!(source, Source::Stored(_)) {
+        conn.cork();
+    }
+}
+
+fn uncork(conn: &mut Conn, source: &Source) {
+    if matches!(source, Source::Stored(_)) {
+        conn.uncork();
     }
 }

@@ -206,8 +206,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
 async fn drain(mut running: Running) {
     let deadline = tokio::time::Instant::now() + running.drain;
     running.readiness.advance(State::Draining);
-    // A failed send means that every listener has ended already.
-    drop(running.stop.send(true));
+    running.stop.send_replace(true);
     let ended = tokio::time::timeout_at(deadline, async {
         while running.fronts.join_next().await.is_some() {}
     });

@@ -75,6 +75,7 @@ pub(crate) struct UpstreamSettings {
     pub(crate) node_name: String,
 }
 
+#[cfg(test)]
 impl UpstreamSettings {
     /// The documented defaults for a node of this name.
     pub(crate) fn defaults(node_name: String) -> Self {

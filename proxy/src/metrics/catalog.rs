@@ -23,6 +23,10 @@ pub(crate) struct Described {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     /// What one of it is, in words: `requests`, `seconds`, `bytes`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the test of docs/METRICS.md reads it")
+    )]
     pub(crate) unit: &'static str,
     /// Names of its labels.
     pub(crate) labels: &'static [&'static str],
@@ -32,6 +36,7 @@ pub(crate) struct Described {
 
 impl Kind {
     /// The word of the `TYPE` line.
+    #[cfg(test)]
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -93,6 +98,7 @@ pub(super) const RESPONSE_BYTES: Described = Described {
 };
 
 /// The metrics that are counted from records, and the one that never changes.
+#[cfg(test)]
 pub(super) const COUNTED_HERE: [Described; 4] =
     [BUILD_INFO, REQUESTS, REQUEST_DURATION, RESPONSE_BYTES];
 
