@@ -1,1 +1,27 @@
-//! Integration.
+//! Weir from outside: one binary, a module for each thing a user or an attacker can see.
+//!
+//! Each test starts a gateway of its own between raw sockets or real programs. Names state behavior;
+//! `row_NNN` refers to the catalogue of hostile inputs and faults. Nothing here imports Weir.
+
+#[cfg(test)]
+mod apt;
+#[cfg(test)]
+mod capacity;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod flights;
+#[cfg(test)]
+mod freshness;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
+mod parsing;
+#[cfg(test)]
+mod ssrf;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod upstream_faults;

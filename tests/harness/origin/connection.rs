@@ -1,0 +1,166 @@
+//! One connection of an origin: read a request, write its script, again.
+
+use std::io;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::script::{Script, Step};
+use super::{Seen, Shared};
+
+/// Plaintext or TLS.
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read_buf(buffer).await,
+            Self::Tls(stream) => stream.read_buf(buffer).await,
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes).await,
+            Self::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream.shutdown().await,
+        }
+    }
+
+    fn reset_on_drop(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.set_zero_linger(),
+            Self::Tls(stream) => stream.get_ref().0.set_zero_linger(),
+        }
+    }
+}
+
+/// What follows a script.
+enum Next {
+    Request,
+    End,
+}
+
+/// Serves requests until either side ends; an error of the connection is the end of it as well.
+pub(super) async fn serve(mut wire: Wire, shared: &Shared) {
+    let mut index = 0;
+    shared.record.send_modify(|record| {
+        index = record.connections;
+        record.connections += 1;
+        record.received.push(Vec::new());
+    });
+    let mut buffer = BytesMut::new();
+    while let Ok(Some(seen)) = request(&mut wire, &mut buffer, shared, index).await {
+        let script = shared.next_script(seen.target());
+        shared
+            .record
+            .send_modify(|record| record.requests.push(seen));
+        match play(&mut wire, &script).await {
+            Ok(next) => {
+                shared.record.send_modify(|record| record.completed += 1);
+                if matches!(next, Next::End) {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+async fn play(wire: &mut Wire, script: &Script) -> io::Result<Next> {
+    for step in &script.steps {
+        match step {
+            Step::Send(bytes) => wire.write(bytes).await?,
+            Step::Wait(gate) => gate.opened().await,
+            Step::Reached(gate) => gate.open(),
+            Step::Close => {
+                wire.close().await?;
+                return Ok(Next::End);
+            }
+            Step::Truncate => return Ok(Next::End),
+            Step::Reset => {
+                wire.reset_on_drop()?;
+                return Ok(Next::End);
+            }
+        }
+    }
+    Ok(Next::Request)
+}
+
+/// Reads one request with its body; none when the peer has closed between two.
+async fn request(
+    wire: &mut Wire,
+    buffer: &mut BytesMut,
+    shared: &Shared,
+    index: usize,
+) -> io::Result<Option<Seen>> {
+    let end = loop {
+        if let Some(at) = find(buffer, b"\r\n\r\n") {
+            break at + 4;
+        }
+        if more(wire, buffer, shared, index).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer.split_to(end)).into_owned();
+    let mut seen = Seen {
+        head,
+        body: Vec::new(),
+    };
+    let is_chunked = !seen.values("transfer-encoding").is_empty();
+    let length = seen
+        .values("content-length")
+        .first()
+        .and_then(|text| text.parse().ok());
+    let body_end = loop {
+        match (is_chunked, length) {
+            (true, _) if find(buffer, b"0\r\n\r\n").is_some() => {
+                break find(buffer, b"0\r\n\r\n").map_or(0, |at| at + 5);
+            }
+            (false, None) => break 0,
+            (false, Some(length)) if buffer.len() >= length => break length,
+            _ => {}
+        }
+        if more(wire, buffer, shared, index).await? == 0 {
+            return Ok(None);
+        }
+    };
+    seen.body = buffer.split_to(body_end).to_vec();
+    Ok(Some(seen))
+}
+
+/// Reads once and records what came.
+async fn more(
+    wire: &mut Wire,
+    buffer: &mut BytesMut,
+    shared: &Shared,
+    index: usize,
+) -> io::Result<usize> {
+    let before = buffer.len();
+    let count = wire.read(buffer).await?;
+    let fresh = &buffer[before..];
+    shared
+        .record
+        .send_modify(|record| record.received[index].extend_from_slice(fresh));
+    Ok(count)
+}
+
+fn find(buffer: &[u8], pattern: &[u8]) -> Option<usize> {
+    buffer
+        .windows(pattern.len())
+        .position(|window| window == pattern)
+}

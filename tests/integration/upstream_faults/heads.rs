@@ -1,0 +1,86 @@
+//! Rows 114, 120, 124–127, 129: heads that no gateway may believe (RFC 9112 §4–§6, RFC 9110 §15.2).
+
+use crate::stage::Stage;
+use weir_tests::Script;
+
+/// Checks that a response that begins like this is answered 502, for GET and POST.
+async fn refused(raw: &str) {
+    let stage = Stage::new().await;
+    stage.origin.on("/x", Script::of(raw).close());
+    for method in ["GET", "POST"] {
+        let response = stage
+            .gateway
+            .request(method, &stage.origin.url("/x"), "")
+            .await;
+        let start = &raw[..raw.len().min(80)];
+        assert_eq!(
+            response.status(),
+            502,
+            "{method} {start:?}: {:?}",
+            response.text()
+        );
+        assert!(
+            response.ending.is_clean(),
+            "{method}: the explanation is cut short"
+        );
+    }
+    stage.gateway.finish_with_warnings().await;
+}
+
+#[tokio::test]
+async fn row_114_a_flood_of_interim_responses_is_a_failure() {
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(40);
+    refused(&format!(
+        "{interim}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn row_114_a_few_interim_responses_are_passed_over() {
+    let stage = Stage::new().await;
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(5);
+    stage.origin.on(
+        "/x",
+        Script::of(interim).then("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+    );
+    for method in ["GET", "POST"] {
+        let response = stage
+            .gateway
+            .request(method, &stage.origin.url("/x"), "")
+            .await;
+        response.assert_is(200, b"x");
+    }
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn row_120_lengths_that_differ_or_are_none_are_a_failure() {
+    for lengths in [
+        "Content-Length: 4\r\nContent-Length: 5\r\n",
+        "Content-Length: 4, 5\r\n",
+        "Content-Length: -4\r\n",
+        "Content-Length: +4\r\n",
+        "Content-Length: four\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+    ] {
+        refused(&format!("HTTP/1.1 200 OK\r\n{lengths}\r\nfours")).await;
+    }
+}
+
+#[tokio::test]
+async fn row_129_a_switch_of_protocols_that_nobody_asked_for_is_a_failure() {
+    refused("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nraw")
+        .await;
+}
+
+#[tokio::test]
+async fn garbage_instead_of_a_head_is_a_failure() {
+    for raw in [
+        "garbage\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
+    ] {
+        refused(raw).await;
+    }
+}
