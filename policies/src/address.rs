@@ -66,6 +66,22 @@ pub struct Vetter {
     pub own_addresses: Vec<IpAddr>,
 }
 
+/// Names under which clouds serve their metadata. The addresses behind them are refused as well; the names are
+/// refused first so that a private name server that answers for them is not even asked.
+const METADATA_NAMES: [&str; 5] = [
+    "metadata.google.internal",
+    "metadata.goog",
+    "metadata.azure.internal",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+
+/// Whether a host, in normal form, is a cloud's metadata service by name.
+#[must_use]
+pub fn is_metadata_service(host: &str) -> bool {
+    METADATA_NAMES.contains(&host)
+}
+
 impl Vetter {
     /// Judges one address.
     ///

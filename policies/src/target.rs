@@ -3,7 +3,7 @@
 //! Invariants: a [`Target`] is always normal (scheme and host lower-case, IDN as punycode, no trailing dot, no
 //! default port written, path starts with `/`, dot-segments resolved once, no fragment, no userinfo, only visible
 //! ASCII), so that policy, key and upstream read the same thing. The query is kept byte for byte; in the path, escapes
-//! of unreserved characters are decoded and the digits of all other escapes are upper-case.
+//! of unreserved characters are decoded and all other escapes stay as they were written.
 //!
 //! Reading order: this vocabulary → `host` and `path` (the normal form) → `ask` (which form a request target has).
 

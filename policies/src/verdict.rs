@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::address::is_metadata_service;
 use crate::cache_control::RequestDirectives;
 use crate::freshness::Adjust;
 use crate::hop;
@@ -33,6 +34,8 @@ pub enum Refusal {
     MethodUnknown,
     /// 508: Via or CDN-Loop names this node.
     Loop,
+    /// 403: the name of a cloud's metadata service, whatever it resolves to.
+    MetadataService,
 }
 
 impl Refusal {
@@ -44,6 +47,7 @@ impl Refusal {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::MethodUnknown => "method-unknown",
             Self::Loop => "loop",
+            Self::MetadataService => "metadata-service",
         }
     }
 
@@ -54,6 +58,7 @@ impl Refusal {
             Self::SchemeNotServed(_) | Self::MethodUnknown => 501,
             Self::MethodNotAllowed => 405,
             Self::Loop => 508,
+            Self::MetadataService => 403,
         }
     }
 }
@@ -89,6 +94,9 @@ pub fn judge(
     let scheme = resource.target.scheme();
     if scheme == Scheme::Ftp {
         return Verdict::Refuse(Refusal::SchemeNotServed(scheme));
+    }
+    if is_metadata_service(resource.target.host()) {
+        return Verdict::Refuse(Refusal::MetadataService);
     }
     if hop::has_looped(headers, node) {
         return Verdict::Refuse(Refusal::Loop);

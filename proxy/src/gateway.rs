@@ -48,6 +48,8 @@ struct Turn<'a> {
     request_id: String,
     record: Record,
     now: SystemTime,
+    /// The connection ends after this answer.
+    closes: bool,
 }
 
 /// Where a turn ends.
@@ -116,6 +118,7 @@ impl Gateway {
             request_id: self.request_ids.text(number),
             record,
             now,
+            closes: false,
         }
     }
 }

@@ -21,6 +21,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Crates whose ordinary chatter would drown ours; each name is a prefix of targets.
 const QUIET: [&str; 4] = ["pingora", "hickory", "rustls", "tokio_rustls"];
+/// Says at `error` that a pooled connection was still being watched when it was wanted; a fresh one is opened then.
+/// What really fails there comes back as an error value.
+const HARMLESS: &str = "pingora_core::connectors";
 /// Levels of `[log] level`.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -115,7 +118,8 @@ fn filter(level: &str, environment: Option<&str>) -> anyhow::Result<EnvFilter> {
         "warn"
     };
     let quiet = QUIET.map(|target| format!("{target}={library_level}"));
-    EnvFilter::try_new(format!("{level},{}", quiet.join(","))).context("the log filter is wrong")
+    let directives = format!("{level},{},{HARMLESS}=off", quiet.join(","));
+    EnvFilter::try_new(directives).context("the log filter is wrong")
 }
 
 #[cfg(test)]

@@ -215,7 +215,7 @@ impl Body {
         drop(response);
         match end {
             FillEnd::Complete => self.complete(listing).await,
-            FillEnd::Failed(_) | FillEnd::Abandoned => self.give_up(end, listing),
+            FillEnd::Failed(_) | FillEnd::Abandoned => self.give_up(end, listing).await,
         }
     }
 
@@ -290,7 +290,7 @@ impl Body {
             self.write().await;
         }
         let Some(writer) = self.writer.take() else {
-            return self.give_up(FillEnd::Complete, listing);
+            return self.give_up(FillEnd::Complete, listing).await;
         };
         // Readers have every byte already; a request that arrives now waits for the commit and is a hit.
         listing.flight.advance(Phase::Committing);
@@ -305,7 +305,7 @@ impl Body {
         listing.flight.advance(Phase::Over);
     }
 
-    fn give_up(self, end: FillEnd, listing: &mut Listing) {
+    async fn give_up(mut self, end: FillEnd, listing: &mut Listing) {
         if let FillEnd::Failed(error) = &end {
             tracing::info!(url = %self.growing.head().url, %error, "fill broke off, nothing stored");
         }
@@ -314,6 +314,9 @@ impl Body {
         listing.flight.advance(Phase::Over);
         self.growing.finish(end);
         self.engine.stats.fills_abandoned.add(1);
+        if let Some(writer) = self.writer.take() {
+            writer.abandon().await;
+        }
     }
 }
 

@@ -80,6 +80,15 @@ impl TemporaryFile {
     }
 }
 
+impl TemporaryFile {
+    /// Pool only. Removes the file at once instead of leaving that to the drop.
+    pub(crate) fn remove(&mut self, core: &Core) {
+        if let Some(path) = self.path.take() {
+            core.unlink_uncounted(&path);
+        }
+    }
+}
+
 fn make_folder(core: &Core, name: &ShardName) -> Result<(), StoreError> {
     core.device
         .mkdir(&name.folder())

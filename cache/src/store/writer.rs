@@ -137,6 +137,18 @@ impl ObjectWriter {
         Ok(())
     }
 
+    /// Gives the object up; when this returns its file is gone. Dropping the writer does the same a moment later.
+    pub async fn abandon(self) {
+        let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
+        let removed = self
+            .core
+            .on_pool("abandon", move || lock(&state).file.remove(&core))
+            .await;
+        if let Err(error) = removed {
+            tracing::debug!(%error, "an abandoned file is left to the next start");
+        }
+    }
+
     /// Bytes that [`PartialObject::read`] can serve: whole verified blocks on disk (the tail block stays with the
     /// caller).
     #[must_use]

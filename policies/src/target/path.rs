@@ -1,7 +1,7 @@
 //! Paths and queries in normal form (RFC 3986 §5.2.4, §6.2.2).
 //!
 //! Invariants: a normal path starts with `/`, has no dot-segment (`.`, `..`, also percent-encoded), spells every
-//! unreserved character plainly and every other escape with upper-case digits, and keeps `//`. `%2F` stays an escape:
+//! unreserved character plainly and every other escape as it was written, and keeps `//`. `%2F` stays an escape:
 //! it never separates segments here, nor in the key, nor upstream. The query is not touched.
 
 use super::TargetError::{self, Malformed};
@@ -63,11 +63,15 @@ pub(super) fn check_no_escaped_controls(text: &str) -> Result<(), TargetError> {
 
 /// Whether a reader that takes `%2F` and `%5C` for separators would see a `..` segment.
 pub(super) fn hides_dot_dot(path: &str) -> bool {
-    let plain = path.replace("%2F", "/").replace("%5C", "/");
+    let plain = path
+        .to_ascii_uppercase()
+        .replace("%2F", "/")
+        .replace("%5C", "/");
     plain.split('/').any(|segment| segment == "..")
 }
 
-/// Decodes escapes of unreserved characters (RFC 3986 §2.3), upper-cases the digits of the others.
+/// Decodes escapes of unreserved characters (RFC 3986 §2.3). The others stay as they were written, digits included:
+/// an origin may tell `%2f` from `%2F` (signed URLs do).
 fn unescape_unreserved(path: &str) -> Result<String, TargetError> {
     let mut pieces = path.split('%');
     let mut normal = String::with_capacity(path.len());
@@ -84,7 +88,7 @@ fn unescape_unreserved(path: &str) -> Result<String, TargetError> {
             normal.push(char::from(byte));
         } else {
             normal.push('%');
-            normal.push_str(&digits.to_ascii_uppercase());
+            normal.push_str(digits);
         }
         normal.push_str(rest);
     }

@@ -122,16 +122,16 @@ fn row_31_paths_have_one_reading() {
     check("http://h/%2e%2e/%2E./a", "http://h/a");
     check("http://h//x", "http://h//x");
     check("http://h/a//../b", "http://h/a/b");
-    check("http://h/a%2fb", "http://h/a%2Fb");
-    check("http://h/..%2f..%2fb", "http://h/..%2F..%2Fb");
+    check("http://h/a%2fb", "http://h/a%2fb");
+    check("http://h/..%2f..%2fb", "http://h/..%2f..%2fb");
     check("http://h/...", "http://h/...");
 }
 
 #[test]
 fn percent_encoding_is_kept_except_of_unreserved_characters() {
     check("http://h/%41%7e%2D%5f%30", "http://h/A~-_0");
-    check("http://h/%c3%a9%20", "http://h/%C3%A9%20");
-    check("http://h/+%2b", "http://h/+%2B");
+    check("http://h/%c3%a9%20", "http://h/%c3%a9%20");
+    check("http://h/+%2b", "http://h/+%2b");
     // Once, not until nothing is left.
     check("http://h/%252e%252e/", "http://h/%252e%252e/");
     for stray in ["%", "%2", "%zz", "%+1", "%2%65"] {
@@ -224,7 +224,7 @@ fn row_69_escaped_controls_are_refused_in_ftp() {
         refused(&format!("ftp://h/a?{escape}"));
     }
     check("ftp://h/a%20b", "ftp://h/a%20b");
-    check("http://h/%0a.css", "http://h/%0A.css");
+    check("http://h/%0a.css", "http://h/%0a.css");
 }
 
 #[test]
@@ -359,7 +359,7 @@ proptest! {
     fn whatever_is_joined_stays_below_the_base(rest in "(/|\\.|%2[eEfF]|%5[cC]|[a-z?]){0,24}") {
         let base = Target::parse("http://h/base/").unwrap();
         if let Ok(target) = base.join(&rest) {
-            let reader = target.path().replace("%2F", "/").replace("%5C", "/");
+            let reader = target.path().to_ascii_uppercase().replace("%2F", "/").replace("%5C", "/");
             prop_assert!(reader.starts_with("/base/"));
             prop_assert!(!reader.split('/').any(|part| part == ".."));
         }

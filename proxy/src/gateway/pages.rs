@@ -83,6 +83,8 @@ impl Turn<'_> {
             TargetError::Scheme(_) => (501, "scheme"),
             TargetError::TooLong(_) => (414, "target-too-long"),
         };
+        // Two readers might have read this differently: nothing more is taken from the connection.
+        self.closes = true;
         self.refuse(conn, status, detail, &error.to_string()).await
     }
 
@@ -96,6 +98,9 @@ impl Turn<'_> {
                 self.request.method
             ),
             Refusal::MethodUnknown => format!("method {} is not known", self.request.method),
+            Refusal::MetadataService => {
+                "metadata services are not reached through this gateway".to_owned()
+            }
             Refusal::Loop => "this request has already passed through this gateway".to_owned(),
         };
         self.refuse(conn, refusal.status(), refusal.as_str(), &what)
@@ -189,7 +194,7 @@ impl Turn<'_> {
             fields,
             end: BodyEnd::Length(page.body.len() as u64),
             version: self.request.version,
-            keep_alive: self.request.keep_alive,
+            keep_alive: self.request.keep_alive && !self.closes,
             age: None,
             replaced: page.extra,
             node: &self.gateway.node,

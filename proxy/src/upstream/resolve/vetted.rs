@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use weir_cache::ports::OriginError;
-use weir_policies::address::{VettedAddr, Vetter};
+use weir_policies::address::{AddressRefusal, VettedAddr, Vetter};
 
 /// Addresses of one name and one family that are tried at most.
 const FAMILY_ADDRESSES_MAX: usize = 8;
@@ -68,6 +68,15 @@ impl VettedResolver {
             let address = SocketAddr::new(*address, port);
             match self.vetter.vet(address) {
                 Ok(vetted) => allowed.push(vetted),
+                // A name that leads to ourselves at all is a loop, whatever else it leads to.
+                Err(refusal @ AddressRefusal::OwnListener) => {
+                    let host = host.to_owned();
+                    return Err(OriginError::Refused {
+                        host,
+                        address,
+                        refusal,
+                    });
+                }
                 Err(refusal) => {
                     first_refused.get_or_insert((address, refusal));
                 }
