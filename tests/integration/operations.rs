@@ -1,1 +1,6 @@
-//! Placeholder.
+//! What an operator sees: the admin port, the logs, the signals, the exit codes.
+
+mod admin;
+mod logs;
+mod starting;
+mod stopping;

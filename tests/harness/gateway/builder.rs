@@ -35,6 +35,7 @@ impl Builder {
         let builder = Self {
             config: Table::new(),
             data: None,
+            authority_pem: None,
         };
         builder
             .set("server.name", "weir-test")

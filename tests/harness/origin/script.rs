@@ -109,6 +109,11 @@ impl Script {
         self
     }
 
+    /// Then does everything that another script does.
+    pub fn append(&mut self, other: Self) {
+        self.steps.extend(other.steps);
+    }
+
     /// Then writes one chunk with its framing.
     pub fn chunk(self, bytes: &[u8]) -> Self {
         let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
