@@ -359,7 +359,10 @@ proptest! {
     fn whatever_is_joined_stays_below_the_base(rest in "(/|\\.|%2[eEfF]|%5[cC]|[a-z?]){0,24}") {
         let base = Target::parse("http://h/base/").unwrap();
         if let Ok(target) = base.join(&rest) {
-            let reader = target.path().to_ascii_uppercase().replace("%2F", "/").replace("%5C", "/");
+            let as_slash = |path: &str, escape: &str| path.replace(escape, "/");
+            let reader = ["%2f", "%2F", "%5c", "%5C"].iter().fold(target.path().to_owned(), |path, escape| {
+                as_slash(&path, escape)
+            });
             prop_assert!(reader.starts_with("/base/"));
             prop_assert!(!reader.split('/').any(|part| part == ".."));
         }
