@@ -6,6 +6,16 @@
 //! Reading order: [`ports`] → [`object`] (what is stored) → [`store`] (how) → [`engine`] (who may read and who must
 //! fetch).
 
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, reason = "tests make small numbers")
+)]
+
+pub mod clock;
+pub mod device;
+pub mod engine;
+pub mod metrics;
 pub mod object;
 pub mod ports;
 pub mod store;
+pub mod tasks;

@@ -47,6 +47,8 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// Takes the exclusive owner lock on `path` (created if absent) for the life of the device; `Ok(false)` when
     /// another process holds it.
     fn lock(&self, path: &str) -> io::Result<bool>;
+    /// Gives the owner lock back, so that another process (or a later store of this one) may open the folder.
+    fn unlock(&self);
     /// Identifies this boot (`/proc/sys/kernel/random/boot_id`).
     fn boot_id(&self) -> io::Result<String>;
 }
@@ -119,7 +121,10 @@ pub struct OriginResponse {
 
 impl fmt::Debug for OriginResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OriginResponse").field("status", &self.status).field("framing", &self.framing).finish_non_exhaustive()
+        f.debug_struct("OriginResponse")
+            .field("status", &self.status)
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -216,9 +221,10 @@ impl OriginError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Refused { .. } => StatusCode::FORBIDDEN,
-            Self::Resolver(_) | Self::ConnectTimeout(_) | Self::HeadTimeout(_) | Self::Stalled(_) => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::Resolver(_)
+            | Self::ConnectTimeout(_)
+            | Self::HeadTimeout(_)
+            | Self::Stalled(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Scheme(_) => StatusCode::NOT_IMPLEMENTED,
             Self::NoAddress(_)
             | Self::Connect(..)

@@ -1,11 +1,64 @@
-//! The local store: objects as verified files on one or more disks.
+//! The local store: objects as verified files on one or more disks. One disk so far; the format is the final one.
+//!
+//! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
+//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`] and
+//! [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) → [`recovery`] and
+//! [`close`] (how a store begins and ends).
+//!
+//! Invariants
+//! - No byte is returned that was not compared with its checksum; [`send`] says what counts as compared there.
+//! - A file is visible only whole, and still proves nothing: its trailer is checked whenever it is opened.
+//! - A sequence is never used twice, also not after a crash.
+//! - All device calls are made on the disk's own bounded pool; no lock is held across an await.
+//! - A full, read-only or failing disk makes calls fail, never the process.
 
-use crate::object::{Digests, ObjectHead, Sequence};
+mod budget;
+mod checkpoint;
+mod checksum;
+mod close;
+mod core;
+mod fields;
+mod footer;
+mod header;
+mod index;
+mod layout;
+mod marks;
+mod partial;
+mod pool;
+mod reader;
+mod recovery;
+mod replaced;
+mod room;
+mod send;
+mod sequence;
+mod shard;
+mod superblock;
+mod sync;
+mod temporary;
+mod tlv;
+mod writer;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use partial::PartialObject;
+pub use reader::Object;
+pub use send::Sent;
+pub use writer::ObjectWriter;
+
+use self::core::{Core, handle_cache, lock};
+use crate::metrics::{EvictionCause, StoreStats};
+use crate::object::ObjectHead;
 use crate::ports::{Clock, Device};
-use bytes::Bytes;
+use index::Index;
+use layout::ShardName;
+use pool::Pool;
+use recovery::Recovered;
+use sequence::Sequences;
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_policies::key::CacheKey;
 
@@ -115,40 +168,9 @@ pub enum OpenError {
 /// The store.
 #[derive(Debug)]
 pub struct Store {
-    _private: (),
-}
-
-/// One committed object, open for reading. Stays readable while it is held, also after it was replaced or evicted.
-#[derive(Debug)]
-pub struct Object {
-    _private: (),
-}
-
-/// One object being written.
-#[derive(Debug)]
-pub struct ObjectWriter {
-    _private: (),
-}
-
-/// Reads the part of a growing object that has been written. Clones are cheap.
-#[derive(Debug, Clone)]
-pub struct PartialObject {
-    _private: (),
-}
-
-/// What became of an attempt to send stored bytes without copying them.
-#[derive(Debug)]
-pub enum Sent {
-    /// So many bytes went out of a verified, resident range.
-    Bytes(usize),
-    /// The receiver cannot take more now.
-    WouldBlock,
-    /// These bytes must be read (and verified) first: [`Object::read`].
-    NotVerified,
-    /// What was just sent is not what was stored: the connection must be aborted. The object has been dropped.
-    Corrupt,
-    /// The receiver failed.
-    Failed(io::Error),
+    core: Arc<Core>,
+    /// Dropping it ends the timer.
+    timer: Mutex<Option<SyncSender<()>>>,
 }
 
 impl Store {
@@ -156,132 +178,248 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(devices: Vec<Arc<dyn Device>>, settings: StoreSettings, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
-        let _ = (devices, settings, clock);
-        unimplemented!()
+    pub async fn open(
+        devices: Vec<Arc<dyn Device>>,
+        settings: StoreSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let store = Self::open_without_timer(devices, settings, clock).await?;
+        let (sender, receiver) = sync_channel(1);
+        sync::start_timer(Arc::downgrade(&store.core), receiver).map_err(|error| {
+            unusable(
+                store.core.device.name(),
+                format!("cannot start a thread: {error}"),
+            )
+        })?;
+        *lock(&store.timer) = Some(sender);
+        Ok(store)
     }
 
-    /// Every committed variant of `key`, newest first, opened (handles are cached). Unreadable ones are dropped from the index,
-    /// counted, and left out.
+    /// As [`Self::open`], but nothing happens by itself: tests decide when to sync.
+    async fn open_without_timer(
+        devices: Vec<Arc<dyn Device>>,
+        settings: StoreSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let device = only_device(devices)?;
+        let disk = device.name().to_owned();
+        let pool = Pool::start(0, settings.threads_per_disk, settings.queue_per_disk).map_err(
+            |error| {
+                unusable(
+                    &disk,
+                    format!("cannot start the threads of the disk: {error}"),
+                )
+            },
+        )?;
+        let (job_device, job_settings) = (Arc::clone(&device), settings.clone());
+        let start = move || {
+            let recovered = recovery::recover(job_device.as_ref(), &job_settings)?;
+            Ok((
+                recovered,
+                observe_page_cache(job_device.as_ref(), &job_settings),
+            ))
+        };
+        let (recovered, resident) = pool
+            .run(start)
+            .await
+            .unwrap_or_else(|_| Err(unusable(&disk, "recovery panicked".to_owned())))?;
+        let core = Arc::new(assemble(device, pool, settings, clock, recovered, resident));
+        Ok(Arc::new(Self {
+            core,
+            timer: Mutex::new(None),
+        }))
+    }
+
+    /// Every committed variant of `key`, newest first, opened (handles are cached). Unreadable ones are dropped from
+    /// the index, counted, and left out.
+    ///
+    /// Does not wait for anything when all variants are open already.
     pub async fn lookup(&self, key: &CacheKey) -> Vec<Arc<Object>> {
-        let _ = key;
-        unimplemented!()
+        let records = lock(&self.core.index).find(key.short());
+        if let Some(found) = self.core.warm(key, &records) {
+            return found;
+        }
+        let (core, key) = (Arc::clone(&self.core), *key);
+        self.core
+            .on_pool("open", move || core.open_all(&key, &records))
+            .await
+            .unwrap_or_default()
     }
 
     /// Starts an object: takes its sequence, checks the room, creates the file and writes the head.
     ///
     /// # Errors
     /// [`StoreError::Full`] before anything was written when `length` does not fit.
-    pub async fn begin(&self, head: ObjectHead, length: Option<u64>) -> Result<ObjectWriter, StoreError> {
-        let _ = (head, length);
-        unimplemented!()
+    pub async fn begin(
+        &self,
+        head: ObjectHead,
+        length: Option<u64>,
+    ) -> Result<ObjectWriter, StoreError> {
+        let core = Arc::clone(&self.core);
+        self.core
+            .on_pool("begin", move || ObjectWriter::begin(&core, head, length))
+            .await?
     }
 
     /// Forgets every variant of `key` and unlinks it. Open readers keep their files.
+    ///
+    /// When it returns the names are gone from the platter as well, unless the disk fails (which is logged).
     pub async fn forget(&self, key: &CacheKey) {
-        let _ = key;
-        unimplemented!()
+        let (core, key) = (Arc::clone(&self.core), key.short());
+        let forgotten = self.core.on_pool("forget", move || core.forget(key)).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "cannot forget an object");
+        }
     }
 
     /// Writes the checkpoint, marks the store clean, stops the pools. Afterwards everything answers `Closed`.
     pub async fn close(&self, deadline: Duration) {
-        let _ = deadline;
-        unimplemented!()
+        lock(&self.timer).take();
+        close::close(&self.core, deadline).await;
+    }
+
+    /// What is wrong with the store, in a sentence; `None` while it is well.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let disk = self.core.device.name();
+        let is_suspect = self.core.suspect.load(std::sync::atomic::Ordering::Acquire);
+        let advice =
+            "what was stored since may not survive a power loss; check the disk and restart";
+        is_suspect.then(|| format!("{disk}: a sync failed: {advice}"))
+    }
+
+    /// The random id of this pool of disks, the same after a restart.
+    #[must_use]
+    pub fn pool_id(&self) -> &[u8; 16] {
+        &self.core.pool_id
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<StoreStats> {
+        &self.core.stats
     }
 }
 
-impl ObjectWriter {
-    /// Its sequence.
-    #[must_use]
-    pub fn sequence(&self) -> Sequence {
-        unimplemented!()
-    }
-
-    /// Appends pieces: hashes, digests and writes them in one job of the disk's pool. Returns when written.
-    ///
-    /// # Errors
-    /// After an error the writer can only be dropped.
-    pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
-        let _ = pieces;
-        unimplemented!()
-    }
-
-    /// Bytes that [`PartialObject::read`] can serve: whole verified blocks on disk (the tail block stays with the caller).
-    #[must_use]
-    pub fn readable(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// A reader of the written part.
-    #[must_use]
-    pub fn partial(&self) -> PartialObject {
-        unimplemented!()
-    }
-
-    /// Footer, trailer, rename, index. The object becomes a hit when this returns, and not before.
-    ///
-    /// # Errors
-    /// On error nothing is visible and the file is removed.
-    pub async fn commit(self) -> Result<Arc<Object>, StoreError> {
-        unimplemented!()
-    }
-}
-// Dropping an ObjectWriter that was not committed removes its file (in the pool, best effort; start-up cleans the rest).
-
-impl PartialObject {
-    /// Reads and verifies up to `length` (at most [`UNIT_BYTES`]) bytes at `offset`; all of it must be below `readable`.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the bytes are never returned unverified.
-    pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
-        let _ = (offset, length);
-        unimplemented!()
+impl Core {
+    /// Pool only.
+    fn forget(&self, key: u128) {
+        // The older files first: a crash in between must not bring them back.
+        let older = self.replaced.take_key(key);
+        for old in &older {
+            self.unlink_counted(old, EvictionCause::Replaced);
+        }
+        let records = lock(&self.index).find(key);
+        for record in &records {
+            let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
+            if self.drop_entry(&name) {
+                self.unlink_counted(&name, EvictionCause::Forgotten);
+            }
+        }
+        if let Some(record) = records.first() {
+            let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
+            if let Err(error) =
+                self.synced("fsync of a folder", self.device.sync_dir(&name.folder()))
+            {
+                tracing::warn!(%error, "a forgotten object may come back after a power failure");
+            }
+        }
     }
 }
 
-impl Object {
-    /// The head.
-    #[must_use]
-    pub fn head(&self) -> &ObjectHead {
-        unimplemented!()
+fn only_device(devices: Vec<Arc<dyn Device>>) -> Result<Arc<dyn Device>, OpenError> {
+    let names: Vec<&str> = devices.iter().map(|device| device.name()).collect();
+    let names = names.join(", ");
+    let mut devices = devices.into_iter();
+    match (devices.next(), devices.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(unusable(
+            "store",
+            "no disk is configured; name one folder".to_owned(),
+        )),
+        (Some(_), Some(_)) => Err(unusable(
+            &names,
+            "several disks are not yet available; name one folder".to_owned(),
+        )),
     }
+}
 
-    /// Body length, bytes.
-    #[must_use]
-    pub fn length(&self) -> u64 {
-        unimplemented!()
+/// Whether ranges may be sent after a look at the page cache; says once why not.
+fn observe_page_cache(device: &dyn Device, settings: &StoreSettings) -> bool {
+    if settings.verify == Verify::Always {
+        return false;
     }
-
-    /// Digests.
-    #[must_use]
-    pub fn digests(&self) -> &Digests {
-        unimplemented!()
+    match send::probe(device) {
+        Ok(()) => true,
+        Err(reason) => {
+            tracing::info!(
+                disk = device.name(),
+                reason,
+                "every read is verified (verify = \"always\")"
+            );
+            false
+        }
     }
+}
 
-    /// Its sequence.
-    #[must_use]
-    pub fn sequence(&self) -> Sequence {
-        unimplemented!()
+fn assemble(
+    device: Arc<dyn Device>,
+    pool: Pool,
+    settings: StoreSettings,
+    clock: Arc<dyn Clock>,
+    recovered: Recovered,
+    resident: bool,
+) -> Core {
+    let stats = Arc::new(StoreStats::new(&[device.name()]));
+    if let Some(disk) = stats.disks.first() {
+        disk.stored_bytes.set(recovered.stored_bytes);
     }
-
-    /// Reads and verifies `length` (at most [`UNIT_BYTES`], not crossing a unit boundary) bytes at `offset`.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] also drops the object from the index and counts it.
-    pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
-        let _ = (offset, length);
-        unimplemented!()
+    stats.objects.set(recovered.index.len() as u64);
+    let index: Arc<Mutex<Index>> = Arc::new(Mutex::new(recovered.index));
+    // The count of use continues where the last run ended, whatever the clock shows.
+    let elapsed = u32::try_from(clock.elapsed().as_secs()).unwrap_or(u32::MAX);
+    Core {
+        settings,
+        clock,
+        device,
+        pool,
+        pool_id: recovered.superblock.pool,
+        sequences: Sequences::new(recovered.next, recovered.superblock.reserved),
+        superblock: Mutex::new(recovered.superblock),
+        handles: handle_cache(&index),
+        index,
+        replaced: replaced::ReplacedFiles::default(),
+        leftovers: Mutex::default(),
+        stats,
+        use_base: recovered.use_base.saturating_sub(elapsed),
+        resident,
+        suspect: AtomicBool::new(false),
+        unsynced: AtomicBool::new(true),
+        maintaining: AtomicBool::new(false),
+        quarantined: AtomicU32::new(recovered.quarantined),
     }
+}
 
-    /// Sends from a verified, resident range without blocking the caller. `send(file, file_offset, length)` is called at most
-    /// once with a length up to `length` that stays inside one unit; it does the sendfile.
-    pub fn send(&self, offset: u64, length: usize, send: impl FnOnce(BorrowedFd<'_>, u64, usize) -> io::Result<usize>) -> Sent {
-        let _ = (offset, length, send);
-        unimplemented!()
+fn unusable(disk: &str, reason: String) -> OpenError {
+    OpenError::Unusable {
+        disk: disk.to_owned(),
+        reason,
     }
+}
 
-    /// Marks a use for the eviction order. Cheap: no lock, no I/O.
-    pub fn touch(&self) {
-        unimplemented!()
+/// Settings that tests change from: small, strict about nothing.
+#[cfg(test)]
+pub(crate) fn settings_for_tests() -> StoreSettings {
+    StoreSettings {
+        capacity_bytes: None,
+        reserve_bytes: 0,
+        high_watermark: 0.8,
+        low_watermark: 0.78,
+        durability: Durability::Relaxed,
+        verify: Verify::Always,
+        sha256: true,
+        threads_per_disk: 1,
+        queue_per_disk: 16,
+        objects_max: 10_000,
     }
 }

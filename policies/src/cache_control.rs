@@ -2,8 +2,35 @@
 //!
 //! Invariants: delta-seconds saturate at 2^31 (§1.2.2); a duplicate directive takes the most restrictive value; an
 //! unreadable `max-age`/`s-maxage` counts as 0 (stale); a field-qualified `no-cache="f"`/`private="f"` is kept apart.
+//! Where the text is broken or endless, the more restrictive reading wins.
+
+#[cfg(test)]
+mod tests;
+mod tokens;
 
 use http::HeaderMap;
+use http::header::{CACHE_CONTROL, HeaderName, PRAGMA};
+use tokens::{Directive, directives};
+
+/// §1.2.2: what larger numbers count as, seconds (2^31).
+pub const DELTA_SECONDS_MAX: u64 = 1 << 31;
+
+/// The most directives that are read; a head with more is treated as `no-store`.
+const DIRECTIVES_MAX: usize = 128;
+
+/// Fields that a qualified `no-cache` or `private` may not take away alone: without them the rest would be read as
+/// fresher, or as other bytes, than it is. Naming one counts as the unqualified directive.
+const INSEPARABLE: [&str; 9] = [
+    "age",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "vary",
+];
 
 /// Directives of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,8 +88,37 @@ impl ResponseDirectives {
     /// Reads every Cache-Control field line of a response.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let _ = headers;
-        unimplemented!()
+        let mut read = Self::default();
+        for (count, directive) in lines(headers).enumerate() {
+            if count == DIRECTIVES_MAX {
+                read.no_store = true;
+                break;
+            }
+            read.add(&directive);
+        }
+        read
+    }
+
+    fn add(&mut self, directive: &Directive<'_>) {
+        match directive.name.as_str() {
+            "no-store" => self.no_store = true,
+            "no-cache" => qualified(directive, &mut self.no_cache, &mut self.no_cache_fields),
+            "private" => qualified(directive, &mut self.private, &mut self.private_fields),
+            "public" => self.public = true,
+            "must-revalidate" => self.must_revalidate = true,
+            "proxy-revalidate" => self.proxy_revalidate = true,
+            "must-understand" => self.must_understand = true,
+            "no-transform" => self.no_transform = true,
+            "immutable" => self.immutable = true,
+            "max-age" => least(&mut self.max_age, Some(seconds_or_zero(directive))),
+            "s-maxage" => least(&mut self.s_maxage, Some(seconds_or_zero(directive))),
+            "stale-while-revalidate" => {
+                least(&mut self.stale_while_revalidate, seconds(directive));
+            }
+            "stale-if-error" => least(&mut self.stale_if_error, seconds(directive)),
+            // §5.2.3: extensions that are not understood are ignored.
+            _ => {}
+        }
     }
 }
 
@@ -70,7 +126,97 @@ impl RequestDirectives {
     /// Reads every Cache-Control field line of a request, and Pragma.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let _ = headers;
-        unimplemented!()
+        let mut read = Self::default();
+        if !headers.contains_key(CACHE_CONTROL) {
+            read.no_cache = pragma_no_cache(headers);
+        }
+        for (count, directive) in lines(headers).enumerate() {
+            if count == DIRECTIVES_MAX {
+                read.no_store = true;
+                break;
+            }
+            read.add(&directive);
+        }
+        read
     }
+
+    fn add(&mut self, directive: &Directive<'_>) {
+        match directive.name.as_str() {
+            "no-cache" => self.no_cache = true,
+            "no-store" => self.no_store = true,
+            "only-if-cached" => self.only_if_cached = true,
+            "max-age" => least(&mut self.max_age, Some(seconds_or_zero(directive))),
+            "min-fresh" => self.min_fresh = self.min_fresh.max(seconds(directive)),
+            "max-stale" if directive.value.is_none() => least(&mut self.max_stale, Some(u64::MAX)),
+            "max-stale" => least(&mut self.max_stale, seconds(directive)),
+            _ => {}
+        }
+    }
+}
+
+/// Digits only; saturates at [`DELTA_SECONDS_MAX`]. Also reads Age, which has the same grammar.
+pub(crate) fn delta_seconds(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        Some(
+            sum.saturating_mul(10)
+                .saturating_add(digit)
+                .min(DELTA_SECONDS_MAX),
+        )
+    })
+}
+
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = Directive<'_>> {
+    headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .flat_map(|line| directives(line.as_bytes()))
+}
+
+fn seconds(directive: &Directive<'_>) -> Option<u64> {
+    directive.value.as_deref().and_then(delta_seconds)
+}
+
+/// For the lifetimes, where not understanding means not fresh (§4.2.1).
+fn seconds_or_zero(directive: &Directive<'_>) -> u64 {
+    seconds(directive).unwrap_or(0)
+}
+
+/// Keeps the smaller of what was said so far and `value`; what could not be read says nothing.
+fn least(known: &mut Option<u64>, value: Option<u64>) {
+    *known = match (*known, value) {
+        (Some(known), Some(value)) => Some(known.min(value)),
+        (known, value) => known.or(value),
+    };
+}
+
+/// `private` or `private="a, b"`. A list that names nothing readable, or something inseparable, is the whole response.
+fn qualified(directive: &Directive<'_>, all: &mut bool, fields: &mut Vec<String>) {
+    let value = directive.value.as_deref().unwrap_or_default();
+    let members = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let names: Result<Vec<HeaderName>, _> = members
+        .filter(|member| !member.is_empty())
+        .map(HeaderName::from_bytes)
+        .collect();
+    match names {
+        Ok(names) if !names.is_empty() => {
+            *all |= names
+                .iter()
+                .any(|name| INSEPARABLE.contains(&name.as_str()));
+            fields.extend(names.iter().map(|name| name.as_str().to_owned()));
+        }
+        Ok(_) | Err(_) => *all = true,
+    }
+}
+
+/// §5.4: what HTTP/1.0 clients say instead.
+fn pragma_no_cache(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(PRAGMA);
+    lines
+        .iter()
+        .flat_map(|line| directives(line.as_bytes()))
+        .any(|said| said.name == "no-cache")
 }

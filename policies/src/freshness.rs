@@ -1,7 +1,19 @@
 //! How old a stored response is and how long it stays fresh (RFC 9111 §4.2).
 
-use crate::time::UnixSeconds;
+#[cfg(test)]
+mod tests;
+
+use crate::cache_control::{DELTA_SECONDS_MAX, ResponseDirectives, delta_seconds};
+use crate::time::{DateField, UnixSeconds};
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
+
+/// The longest heuristic lifetime, seconds: a week. RFC 9111 §4.2.2 leaves it open; a file that has not changed for
+/// ten weeks rarely changes in the next one, and a wrong guess heals within it.
+pub const HEURISTIC_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
+
+/// How far an origin's clock may run ahead before its dates are no basis for a lifetime, seconds.
+const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
 
 /// When the request left and the response head arrived, by our clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +61,128 @@ pub struct Adjust {
 
 /// The freshness lifetime of a response for a shared cache (§4.2.1).
 #[must_use]
-pub fn lifetime(status: StatusCode, headers: &HeaderMap, exchange: Exchange, adjust: Adjust) -> Lifetime {
-    let _ = (status, headers, exchange, adjust);
-    unimplemented!()
+pub fn lifetime(
+    status: StatusCode,
+    headers: &HeaderMap,
+    exchange: Exchange,
+    adjust: Adjust,
+) -> Lifetime {
+    let directives = ResponseDirectives::of(headers);
+    let mut lifetime = explicit(headers, &directives, exchange)
+        .or_else(|| by_rule(status, adjust))
+        .or_else(|| heuristic(status, headers, &directives, exchange))
+        .unwrap_or(Lifetime {
+            seconds: 0,
+            source: LifetimeSource::None,
+        });
+    if let Some(bound) = adjust.ttl_max {
+        lifetime.seconds = lifetime.seconds.min(bound);
+    }
+    lifetime
 }
 
 /// `current_age` in seconds (§4.2.3): upstream Age, apparent age, delay and resident time.
 #[must_use]
 pub fn current_age(headers: &HeaderMap, exchange: Exchange, now: UnixSeconds) -> u64 {
-    let _ = (headers, exchange, now);
-    unimplemented!()
+    let apparent = match DateField::of(headers, DATE) {
+        DateField::At(date) => exchange.responded.since(date),
+        DateField::Absent | DateField::Invalid => 0,
+    };
+    let delay = exchange.responded.since(exchange.requested);
+    let corrected = age_field(headers).saturating_add(delay);
+    apparent
+        .max(corrected)
+        .saturating_add(now.since(exchange.responded))
+}
+
+/// Statuses whose responses may be stored without explicit freshness: those of RFC 9110 §15.1 that Weir stores.
+pub(crate) fn is_heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 301 | 308 | 404 | 410)
+}
+
+/// What the origin says itself, in the order of §4.2.1 for a shared cache.
+pub(crate) fn explicit(
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    exchange: Exchange,
+) -> Option<Lifetime> {
+    if let Some(seconds) = directives.s_maxage {
+        return Some(Lifetime {
+            seconds,
+            source: LifetimeSource::SMaxAge,
+        });
+    }
+    if let Some(seconds) = directives.max_age {
+        return Some(Lifetime {
+            seconds,
+            source: LifetimeSource::MaxAge,
+        });
+    }
+    let seconds = match DateField::of(headers, EXPIRES) {
+        DateField::Absent => return None,
+        // §5.3: `0` and every other unreadable date are in the past.
+        DateField::Invalid => 0,
+        DateField::At(expires) => match trusted_date(headers, exchange) {
+            Some(date) => expires.since(date).min(DELTA_SECONDS_MAX),
+            None => 0,
+        },
+    };
+    Some(Lifetime {
+        seconds,
+        source: LifetimeSource::Expires,
+    })
+}
+
+/// `Date`, or the arrival where there is none; `None` when it lies in the future and says nothing.
+fn trusted_date(headers: &HeaderMap, exchange: Exchange) -> Option<UnixSeconds> {
+    let date = DateField::of(headers, DATE)
+        .at()
+        .unwrap_or(exchange.responded);
+    let latest = exchange.responded.0.saturating_add(CLOCK_SKEW_SECONDS_MAX);
+    (date.0 <= latest).then_some(date)
+}
+
+/// A rule fills the origin's silence for what the standard would let anyone guess about, never for an error page.
+fn by_rule(status: StatusCode, adjust: Adjust) -> Option<Lifetime> {
+    let seconds = adjust
+        .ttl_default
+        .filter(|_| is_heuristically_cacheable(status))?;
+    Some(Lifetime {
+        seconds,
+        source: LifetimeSource::Rule,
+    })
+}
+
+/// §4.2.2: a tenth of the time since the last change; `public` opens it to other statuses.
+fn heuristic(
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    exchange: Exchange,
+) -> Option<Lifetime> {
+    if !is_heuristically_cacheable(status) && !directives.public {
+        return None;
+    }
+    let modified = DateField::of(headers, LAST_MODIFIED).at()?;
+    let date = trusted_date(headers, exchange)?;
+    let seconds = (date.since(modified) / 10).min(HEURISTIC_SECONDS_MAX);
+    Some(Lifetime {
+        seconds,
+        source: LifetimeSource::Heuristic,
+    })
+}
+
+/// §5.1: the first member of the first line; one that is not a number is ignored, a huge one saturates.
+fn age_field(headers: &HeaderMap) -> u64 {
+    let Some(value) = headers.get(AGE) else {
+        return 0;
+    };
+    let first = value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .next()
+        .unwrap_or_default();
+    delta_seconds(first.trim_ascii())
+        .unwrap_or(0)
+        .min(DELTA_SECONDS_MAX)
 }

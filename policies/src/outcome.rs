@@ -3,6 +3,9 @@
 
 use crate::storability::NotStored;
 
+/// The largest integer of a structured field (RFC 9651 §3.3.1).
+const INTEGER_MAX: i64 = 999_999_999_999_999;
+
 /// The outcome of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -52,23 +55,180 @@ impl Outcome {
         }
     }
 
-    /// X-Cache: `HIT` or `MISS`, `None` where no cache was involved.
+    /// X-Cache: `HIT` or `MISS`, `None` where no cache was involved. One who joined a running fill missed.
     #[must_use]
     pub fn x_cache(self) -> Option<&'static str> {
-        unimplemented!()
+        match self {
+            Self::Hit => Some("HIT"),
+            Self::Joined | Self::Miss | Self::Stale | Self::Uncached(_) | Self::Bypass => {
+                Some("MISS")
+            }
+            Self::NotCached => Some("MISS"),
+            Self::Pass | Self::Local | Self::Refused | Self::Failed | Self::Aborted => None,
+        }
     }
 
     /// One Cache-Status member for cache `name`, e.g. `weir; hit; ttl=30`, `weir; fwd=uri-miss; stored; collapsed`.
     /// `ttl` for hits, `fwd_status` for forwarded ones.
     #[must_use]
-    pub fn cache_status(self, name: &str, ttl: Option<i64>, fwd_status: Option<u16>, stored: bool) -> Option<String> {
-        let _ = (name, ttl, fwd_status, stored);
-        unimplemented!()
+    pub fn cache_status(
+        self,
+        name: &str,
+        ttl: Option<i64>,
+        fwd_status: Option<u16>,
+        stored: bool,
+    ) -> Option<String> {
+        if !self.involves_cache() {
+            return None;
+        }
+        let mut member = structured_name(name);
+        let mut add = |parameter: String| {
+            member.push_str("; ");
+            member.push_str(&parameter);
+        };
+        if let Some(forward) = self.forward() {
+            add(format!("fwd={forward}"));
+            if let Some(status) = fwd_status {
+                add(format!("fwd-status={status}"));
+            }
+        }
+        if self == Self::Hit {
+            add("hit".to_owned());
+            if let Some(seconds) = ttl {
+                add(format!("ttl={}", seconds.clamp(-INTEGER_MAX, INTEGER_MAX)));
+            }
+        }
+        if stored {
+            add("stored".to_owned());
+        }
+        if self == Self::Joined {
+            add("collapsed".to_owned());
+        }
+        if let Some(detail) = self.detail() {
+            add(format!("detail={detail}"));
+        }
+        Some(member)
+    }
+
+    /// Whether the cache was asked at all.
+    fn involves_cache(self) -> bool {
+        !matches!(self, Self::Local | Self::Refused | Self::Aborted)
+    }
+
+    /// RFC 9211 §2.2 `fwd`; `None` where nothing was forwarded.
+    fn forward(self) -> Option<&'static str> {
+        match self {
+            Self::Joined | Self::Miss | Self::Failed => Some("uri-miss"),
+            Self::Stale => Some("stale"),
+            Self::Uncached(NotStored::Method) | Self::Pass => Some("method"),
+            Self::Uncached(_) => Some("uri-miss"),
+            Self::Bypass => Some("bypass"),
+            Self::Hit | Self::NotCached | Self::Local | Self::Refused | Self::Aborted => None,
+        }
+    }
+
+    /// RFC 9211 §2.8: a word from the same enums as the log.
+    fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::Uncached(reason) => Some(reason.as_str()),
+            Self::Failed | Self::NotCached => Some(self.as_str()),
+            Self::Hit | Self::Joined | Self::Miss | Self::Stale | Self::Bypass => None,
+            Self::Pass | Self::Local | Self::Refused | Self::Aborted => None,
+        }
     }
 
     /// The squid log's result code: `TCP_HIT`, `TCP_MISS`, `TCP_REFRESH_MODIFIED`, `TCP_DENIED`, …
     #[must_use]
     pub fn squid_code(self) -> &'static str {
-        unimplemented!()
+        match self {
+            Self::Hit => "TCP_HIT",
+            Self::Joined => "TCP_CF_MISS",
+            Self::Miss | Self::Uncached(_) | Self::Bypass | Self::Pass => "TCP_MISS",
+            Self::Failed | Self::NotCached => "TCP_MISS",
+            Self::Stale => "TCP_REFRESH_MODIFIED",
+            Self::Local => "NONE",
+            Self::Refused => "TCP_DENIED",
+            Self::Aborted => "TCP_MISS_ABORTED",
+        }
+    }
+}
+
+/// A token where the name is one, else a string (RFC 9651 §3.3.3, §3.3.4); what neither may hold becomes `_`.
+fn structured_name(name: &str) -> String {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte);
+    let starts = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*');
+    if starts && name.bytes().all(letters) {
+        return name.to_owned();
+    }
+    let printable = |character: char| match character {
+        ' '..='~' => character,
+        _ => '_',
+    };
+    let text: String = name.chars().map(printable).collect();
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(outcome: Outcome, expected: Option<&str>) {
+        let line = outcome.cache_status("weir", Some(30), Some(200), false);
+        assert_eq!(line.as_deref(), expected, "{outcome:?}");
+    }
+
+    #[test]
+    fn cache_status_names_what_happened() {
+        check(Outcome::Hit, Some("weir; hit; ttl=30"));
+        check(
+            Outcome::Joined,
+            Some("weir; fwd=uri-miss; fwd-status=200; collapsed"),
+        );
+        check(Outcome::Miss, Some("weir; fwd=uri-miss; fwd-status=200"));
+        check(Outcome::Stale, Some("weir; fwd=stale; fwd-status=200"));
+        check(
+            Outcome::Uncached(NotStored::Private),
+            Some("weir; fwd=uri-miss; fwd-status=200; detail=private"),
+        );
+        check(
+            Outcome::Uncached(NotStored::Method),
+            Some("weir; fwd=method; fwd-status=200; detail=method"),
+        );
+        check(Outcome::Bypass, Some("weir; fwd=bypass; fwd-status=200"));
+        check(Outcome::Pass, Some("weir; fwd=method; fwd-status=200"));
+        check(Outcome::NotCached, Some("weir; detail=not-cached"));
+        check(
+            Outcome::Failed,
+            Some("weir; fwd=uri-miss; fwd-status=200; detail=failed"),
+        );
+        check(Outcome::Local, None);
+        check(Outcome::Refused, None);
+        check(Outcome::Aborted, None);
+    }
+
+    #[test]
+    fn stored_stands_before_collapsed() {
+        let line = Outcome::Joined.cache_status("weir", None, None, true);
+        assert_eq!(
+            line.as_deref(),
+            Some("weir; fwd=uri-miss; stored; collapsed")
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_no_token_becomes_a_string() {
+        let line = |name: &str| Outcome::Hit.cache_status(name, None, None, false).unwrap();
+        assert_eq!(line("weir.example"), "weir.example; hit");
+        assert_eq!(line("1st \"node\\"), "\"1st \\\"node\\\\\"; hit");
+        assert_eq!(line("a\r\nb;c"), "\"a__b;c\"; hit");
+        assert_eq!(line(""), "\"\"; hit");
+    }
+
+    #[test]
+    fn x_cache_is_silent_where_no_cache_took_part() {
+        assert_eq!(Outcome::Hit.x_cache(), Some("HIT"));
+        assert_eq!(Outcome::Joined.x_cache(), Some("MISS"));
+        assert_eq!(Outcome::Pass.x_cache(), None);
+        assert_eq!(Outcome::Refused.x_cache(), None);
     }
 }

@@ -1,8 +1,11 @@
 //! May this stored response answer that request (RFC 9111 §4)? Pure; used for stored objects and for running
 //! fills alike, so that joining a fill follows exactly the rules of a hit.
 
-use crate::cache_control::RequestDirectives;
-use crate::freshness::{Adjust, Exchange};
+#[cfg(test)]
+mod tests;
+
+use crate::cache_control::{RequestDirectives, ResponseDirectives};
+use crate::freshness::{Adjust, Exchange, current_age, lifetime};
 use crate::time::UnixSeconds;
 use crate::vary::Selection;
 use http::{HeaderMap, StatusCode};
@@ -62,6 +65,50 @@ pub fn decide(
     adjust: Adjust,
     now: UnixSeconds,
 ) -> Reuse {
-    let _ = (request, directives, stored, adjust, now);
-    unimplemented!()
+    if !stored.selection.matches(request) {
+        return Reuse::Mismatch;
+    }
+    let response = ResponseDirectives::of(stored.headers);
+    let age = current_age(stored.headers, stored.exchange, now);
+    if response.no_cache {
+        return Reuse::Stale {
+            age,
+            why: StaleReason::ResponseNoCache,
+        };
+    }
+    let lifetime = lifetime(stored.status, stored.headers, stored.exchange, adjust);
+    let ttl = signed(lifetime.seconds).saturating_sub(signed(age));
+    // §4.2: fresh while the lifetime is greater than the age.
+    if ttl <= 0 && !stale_is_wanted(directives, &response, ttl) {
+        return Reuse::Stale {
+            age,
+            why: StaleReason::Expired,
+        };
+    }
+    if !satisfies(directives, age, ttl) {
+        return Reuse::Stale {
+            age,
+            why: StaleReason::RequestDirective,
+        };
+    }
+    Reuse::Fresh { age, ttl }
+}
+
+/// §5.2.1.2, and the response directives that forbid it (§5.2.2.2, §5.2.2.8, §5.2.2.10).
+fn stale_is_wanted(request: &RequestDirectives, response: &ResponseDirectives, ttl: i64) -> bool {
+    let forbidden =
+        response.must_revalidate || response.proxy_revalidate || response.s_maxage.is_some();
+    let staleness = ttl.unsigned_abs();
+    !forbidden && request.max_stale.is_some_and(|bound| staleness <= bound)
+}
+
+/// §5.2.1.1, §5.2.1.3, §5.2.1.4.
+fn satisfies(request: &RequestDirectives, age: u64, ttl: i64) -> bool {
+    let young = request.max_age.is_none_or(|bound| age <= bound);
+    let lasting = request.min_fresh.is_none_or(|bound| ttl >= signed(bound));
+    !request.no_cache && young && lasting
+}
+
+fn signed(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }

@@ -2,8 +2,23 @@
 //!
 //! Invariants: a [`Target`] is always normal (scheme and host lower-case, IDN as punycode, no trailing dot, no
 //! default port written, path starts with `/`, dot-segments resolved once, no fragment, no userinfo, only visible
-//! ASCII), so that policy, key and upstream read the same thing. The query is kept byte for byte.
+//! ASCII), so that policy, key and upstream read the same thing. The query is kept byte for byte; in the path, escapes
+//! of unreserved characters are decoded and all other escapes stay as they were written.
+//!
+//! Reading order: this vocabulary → `host` and `path` (the normal form) → `ask` (which form a request target has).
 
+mod ask;
+mod host;
+mod path;
+#[cfg(test)]
+mod tests;
+
+pub use ask::ask;
+pub use host::host_is_valid;
+
+use path::{
+    AboveRoot, check_no_escaped_controls, check_visible, hides_dot_dot, normal_path_and_query,
+};
 use std::fmt;
 
 /// The schemes Weir knows how to name. `Ftp` is named here and served later.
@@ -103,7 +118,8 @@ pub struct Resource {
     pub target: Target,
     /// Where to fetch it, in order; never empty. For all forms but mirrors: just `target`.
     pub upstreams: Vec<Target>,
-    /// The URL as the client wrote it (without the gateway's own prefix), for logs and the object's header.
+    /// The URL as the client wrote it, for logs and the object's header: without the gateway's own prefix and without
+    /// userinfo. Of a mirror, which has no URL of its own, the request target.
     pub as_asked: String,
 }
 
@@ -159,8 +175,15 @@ impl Target {
     /// # Errors
     /// [`TargetError`] for anything that two readers could read in two ways.
     pub fn parse(url: &str) -> Result<Self, TargetError> {
-        let _ = url;
-        unimplemented!()
+        let (scheme, rest) = split_scheme(url)?;
+        let rest = rest
+            .strip_prefix("//")
+            .ok_or(TargetError::Malformed("no // behind the scheme"))?;
+        let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+        let (authority, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let authority = host::authority(drop_userinfo(scheme, authority)?)?;
+        let path_and_query = normal_path_and_query(behind, AboveRoot::Stay)?;
+        Self::checked(scheme, authority, path_and_query)
     }
 
     /// This base with the remainder of a request path (no leading `/`; may carry a query) behind it.
@@ -168,8 +191,43 @@ impl Target {
     /// # Errors
     /// [`TargetError`] when the joined URL is not readable one way only, or climbs out of the base by dot-segments.
     pub fn join(&self, rest: &str) -> Result<Self, TargetError> {
-        let _ = rest;
-        unimplemented!()
+        if self.path_and_query.contains('?') {
+            return Err(TargetError::Malformed("a mirror's base has a query"));
+        }
+        let below = normal_path_and_query(&format!("/{rest}"), AboveRoot::Refuse)?;
+        // An upstream that decodes %2F would otherwise serve what lies beside the base.
+        if hides_dot_dot(below.split('?').next().unwrap_or_default()) {
+            return Err(TargetError::Malformed(
+                "escaped separators climb out of the base",
+            ));
+        }
+        let base = self.path().strip_suffix('/').unwrap_or(self.path());
+        let authority = host::Authority {
+            host: self.host.clone(),
+            port: Some(self.port),
+        };
+        Self::checked(self.scheme, authority, format!("{base}{below}"))
+    }
+
+    /// The last checks, shared by every way to make a target.
+    fn checked(
+        scheme: Scheme,
+        authority: host::Authority,
+        path_and_query: String,
+    ) -> Result<Self, TargetError> {
+        if path_and_query.len() > TARGET_BYTES_MAX {
+            return Err(TargetError::TooLong(TARGET_BYTES_MAX));
+        }
+        if scheme == Scheme::Ftp {
+            check_no_escaped_controls(&path_and_query)?;
+        }
+        let port = authority.port.unwrap_or(scheme.default_port());
+        Ok(Self {
+            scheme,
+            host: authority.host,
+            port,
+            path_and_query,
+        })
     }
 
     /// Scheme.
@@ -199,7 +257,9 @@ impl Target {
     /// Path without the query.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.path_and_query.split_once('?').map_or(self.path_and_query.as_str(), |(path, _)| path)
+        self.path_and_query
+            .split_once('?')
+            .map_or(self.path_and_query.as_str(), |(path, _)| path)
     }
 
     /// The value of `Host`: host, and `:port` unless it is the scheme's default (RFC 9112 §3.2).
@@ -215,26 +275,52 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority(), self.path_and_query)
+        write!(
+            f,
+            "{}://{}{}",
+            self.scheme.as_str(),
+            self.authority(),
+            self.path_and_query
+        )
     }
 }
 
-/// Reads a request target of any form.
-///
-/// `method` decides between CONNECT's authority-form, `OPTIONS *` and the rest. The Host header is only checked by
-/// the caller; an absolute-form target wins over it (RFC 9112 §3.2.2).
-///
-/// # Errors
-/// [`TargetError`]; nothing may be sent upstream then.
-pub fn ask(method: &http::Method, request_target: &str, forms: &Forms) -> Result<Asked, TargetError> {
-    let _ = (method, request_target, forms);
-    unimplemented!()
+/// The longest scheme repeated in an error, bytes.
+const SCHEME_BYTES_MAX: usize = 32;
+
+/// Splits behind the colon of the scheme (RFC 3986 §3.1).
+fn split_scheme(url: &str) -> Result<(Scheme, &str), TargetError> {
+    let (name, rest) = url
+        .split_once(':')
+        .ok_or(TargetError::Malformed("no scheme"))?;
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    if !name.starts_with(|first: char| first.is_ascii_alphabetic()) || !name.bytes().all(letters) {
+        return Err(TargetError::Malformed("no scheme"));
+    }
+    let name = name.to_ascii_lowercase();
+    let scheme = match name.as_str() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        "ftp" => Scheme::Ftp,
+        // `example.org:443` is an authority, not a scheme.
+        _ if !rest.starts_with('/') => return Err(TargetError::Malformed("no scheme")),
+        _ => {
+            return Err(TargetError::Scheme(
+                name.chars().take(SCHEME_BYTES_MAX).collect(),
+            ));
+        }
+    };
+    Ok((scheme, rest))
 }
 
-/// Whether a Host field value is one host with an optional port (RFC 9110 §7.2): no userinfo, list, space, `<`,
-/// control or 8-bit byte, not empty.
-#[must_use]
-pub fn host_is_valid(value: &[u8]) -> bool {
-    let _ = value;
-    unimplemented!()
+/// RFC 9110 §4.2.4: userinfo in http and https is refused; of ftp it is dropped, for it never belongs to a key.
+fn drop_userinfo(scheme: Scheme, authority: &str) -> Result<&str, TargetError> {
+    let Some((userinfo, host)) = authority.rsplit_once('@') else {
+        return Ok(authority);
+    };
+    if scheme != Scheme::Ftp || userinfo.contains('@') {
+        return Err(TargetError::Malformed("userinfo in a URL"));
+    }
+    check_visible(userinfo)?;
+    Ok(host)
 }

@@ -1,5 +1,7 @@
 //! Wall-clock instants as policies see them: whole seconds since the Unix epoch, always passed in.
 
+use http::HeaderMap;
+use http::header::HeaderName;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since the Unix epoch (UTC). Arithmetic saturates: a lying origin must never overflow us.
@@ -21,5 +23,87 @@ impl From<SystemTime> for UnixSeconds {
             Ok(after) => Self(whole(after)),
             Err(before) => Self(-whole(before.duration())),
         }
+    }
+}
+
+/// A field that holds an HTTP-date (RFC 9110 §5.6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DateField {
+    /// No such field.
+    Absent,
+    /// More than one, or not a date.
+    Invalid,
+    /// A date.
+    At(UnixSeconds),
+}
+
+impl DateField {
+    /// Reads `name`. Two different lines are no date: nobody can say which one counts.
+    pub(crate) fn of(headers: &HeaderMap, name: HeaderName) -> Self {
+        let mut values = headers.get_all(name).iter();
+        let Some(first) = values.next() else {
+            return Self::Absent;
+        };
+        if values.any(|other| other != first) {
+            return Self::Invalid;
+        }
+        let date = first
+            .to_str()
+            .ok()
+            .and_then(|text| httpdate::parse_http_date(text.trim()).ok());
+        date.map_or(Self::Invalid, |time| Self::At(time.into()))
+    }
+
+    /// The date, if it is one.
+    pub(crate) fn at(self) -> Option<UnixSeconds> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Absent | Self::Invalid => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::DATE;
+
+    fn date(lines: &[&str]) -> DateField {
+        let lines = lines.iter().map(|line| (DATE, line.parse().unwrap()));
+        DateField::of(&lines.collect(), DATE)
+    }
+
+    #[test]
+    fn all_three_spellings_of_a_date_are_read() {
+        let expected = DateField::At(UnixSeconds(784_111_777));
+        assert_eq!(date(&["Sun, 06 Nov 1994 08:49:37 GMT"]), expected);
+        assert_eq!(date(&["Sunday, 06-Nov-94 08:49:37 GMT"]), expected);
+        assert_eq!(date(&["Sun Nov  6 08:49:37 1994"]), expected);
+        assert_eq!(date(&["Sun, 06 Nov 1994 08:49:37 GMT"; 2]), expected);
+    }
+
+    #[test]
+    fn what_is_no_date_is_told_from_its_absence() {
+        assert_eq!(date(&[]), DateField::Absent);
+        for nonsense in [
+            "",
+            "0",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "1994-11-06T08:49:37Z",
+        ] {
+            assert_eq!(date(&[nonsense]), DateField::Invalid, "{nonsense}");
+        }
+        let two = [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:38 GMT",
+        ];
+        assert_eq!(date(&two), DateField::Invalid);
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        let (first, last) = (UnixSeconds(i64::MIN), UnixSeconds(i64::MAX));
+        assert_eq!(first.since(last), 0);
+        assert_eq!(last.since(first), i64::MAX.unsigned_abs());
     }
 }

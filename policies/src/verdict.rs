@@ -1,9 +1,15 @@
 //! What to do with one request: the last pure step before anything moves.
 
+#[cfg(test)]
+mod tests;
+
+use crate::address::is_metadata_service;
 use crate::cache_control::RequestDirectives;
 use crate::freshness::Adjust;
+use crate::hop;
 use crate::rules::{Rules, StoreRule};
 use crate::target::{Resource, Scheme};
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method};
 
 /// The verdict. Tunnel and Redirect come with their features.
@@ -28,6 +34,8 @@ pub enum Refusal {
     MethodUnknown,
     /// 508: Via or CDN-Loop names this node.
     Loop,
+    /// 403: the name of a cloud's metadata service, whatever it resolves to.
+    MetadataService,
 }
 
 impl Refusal {
@@ -39,6 +47,7 @@ impl Refusal {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::MethodUnknown => "method-unknown",
             Self::Loop => "loop",
+            Self::MetadataService => "metadata-service",
         }
     }
 
@@ -49,6 +58,7 @@ impl Refusal {
             Self::SchemeNotServed(_) | Self::MethodUnknown => 501,
             Self::MethodNotAllowed => 405,
             Self::Loop => 508,
+            Self::MetadataService => 403,
         }
     }
 }
@@ -68,7 +78,66 @@ pub struct Plan {
 
 /// Judges a request. `node` is the name in Via. Known methods: GET HEAD POST PUT DELETE OPTIONS PATCH and WebDAV's.
 #[must_use]
-pub fn judge(method: &Method, headers: &HeaderMap, resource: &Resource, rules: &Rules, node: &str) -> Verdict {
-    let _ = (method, headers, resource, rules, node);
-    unimplemented!()
+pub fn judge(
+    method: &Method,
+    headers: &HeaderMap,
+    resource: &Resource,
+    rules: &Rules,
+    node: &str,
+) -> Verdict {
+    let class = classify(method);
+    match class {
+        MethodClass::Refused => return Verdict::Refuse(Refusal::MethodNotAllowed),
+        MethodClass::Unknown => return Verdict::Refuse(Refusal::MethodUnknown),
+        MethodClass::Cached | MethodClass::Passed => {}
+    }
+    let scheme = resource.target.scheme();
+    if scheme == Scheme::Ftp {
+        return Verdict::Refuse(Refusal::SchemeNotServed(scheme));
+    }
+    if is_metadata_service(resource.target.host()) {
+        return Verdict::Refuse(Refusal::MetadataService);
+    }
+    if hop::has_looped(headers, node) {
+        return Verdict::Refuse(Refusal::Loop);
+    }
+    if class == MethodClass::Passed {
+        return Verdict::Pass;
+    }
+    Verdict::Cache(plan(headers, resource, rules))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MethodClass {
+    Cached,
+    Passed,
+    Refused,
+    Unknown,
+}
+
+fn classify(method: &Method) -> MethodClass {
+    match method.as_str() {
+        "GET" | "HEAD" => MethodClass::Cached,
+        "TRACE" | "CONNECT" => MethodClass::Refused,
+        "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH" => MethodClass::Passed,
+        // RFC 4918, 3253, 3648, 5323, 5789, 4791: WebDAV and what Subversion needs of it.
+        "PROPFIND" | "PROPPATCH" | "MKCOL" | "COPY" | "MOVE" | "LOCK" | "UNLOCK" | "SEARCH"
+        | "REPORT" | "ACL" | "CHECKIN" | "CHECKOUT" | "UNCHECKOUT" | "MERGE" | "MKACTIVITY"
+        | "MKWORKSPACE" | "UPDATE" | "LABEL" | "VERSION-CONTROL" | "BASELINE-CONTROL"
+        | "ORDERPATCH" | "MKCALENDAR" => MethodClass::Passed,
+        _ => MethodClass::Unknown,
+    }
+}
+
+/// A body of GET or HEAD changes nothing here (RFC 9110 §9.3.1): it has no part in the key and is never sent upstream.
+fn plan(headers: &HeaderMap, resource: &Resource, rules: &Rules) -> Plan {
+    let directives = RequestDirectives::of(headers);
+    let effect = rules.effect(resource);
+    let personal = headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE);
+    Plan {
+        shared: !personal && !directives.no_store && effect.store != StoreRule::Never,
+        store: effect.store,
+        adjust: effect.adjust,
+        directives,
+    }
 }

@@ -1,2 +1,36 @@
-//! Binary.
-fn main() {}
+//! Weir, the caching upstream proxy gateway: one binary, one match over what it was asked to do.
+//!
+//! The only room that knows Pingora. Reading order: [`serve`] (how it is wired) → [`front`] (connections and request
+//! heads) → [`gateway`] (one request, one direction) → [`respond`] (bytes) or [`pass`] (handed through) →
+//! [`upstream`] (where bytes come from); [`conf`], [`record`], [`access_log`], [`metrics`], [`admin`] around them.
+
+mod access_log;
+mod admin;
+mod cli;
+mod conf;
+mod error_page;
+mod front;
+mod gateway;
+mod logging;
+mod metrics;
+mod pass;
+mod readiness;
+mod record;
+mod respond;
+mod serve;
+mod upstream;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Serve(arguments) => match arguments.settings() {
+            Ok(settings) => serve::run(settings),
+            Err(exit) => exit,
+        },
+        Command::CheckConfig { file } => cli::check_config(file),
+    };
+    exit.into()
+}

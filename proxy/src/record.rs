@@ -1,7 +1,11 @@
 //! One record per request: the access log line, the metrics and the tracing span are all written from it, so they
 //! can never disagree.
+//!
+//! The record keeps what the client sent as it was sent; whoever writes it somewhere escapes it for that place.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use weir_policies::outcome::Outcome;
 use weir_policies::target::Form;
@@ -51,4 +55,94 @@ pub(crate) struct Record {
     pub(crate) media_type: Option<String>,
     /// The rule that applied.
     pub(crate) rule: Option<String>,
+}
+
+impl Record {
+    /// A record of a request of which only the arrival is known: `Aborted` until somebody knows better.
+    pub(crate) fn new(
+        request_id: u64,
+        client: SocketAddr,
+        started_at: SystemTime,
+        started: Duration,
+    ) -> Self {
+        Self {
+            request_id,
+            started_at,
+            started,
+            duration: Duration::ZERO,
+            first_byte: None,
+            client,
+            method: String::new(),
+            url: String::new(),
+            version: "",
+            form: None,
+            status: 0,
+            outcome: Outcome::Aborted,
+            detail: None,
+            head_bytes: 0,
+            body_bytes: 0,
+            complete: false,
+            upstream: None,
+            referer: None,
+            user_agent: None,
+            media_type: None,
+            rule: None,
+        }
+    }
+}
+
+/// Numbers requests, from 1. The text of a number is [`request_id`].
+#[derive(Debug, Default)]
+pub(crate) struct RequestIds(AtomicU64);
+
+impl RequestIds {
+    /// The next number, never given before by this counter.
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// The number as `X-Request-Id` and the logs write it.
+    pub(crate) fn text(&self, number: u64) -> String {
+        request_id(number)
+    }
+}
+
+/// Eight hex digits of this process and the request's number in hex, at least eight digits:
+/// `5f0c93ae-0000002a`. The first part differs between processes, so that the logs of several nodes, or of one
+/// before and after a restart, can be searched together.
+pub(crate) fn request_id(number: u64) -> String {
+    static PROCESS: OnceLock<u32> = OnceLock::new();
+    let process = PROCESS.get_or_init(|| {
+        let mut random = [0; 4];
+        // Without a random source the process id still tells neighbors apart; nothing here is a secret.
+        getrandom::fill(&mut random)
+            .map_or_else(|_| std::process::id(), |()| u32::from_ne_bytes(random))
+    });
+    format!("{process:08x}-{number:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_count_up_behind_one_prefix() {
+        let ids = RequestIds::default();
+        let (first, second) = (ids.next(), ids.next());
+        assert_eq!((first, second), (1, 2));
+        let (first, second) = (ids.text(first), ids.text(second));
+        assert_eq!(first.get(..9), second.get(..9));
+        assert_eq!(first.get(8..), Some("-00000001"));
+        assert_eq!(second.get(8..), Some("-00000002"));
+    }
+
+    #[test]
+    fn a_request_id_is_safe_in_a_header_and_keeps_every_digit() {
+        let text = request_id(u64::MAX);
+        assert!(text.ends_with("-ffffffffffffffff"), "{text}");
+        assert!(
+            text.chars().all(|c| c.is_ascii_hexdigit() || c == '-'),
+            "{text}"
+        );
+    }
 }

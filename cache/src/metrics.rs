@@ -1,0 +1,196 @@
+//! Counters of the store: plain numbers that the proxy exports under their public names.
+//!
+//! Kept apart from any metrics library, so that counting is one relaxed add and tests read them directly.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Reads.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Adds.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Subtracts; stops at 0.
+    pub fn subtract(&self, amount: u64) {
+        let update = |value: u64| Some(value.saturating_sub(amount));
+        // The closure never answers None, so this cannot fail.
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
+            .ok();
+    }
+
+    /// Sets.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Reads.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why stored bytes were removed; the words are the metric's `cause` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvictionCause {
+    /// Own bytes reached the high watermark of the budget.
+    Watermark,
+    /// The file system had no room for a write.
+    NoSpace,
+    /// The index reached its bound.
+    ObjectsMax,
+    /// The file system runs out of inodes.
+    Inodes,
+    /// A newer object took its place.
+    Replaced,
+    /// It was corrupt or unreadable.
+    Corrupt,
+    /// Somebody asked to forget it.
+    Forgotten,
+}
+
+impl EvictionCause {
+    /// All causes, in the order of the counters.
+    pub const ALL: [Self; 7] = [
+        Self::Watermark,
+        Self::NoSpace,
+        Self::ObjectsMax,
+        Self::Inodes,
+        Self::Replaced,
+        Self::Corrupt,
+        Self::Forgotten,
+    ];
+
+    /// The label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Watermark => "watermark",
+            Self::NoSpace => "no-space",
+            Self::ObjectsMax => "objects-max",
+            Self::Inodes => "inodes",
+            Self::Replaced => "replaced",
+            Self::Corrupt => "corrupt",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
+
+/// Counters of one disk.
+#[derive(Debug, Default)]
+pub struct DiskStats {
+    /// The folder as configured: the `disk` label.
+    pub name: String,
+    /// Bytes of committed objects, headers and checksums included.
+    pub stored_bytes: Gauge,
+    /// Bytes promised to objects that are being written.
+    pub filling_bytes: Gauge,
+    /// What the store may use, from the last look at the disk.
+    pub budget_bytes: Gauge,
+    /// Blocks whose checksum did not fit.
+    pub corrupt_blocks: Counter,
+    /// Objects dropped because they could not be read as written.
+    pub corrupt_objects: Counter,
+    /// Calls that failed with an error of the system, out of space aside.
+    pub errors: Counter,
+    /// Writes refused for want of space, after eviction was tried.
+    pub full: Counter,
+    /// Sync passes that succeeded.
+    pub syncs: Counter,
+    /// Jobs that had to wait for a place in the pool's queue.
+    pub pool_waits: Counter,
+    /// Sends that read from the disk although the range was resident a moment before; each was verified again.
+    pub resend_checks: Counter,
+}
+
+/// Counters of the store.
+#[derive(Debug, Default)]
+pub struct StoreStats {
+    /// One for each disk.
+    pub disks: Vec<DiskStats>,
+    /// Committed objects.
+    pub objects: Gauge,
+    /// Replaced files that wait for the next sync before they are removed.
+    pub replaced_waiting: Gauge,
+    /// Bound hits: replaced files removed before a sync because too many waited.
+    pub replaced_bound_hits: Counter,
+    removed_bytes: [Counter; EvictionCause::ALL.len()],
+}
+
+impl StoreStats {
+    pub(crate) fn new(names: &[&str]) -> Self {
+        let disk = |name: &&str| DiskStats {
+            name: (*name).to_owned(),
+            ..DiskStats::default()
+        };
+        Self {
+            disks: names.iter().map(disk).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Bytes removed for a cause.
+    #[must_use]
+    pub fn removed_bytes(&self, cause: EvictionCause) -> u64 {
+        self.removed_counter(cause).map_or(0, Counter::get)
+    }
+
+    pub(crate) fn count_removed(&self, cause: EvictionCause, bytes: u64) {
+        if let Some(counter) = self.removed_counter(cause) {
+            counter.add(bytes);
+        }
+    }
+
+    fn removed_counter(&self, cause: EvictionCause) -> Option<&Counter> {
+        let place = EvictionCause::ALL
+            .iter()
+            .position(|listed| *listed == cause)?;
+        self.removed_bytes.get(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_own_counter_and_label() {
+        let stats = StoreStats::new(&["disk"]);
+        for (place, cause) in (1_u64..).zip(EvictionCause::ALL) {
+            stats.count_removed(cause, place);
+        }
+        for (place, cause) in (1_u64..).zip(EvictionCause::ALL) {
+            assert_eq!(stats.removed_bytes(cause), place, "{}", cause.as_str());
+        }
+    }
+
+    #[test]
+    fn a_gauge_stops_at_zero() {
+        let gauge = Gauge::default();
+        gauge.add(2);
+        gauge.subtract(5);
+        assert_eq!(gauge.get(), 0);
+    }
+}

@@ -1,0 +1,377 @@
+//! What all parts of a running store share: the disk, the index, the open handles and the numbers.
+//!
+//! Lock order: `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced` and
+//! `leftovers` are leaves: no lock and no handle is touched while one of them is held (the handle cache calls back
+//! into the index when it lets go of a handle). No guard lives across an await, and all device calls are made on the
+//! disk's pool or before the store is open.
+
+use super::budget::{Budget, Usage};
+use super::index::{Index, Record};
+use super::layout::{QUARANTINE, ShardName, Slot, footprint_bytes};
+use super::pool::{Pool, PoolError};
+use super::reader::Object;
+use super::replaced::ReplacedFiles;
+use super::sequence::Sequences;
+use super::shard::{Shard, ShardFault};
+use super::superblock::Superblock;
+use super::{BLOCK_BYTES, StoreError, StoreSettings, UNIT_BYTES};
+use crate::metrics::{DiskStats, EvictionCause, StoreStats};
+use crate::object::Sequence;
+use crate::ports::{Clock, Device};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use weir_policies::key::CacheKey;
+
+/// Open files kept for the next reader. One handle of a small object counts 1; checksum tables count extra.
+pub(crate) const HANDLES_MAX: u64 = 4096;
+/// A handle counts 1 for every so many bytes it holds in memory.
+const HANDLE_WEIGHT_BYTES: usize = 16 * 1024;
+/// Corrupt files kept for inspection.
+const QUARANTINE_FILES_MAX: u32 = 8;
+/// Larger corrupt files are removed at once, bytes.
+const QUARANTINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Names one generation of one object.
+pub(crate) type HandleKey = (Slot, Sequence);
+
+/// The shared state.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) settings: StoreSettings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) device: Arc<dyn Device>,
+    pub(crate) pool: Pool,
+    pub(crate) pool_id: [u8; 16],
+    pub(crate) superblock: Mutex<Superblock>,
+    pub(crate) sequences: Sequences,
+    pub(crate) index: Arc<Mutex<Index>>,
+    pub(crate) handles: moka::sync::Cache<HandleKey, Arc<Object>>,
+    pub(crate) replaced: ReplacedFiles,
+    /// Temporary files whose removal found the pool's queue full.
+    pub(crate) leftovers: Mutex<Vec<String>>,
+    pub(crate) stats: Arc<StoreStats>,
+    /// Count of use at the start; see [`Self::use_now`].
+    pub(crate) use_base: u32,
+    /// Ranges may be sent after a look at the page cache (probed at the start).
+    pub(crate) resident: bool,
+    /// A sync failed: what the system dropped then is unknown, so nothing is claimed as synced any more.
+    pub(crate) suspect: AtomicBool,
+    /// Something was committed since the last sync.
+    pub(crate) unsynced: AtomicBool,
+    pub(crate) maintaining: AtomicBool,
+    pub(crate) quarantined: AtomicU32,
+}
+
+/// What was found under a name.
+pub(crate) enum Opened {
+    /// A readable object.
+    Object(Arc<Object>),
+    /// Not usable now, or not any more.
+    Nothing,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A bounded cache of handles that writes the last use back to the index when it lets go of one.
+pub(crate) fn handle_cache(index: &Arc<Mutex<Index>>) -> moka::sync::Cache<HandleKey, Arc<Object>> {
+    let index = Arc::clone(index);
+    moka::sync::Cache::builder()
+        .max_capacity(HANDLES_MAX)
+        .weigher(|_, object: &Arc<Object>| {
+            u32::try_from(1 + object.memory_bytes() / HANDLE_WEIGHT_BYTES).unwrap_or(u32::MAX)
+        })
+        .eviction_listener(move |key: Arc<HandleKey>, object: Arc<Object>, _| {
+            lock(&index).set_last_use(key.0, object.last_use());
+        })
+        .build()
+}
+
+impl Core {
+    /// Seconds on the store's own count of use: monotonic, continued over restarts, untouched by the wall clock.
+    pub(crate) fn use_now(&self) -> u32 {
+        let seconds = u32::try_from(self.clock.elapsed().as_secs()).unwrap_or(u32::MAX);
+        self.use_base.saturating_add(seconds)
+    }
+
+    pub(crate) fn disk(&self) -> &DiskStats {
+        // One disk: `Store::open` makes exactly one entry.
+        static NO_DISK: std::sync::LazyLock<DiskStats> =
+            std::sync::LazyLock::new(DiskStats::default);
+        self.stats.disks.first().unwrap_or(&NO_DISK)
+    }
+
+    /// An error of the system in the store's words; counted.
+    pub(crate) fn disk_error(&self, operation: &'static str, source: io::Error) -> StoreError {
+        let disk = self.device.name().to_owned();
+        if is_no_space(&source) {
+            self.disk().full.add(1);
+            return StoreError::Full { disk };
+        }
+        self.disk().errors.add(1);
+        StoreError::Disk {
+            disk,
+            operation,
+            source,
+        }
+    }
+
+    pub(crate) fn pool_error(&self, operation: &'static str, error: PoolError) -> StoreError {
+        match error {
+            PoolError::Closed => StoreError::Closed,
+            PoolError::Panicked => {
+                self.disk_error(operation, io::Error::other("a disk job panicked"))
+            }
+            PoolError::Full => self.disk_error(operation, io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Runs a job on the disk's pool.
+    pub(crate) async fn on_pool<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.pool.is_full() {
+            self.disk().pool_waits.add(1);
+        }
+        self.pool
+            .run(job)
+            .await
+            .map_err(|error| self.pool_error(operation, error))
+    }
+
+    /// Files and bytes in use, those being written included.
+    pub(crate) fn usage(&self) -> Usage {
+        let disk = self.disk();
+        let bytes = disk
+            .stored_bytes
+            .get()
+            .saturating_add(disk.filling_bytes.get());
+        Usage {
+            bytes,
+            files: lock(&self.index).len() as u64,
+        }
+    }
+
+    /// The budget as of now.
+    pub(crate) fn budget(&self) -> io::Result<Budget> {
+        let budget = Budget::of(&self.settings, self.usage(), self.device.space()?);
+        self.disk().budget_bytes.set(budget.bytes);
+        Ok(budget)
+    }
+
+    /// Counts an object that became part of the store.
+    pub(crate) fn count_stored(&self, length: u64) {
+        self.disk().stored_bytes.add(footprint_bytes(length));
+        self.stats.objects.set(lock(&self.index).len() as u64);
+    }
+
+    /// Counts an object whose file is gone.
+    pub(crate) fn count_removed(&self, length: u64, cause: EvictionCause) {
+        let bytes = footprint_bytes(length);
+        self.disk().stored_bytes.subtract(bytes);
+        self.stats.count_removed(cause, bytes);
+        self.stats.objects.set(lock(&self.index).len() as u64);
+    }
+
+    /// Already open handles of all variants; `None` when a file has to be opened first.
+    pub(crate) fn warm(&self, key: &CacheKey, records: &[Record]) -> Option<Vec<Arc<Object>>> {
+        let mut found = Vec::with_capacity(records.len());
+        for record in records {
+            let object = self.handles.get(&(record.slot, record.sequence))?;
+            // 128 bits stand in the index; the whole key stands in the header.
+            if object.head().key == *key {
+                found.push(object);
+            }
+        }
+        Some(found)
+    }
+
+    /// Opens what is not open yet. Pool only.
+    pub(crate) fn open_all(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        records: &[Record],
+    ) -> Vec<Arc<Object>> {
+        let mut found = Vec::with_capacity(records.len());
+        for record in records {
+            if let Opened::Object(object) = self.open(record)
+                && object.head().key == *key
+            {
+                found.push(object);
+            }
+        }
+        found
+    }
+
+    fn open(self: &Arc<Self>, record: &Record) -> Opened {
+        let handle = (record.slot, record.sequence);
+        if let Some(object) = self.handles.get(&handle) {
+            return Opened::Object(object);
+        }
+        let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
+        let opened = Shard::open(self.device.as_ref(), self.pool_id, name);
+        let checked = opened.and_then(|shard| {
+            if record.unverified {
+                shard.verify_all()?;
+                lock(&self.index).set_verified(record.slot, record.sequence);
+            }
+            Ok(shard)
+        });
+        match checked {
+            Ok(shard) => {
+                let object = Arc::new(Object::new(self, shard, record.last_use));
+                lock(&self.index).learn(record.slot, record.sequence, object.head());
+                self.keep_handle(&object);
+                Opened::Object(object)
+            }
+            Err(fault) => {
+                self.judge(&name, &fault);
+                Opened::Nothing
+            }
+        }
+    }
+
+    /// Keeps a handle for the next reader, unless the object was evicted or replaced meanwhile: then it would hold the
+    /// space of a file that nobody finds any more.
+    pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
+        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        self.handles.insert((slot, sequence), Arc::clone(object));
+        if !lock(&self.index).contains(slot, sequence) {
+            self.handles.invalidate(&(slot, sequence));
+        }
+    }
+
+    /// Draws the consequence of a file that could not be opened or read.
+    pub(crate) fn judge(&self, name: &ShardName, fault: &ShardFault) {
+        let disk = self.device.name();
+        let file = name.file_name();
+        match fault {
+            ShardFault::Io(error) if is_passing(error) => {
+                self.disk().errors.add(1);
+                tracing::warn!(disk, file, %error, "object left out for now");
+            }
+            ShardFault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!(
+                    disk,
+                    file,
+                    "the file of an object is gone; it is a miss now"
+                );
+                if self.drop_entry(name) {
+                    self.count_removed(name.length, EvictionCause::Corrupt);
+                }
+            }
+            ShardFault::Io(_) | ShardFault::Format(_) | ShardFault::Block(_) => {
+                let error = fault.to_string();
+                tracing::warn!(disk, file, error, "object is not what was written; dropped");
+                if matches!(fault, ShardFault::Io(_)) {
+                    self.disk().errors.add(1);
+                }
+                self.disk().corrupt_blocks.add(1);
+                self.drop_corrupt(name);
+            }
+        }
+    }
+
+    /// Takes an object out of index and handles; `true` when it was there.
+    pub(crate) fn drop_entry(&self, name: &ShardName) -> bool {
+        let removed = lock(&self.index).remove(name.slot, name.sequence).is_some();
+        self.handles.invalidate(&(name.slot, name.sequence));
+        removed
+    }
+
+    /// Drops an object that did not read as written; a few small ones are kept for inspection. Any thread that may
+    /// block (pool, or the rare recheck after a send).
+    pub(crate) fn drop_corrupt(&self, name: &ShardName) {
+        if !self.drop_entry(name) {
+            return; // replaced, evicted or dropped meanwhile
+        }
+        self.disk().corrupt_objects.add(1);
+        self.count_removed(name.length, EvictionCause::Corrupt);
+        self.remove_replaced(name.slot);
+        let kept = name.length <= QUARANTINE_BYTES_MAX
+            && self.quarantined.fetch_add(1, Ordering::Relaxed) < QUARANTINE_FILES_MAX
+            && self
+                .device
+                .rename(&name.path(), &format!("{QUARANTINE}/{}", name.file_name()))
+                .is_ok();
+        if !kept && let Err(error) = self.device.unlink(&name.path()) {
+            tracing::warn!(disk = self.device.name(), %error, "cannot remove a corrupt object");
+        }
+    }
+
+    /// Removes the files that an object of this slot has replaced: without it they must not come back.
+    pub(crate) fn remove_replaced(&self, slot: Slot) {
+        for old in self.replaced.take(slot) {
+            self.unlink_counted(&old, EvictionCause::Replaced);
+        }
+    }
+
+    /// Removes a file that is not in the index any more; `false` when it is still there.
+    pub(crate) fn unlink_counted(&self, name: &ShardName, cause: EvictionCause) -> bool {
+        match self.device.unlink(&name.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.disk().errors.add(1);
+                tracing::warn!(disk = self.device.name(), %error, "cannot remove an object");
+                false
+            }
+            Ok(()) | Err(_) => {
+                self.count_removed(name.length, cause);
+                true
+            }
+        }
+    }
+
+    /// The error for a read that failed.
+    pub(crate) fn read_error(
+        &self,
+        name: &ShardName,
+        offset: u64,
+        fault: ShardFault,
+    ) -> StoreError {
+        let (disk, object) = (self.device.name().to_owned(), name.file_name());
+        match fault {
+            ShardFault::Io(source) => StoreError::Disk {
+                disk,
+                operation: "read",
+                source,
+            },
+            ShardFault::Block(block) => StoreError::Corrupt {
+                disk,
+                block,
+                object,
+            },
+            ShardFault::Format(_) => StoreError::Corrupt {
+                disk,
+                block: offset / BLOCK_BYTES,
+                object,
+            },
+        }
+    }
+}
+
+/// Errors that say nothing about the file: too many open files, out of memory, interrupted, no permission, or a
+/// caller's mistake.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN)
+    ) || matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
+    )
+}
+
+/// Whether eviction may help.
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+}
+
+const _: () = assert!(UNIT_BYTES.is_multiple_of(BLOCK_BYTES));

@@ -1,0 +1,228 @@
+//! Names and places: which folders a disk has and what a file name says.
+//!
+//! ```text
+//! owner.lock                     locked by the process that owns the data
+//! super.A  super.B               identity and sequences, written in turn        (superblock.rs)
+//! ec/<3 hex>/<name>.s            one shard of one object                        (header.rs, footer.rs)
+//! tmp/<sequence 16>-<index>.t    shards that are being written; emptied at every start
+//! ckpt/<sequence 16>.idx         the index as of a clean close                  (checkpoint.rs)
+//! quarantine/<name>.s            a few files that did not read as written
+//! log/  pack/                    reserved: metadata updates, small objects
+//!
+//! <name> = <key 32>-<variant 16>-<sequence 16>-<geometry 4>-<index 1>-<length>     all lower-case hex
+//! ```
+//! The 3 hex digits are the first ones of the key. The length is the object's and has no leading zeros. A name says
+//! everything the index needs, so a scan opens no file. Parsing is strict: a name that would be written differently
+//! is not a name.
+
+use crate::object::Sequence;
+
+/// Files and data start at multiples of this, bytes.
+pub(crate) const ALIGNMENT_BYTES: u64 = 4096;
+/// The lock file.
+pub(crate) const OWNER_LOCK: &str = "owner.lock";
+/// The two superblocks.
+pub(crate) const SUPERBLOCKS: [&str; 2] = ["super.A", "super.B"];
+/// All folders of a disk.
+pub(crate) const FOLDERS: [&str; 6] = [OBJECTS, TEMPORARY, CHECKPOINTS, QUARANTINE, "log", "pack"];
+/// Committed shards.
+pub(crate) const OBJECTS: &str = "ec";
+/// Shards being written.
+pub(crate) const TEMPORARY: &str = "tmp";
+/// Index checkpoints.
+pub(crate) const CHECKPOINTS: &str = "ckpt";
+/// Files that did not read as written.
+pub(crate) const QUARANTINE: &str = "quarantine";
+/// What an empty file system may contain by itself.
+pub(crate) const LOST_AND_FOUND: &str = "lost+found";
+
+/// How an object is spread over disks, as it stands in its name.
+///
+/// ```text
+/// bits 15..12  codec: 0 copies, 1 P+Q over GF(2^8)/0x11D
+/// bits 11..8   number of disks − 1
+/// bits  7..4   number of data shards − 1
+/// bits  3..0   log2(stripe unit ÷ 4 KiB)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry(pub(crate) u16);
+
+impl Geometry {
+    /// One disk, one copy, 256 KiB units.
+    pub(crate) const ONE_DISK: Self = Self(0x0006);
+}
+
+/// Identity of an object among all: what the index is keyed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    /// The first 128 bits of the cache key.
+    pub(crate) key: u128,
+    /// Hash of the selecting request fields, 0 for none.
+    pub(crate) variant: u64,
+}
+
+/// What a file name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShardName {
+    pub(crate) slot: Slot,
+    pub(crate) sequence: Sequence,
+    pub(crate) geometry: Geometry,
+    /// Place in the object's disk list, 0 on one disk.
+    pub(crate) index: u8,
+    /// Body length of the object, bytes.
+    pub(crate) length: u64,
+}
+
+impl ShardName {
+    /// The name of an object of a one-disk store.
+    pub(crate) fn on_one_disk(slot: Slot, sequence: Sequence, length: u64) -> Self {
+        Self {
+            slot,
+            sequence,
+            geometry: Geometry::ONE_DISK,
+            index: 0,
+            length,
+        }
+    }
+
+    /// The file name, without its folder.
+    pub(crate) fn file_name(&self) -> String {
+        format!(
+            "{:032x}-{:016x}-{:016x}-{:04x}-{:x}-{:x}.s",
+            self.slot.key,
+            self.slot.variant,
+            self.sequence.0,
+            self.geometry.0,
+            self.index,
+            self.length
+        )
+    }
+
+    /// Its folder: `ec/<3 hex>`.
+    pub(crate) fn folder(&self) -> String {
+        format!("{OBJECTS}/{:03x}", self.slot.key >> 116)
+    }
+
+    /// Folder and name.
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.folder(), self.file_name())
+    }
+
+    /// Reads a file name; `None` unless it is exactly what [`Self::file_name`] writes.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_suffix(".s")?.split('-');
+        let mut hex = |digits_max: usize| parts.next().filter(|part| part.len() <= digits_max);
+        let parsed = Self {
+            slot: Slot {
+                key: u128::from_str_radix(hex(32)?, 16).ok()?,
+                variant: u64::from_str_radix(hex(16)?, 16).ok()?,
+            },
+            sequence: Sequence(u64::from_str_radix(hex(16)?, 16).ok()?),
+            geometry: Geometry(u16::from_str_radix(hex(4)?, 16).ok()?),
+            index: u8::from_str_radix(hex(1)?, 16).ok()?,
+            length: u64::from_str_radix(hex(16)?, 16).ok()?,
+        };
+        // Writing it again catches signs, upper case, missing zeros and extra parts all at once.
+        (parsed.file_name() == name).then_some(parsed)
+    }
+}
+
+/// The path of a shard that is being written.
+pub(crate) fn temporary_path(sequence: Sequence, index: u8) -> String {
+    format!("{TEMPORARY}/{:016x}-{index:x}.t", sequence.0)
+}
+
+/// The sequence in the name of a temporary file.
+pub(crate) fn temporary_sequence(name: &str) -> Option<Sequence> {
+    let (sequence, _) = name.strip_suffix(".t")?.split_once('-')?;
+    u64::from_str_radix(sequence, 16).ok().map(Sequence)
+}
+
+/// Rounds up to [`ALIGNMENT_BYTES`]; saturates.
+pub(crate) fn aligned(bytes: u64) -> u64 {
+    bytes
+        .checked_next_multiple_of(ALIGNMENT_BYTES)
+        .unwrap_or(u64::MAX)
+}
+
+/// Bytes an object is accounted with: its data, the usual 4 KiB header and its footer, in whole pages.
+///
+/// A function of the length alone, so that a scan of names and the running store agree. The rare header of more than
+/// 4 KiB is not accounted for; the free space of the file system is part of the budget and sees it.
+pub(crate) fn footprint_bytes(length: u64) -> u64 {
+    let table = length.div_ceil(super::BLOCK_BYTES).saturating_mul(8);
+    ALIGNMENT_BYTES
+        .saturating_add(aligned(length))
+        .saturating_add(aligned(
+            table.saturating_add(super::footer::FOOTER_FIXED_BYTES_MAX),
+        ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAME: &str =
+        "00112233445566778899aabbccddeeff-0000000000000000-0001000000000007-0006-0-1f40.s";
+
+    #[test]
+    fn a_name_says_everything() {
+        let slot = Slot {
+            key: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+            variant: 0,
+        };
+        let name = ShardName::on_one_disk(slot, Sequence(0x0001_0000_0000_0007), 8000);
+        assert_eq!(name.file_name(), NAME);
+        assert_eq!(name.path(), format!("ec/001/{NAME}"));
+        assert_eq!(ShardName::parse(NAME), Some(name));
+    }
+
+    #[test]
+    fn a_name_in_any_other_spelling_is_refused() {
+        let refused = [
+            "",
+            ".s",
+            "x.s",
+            &NAME.to_uppercase(),
+            &NAME.replace("-1f40", "-01f40"),
+            &NAME.replace("-1f40", "-+1f40"),
+            &NAME.replace("-1f40", ""),
+            &NAME.replace("-1f40", "-1f40-0"),
+            &NAME.replace("-0006", "-006"),
+            &NAME.replace(".s", ".t"),
+            &NAME.replace("00112233", "0011é233"),
+        ];
+        for name in refused {
+            assert_eq!(ShardName::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn temporary_names_carry_their_sequence() {
+        let path = temporary_path(Sequence(0xabc), 0);
+        assert_eq!(path, "tmp/0000000000000abc-0.t");
+        assert_eq!(
+            temporary_sequence("0000000000000abc-0.t"),
+            Some(Sequence(0xabc))
+        );
+        assert_eq!(temporary_sequence("probe"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_read_back(key: u128, variant: u64, sequence: u64, geometry: u16, index in 0_u8..16, length: u64) {
+            let name = ShardName {
+                slot: Slot { key, variant }, sequence: Sequence(sequence), geometry: Geometry(geometry), index, length,
+            };
+            prop_assert_eq!(ShardName::parse(&name.file_name()), Some(name));
+        }
+
+        #[test]
+        fn garbage_is_never_a_name_and_never_panics(text in "\\PC{0,100}") {
+            if let Some(name) = ShardName::parse(&text) {
+                prop_assert_eq!(name.file_name(), text);
+            }
+        }
+    }
+}

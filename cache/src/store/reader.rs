@@ -1,0 +1,136 @@
+//! A committed object as its readers hold it.
+//!
+//! Holds its file open: replacing, evicting or forgetting the object takes nothing away from who is reading it.
+//! Everything it returns was compared with its checksums in this very call; only [`super::send`] trusts an earlier one.
+//!
+//! Cancellation: dropping the future of a read leaves a job behind whose result nobody takes.
+
+use super::core::Core;
+use super::marks::Marks;
+use super::shard::{Shard, ShardFault};
+use super::{StoreError, UNIT_BYTES};
+use crate::object::{Digests, ObjectHead, Sequence};
+use bytes::Bytes;
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+/// One committed object, open for reading. Stays readable while it is held, also after it was replaced or evicted.
+#[derive(Debug)]
+pub struct Object {
+    pub(super) core: Weak<Core>,
+    pub(super) shard: Arc<Shard>,
+    pub(super) marks: Arc<Marks>,
+    last_use: AtomicU32,
+}
+
+impl Object {
+    pub(super) fn new(core: &Arc<Core>, shard: Shard, last_use: u32) -> Self {
+        let marks = Arc::new(Marks::for_length(shard.name.length));
+        if core.resident {
+            super::send::prepare(shard.file.as_ref());
+        }
+        Self {
+            core: Arc::downgrade(core),
+            shard: Arc::new(shard),
+            marks,
+            last_use: AtomicU32::new(last_use),
+        }
+    }
+
+    /// The head.
+    #[must_use]
+    pub fn head(&self) -> &ObjectHead {
+        &self.shard.head
+    }
+
+    /// Body length, bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.shard.name.length
+    }
+
+    /// Digests.
+    #[must_use]
+    pub fn digests(&self) -> &Digests {
+        &self.shard.digests
+    }
+
+    /// Its sequence.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        self.shard.name.sequence
+    }
+
+    /// Reads and verifies `length` (at most [`UNIT_BYTES`], not crossing a unit boundary) bytes at `offset`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] also drops the object from the index and counts it.
+    pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
+        let core = self.core.upgrade().ok_or(StoreError::Closed)?;
+        if !is_inside_one_unit(offset, length, self.length()) {
+            let source = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "range crosses a unit or the end",
+            );
+            return Err(core.disk_error("read", source));
+        }
+        let (shard, marks, shared) = (
+            Arc::clone(&self.shard),
+            Arc::clone(&self.marks),
+            Arc::clone(&core),
+        );
+        let read = move || read_and_mark(&shared, &shard, &marks, offset, length);
+        core.on_pool("read", read).await?
+    }
+
+    /// Marks a use for the eviction order. Cheap: no lock, no I/O.
+    pub fn touch(&self) {
+        if let Some(core) = self.core.upgrade() {
+            self.last_use.fetch_max(core.use_now(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn last_use(&self) -> u32 {
+        self.last_use.load(Ordering::Relaxed)
+    }
+
+    /// What the handle holds in memory besides a constant, bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.shard.table.len() * 8 + self.marks.len() * 4
+    }
+}
+
+/// One verified read on a pool thread; a whole unit that was verified may be sent without another look for a while.
+fn read_and_mark(
+    core: &Core,
+    shard: &Shard,
+    marks: &Marks,
+    offset: u64,
+    length: usize,
+) -> Result<Bytes, StoreError> {
+    let unit = offset / UNIT_BYTES;
+    let read = shard.read(offset, length).map_err(|fault| {
+        marks.clear(unit);
+        fail(core, shard, offset, fault)
+    })?;
+    let covers_unit = offset.is_multiple_of(UNIT_BYTES)
+        && offset.saturating_add(length as u64)
+            == shard.name.length.min(offset.saturating_add(UNIT_BYTES));
+    if core.resident && covers_unit {
+        marks.set(unit, core.clock.elapsed());
+    }
+    Ok(read)
+}
+
+fn fail(core: &Core, shard: &Shard, offset: u64, fault: ShardFault) -> StoreError {
+    core.judge(&shard.name, &fault);
+    core.read_error(&shard.name, offset, fault)
+}
+
+fn is_inside_one_unit(offset: u64, length: usize, total: u64) -> bool {
+    let Some(until) = offset.checked_add(length as u64) else {
+        return false;
+    };
+    until <= total && (length == 0 || offset / UNIT_BYTES == (until - 1) / UNIT_BYTES)
+}

@@ -1,0 +1,56 @@
+//! Files that were replaced and wait until their successors are safely on the platter.
+//!
+//! Removing the old file right away would lose both when the machine dies before the new one is synced. The list is
+//! bounded; a full list asks its caller for a sync pass.
+
+use super::core::lock;
+use super::layout::{ShardName, Slot};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+/// Files that may wait.
+pub(crate) const WAITING_MAX: usize = 4096;
+
+/// The list, in the order of replacement.
+#[derive(Debug, Default)]
+pub(crate) struct ReplacedFiles {
+    waiting: Mutex<VecDeque<ShardName>>,
+}
+
+impl ReplacedFiles {
+    /// Adds a file; `true` when the list is full and a sync pass is due.
+    pub(crate) fn add(&self, name: ShardName) -> bool {
+        let mut waiting = lock(&self.waiting);
+        waiting.push_back(name);
+        waiting.len() >= WAITING_MAX
+    }
+
+    /// Files waiting.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.waiting).len()
+    }
+
+    /// Takes the oldest `count` files: those that were waiting before a sync began.
+    pub(crate) fn take_oldest(&self, count: usize) -> Vec<ShardName> {
+        let mut waiting = lock(&self.waiting);
+        let count = count.min(waiting.len());
+        waiting.drain(..count).collect()
+    }
+
+    /// Takes all files of one (key, variant).
+    pub(crate) fn take(&self, slot: Slot) -> Vec<ShardName> {
+        self.take_where(|name| name.slot == slot)
+    }
+
+    /// Takes all files of one key.
+    pub(crate) fn take_key(&self, key: u128) -> Vec<ShardName> {
+        self.take_where(|name| name.slot.key == key)
+    }
+
+    fn take_where(&self, wanted: impl Fn(&ShardName) -> bool) -> Vec<ShardName> {
+        let mut waiting = lock(&self.waiting);
+        let (taken, kept): (Vec<_>, Vec<_>) = waiting.drain(..).partition(wanted);
+        waiting.extend(kept);
+        taken
+    }
+}

@@ -1,0 +1,161 @@
+//! Making room: eviction before a write, on ENOSPC, at the index bound and in the background.
+//!
+//! Sampled LRU: of sixteen random objects the one used longest ago goes first (ties: the oldest sequence). Pinned
+//! objects are never offered. The budget is measured once per pass, so that files which readers still hold open do
+//! not make a pass evict everything.
+
+use super::StoreError;
+use super::budget::{Pressure, share};
+use super::core::{Core, is_no_space, lock};
+use super::index::Record;
+use super::layout::{ShardName, footprint_bytes};
+use super::shard::Shard;
+use crate::metrics::EvictionCause;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Objects compared for each eviction.
+const SAMPLE: usize = 16;
+
+impl Core {
+    /// Makes sure that `bytes` more fit, evicting if necessary. Pool only.
+    pub(super) fn make_room(self: &Arc<Self>, bytes: u64) -> Result<(), StoreError> {
+        let budget = self
+            .budget()
+            .map_err(|error| self.disk_error("statvfs", error))?;
+        let limit = share(budget.bytes, self.settings.high_watermark);
+        if bytes > limit {
+            return Err(self.full());
+        }
+        while self.usage().bytes.saturating_add(bytes) > limit {
+            if self.evict_one(EvictionCause::Watermark).is_none() {
+                break;
+            }
+        }
+        let usage = self.usage();
+        if usage.bytes.saturating_add(bytes) > budget.bytes {
+            return Err(self.full());
+        }
+        if budget.pressure(usage, self.settings.high_watermark) != Pressure::None {
+            self.request_maintenance();
+        }
+        Ok(())
+    }
+
+    /// Called as objects grow: against the budget as it was last measured, so that most calls cost nothing. Pool only.
+    pub(super) fn stay_within_budget(self: &Arc<Self>) -> Result<(), StoreError> {
+        let measured = self.disk().budget_bytes.get();
+        if self.usage().bytes <= share(measured, self.settings.high_watermark) {
+            return Ok(());
+        }
+        self.make_room(0)
+    }
+
+    /// Runs a write; when the file system is full, evicts what `bytes` need and tries once more. Pool only.
+    pub(super) fn with_room<T>(
+        &self,
+        bytes: u64,
+        operation: &'static str,
+        write: impl Fn() -> io::Result<T>,
+    ) -> Result<T, StoreError> {
+        match write() {
+            Err(error) if is_no_space(&error) => {
+                let mut freed = 0_u64;
+                // Twice as much: other writers are waiting for the same space.
+                while freed < bytes.saturating_mul(2) {
+                    let Some(more) = self.evict_one(EvictionCause::NoSpace) else {
+                        break;
+                    };
+                    freed = freed.saturating_add(more);
+                }
+                write().map_err(|error| self.disk_error(operation, error))
+            }
+            other => other.map_err(|error| self.disk_error(operation, error)),
+        }
+    }
+
+    /// Evicts down to the low watermark when the high one is exceeded. Pool only.
+    pub(super) fn evict_to_low_watermark(&self) {
+        let Ok(budget) = self.budget() else { return };
+        if budget.pressure(self.usage(), self.settings.high_watermark) == Pressure::None {
+            return;
+        }
+        loop {
+            let cause = match budget.pressure(self.usage(), self.settings.low_watermark) {
+                Pressure::None => return,
+                Pressure::Bytes => EvictionCause::Watermark,
+                Pressure::Files => EvictionCause::Inodes,
+            };
+            if self.evict_one(cause).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Evicts one object; bytes freed, or `None` when there is nothing to evict or the disk refuses.
+    pub(super) fn evict_one(&self, cause: EvictionCause) -> Option<u64> {
+        let sample = lock(&self.index).sample(SAMPLE);
+        let victim = sample
+            .into_iter()
+            .min_by_key(|record| (self.last_use(record), record.sequence))?;
+        let name = ShardName::on_one_disk(victim.slot, victim.sequence, victim.length);
+        if !victim.head_known && self.learn_is_pinned(&name) {
+            // Nothing freed, but no reason to stop: it will not be offered again.
+            return Some(0);
+        }
+        self.remove_replaced(victim.slot);
+        // The file first: when the disk refuses, the object stays and eviction stops instead of emptying the index.
+        match self.device.unlink(&name.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.disk().errors.add(1);
+                tracing::warn!(disk = self.device.name(), %error, "cannot evict");
+                return None;
+            }
+            Ok(()) | Err(_) => {}
+        }
+        if self.drop_entry(&name) {
+            self.count_removed(name.length, cause);
+        }
+        Some(footprint_bytes(name.length))
+    }
+
+    /// Reads the head of an object that only its name is known of. One that cannot be read may go.
+    fn learn_is_pinned(&self, name: &ShardName) -> bool {
+        let Ok(shard) = Shard::open(self.device.as_ref(), self.pool_id, *name) else {
+            return false;
+        };
+        lock(&self.index).learn(name.slot, name.sequence, &shard.head);
+        shard.head.pinned
+    }
+
+    /// The use that the open handle knows of, else the one in the index.
+    fn last_use(&self, record: &Record) -> u32 {
+        let open = self.handles.get(&(record.slot, record.sequence));
+        open.map_or(record.last_use, |object| {
+            object.last_use().max(record.last_use)
+        })
+    }
+
+    fn full(&self) -> StoreError {
+        self.disk().full.add(1);
+        StoreError::Full {
+            disk: self.device.name().to_owned(),
+        }
+    }
+
+    /// Asks for a maintenance pass; at most one waits or runs.
+    pub(super) fn request_maintenance(self: &Arc<Self>) {
+        if self.maintaining.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let core = Arc::clone(self);
+        let submitted = self.pool.try_submit(move || {
+            core.maintaining.store(false, Ordering::Release);
+            core.maintain();
+        });
+        if submitted.is_err() {
+            self.maintaining.store(false, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Sending from the page cache, on a real file.
+
+use crate::device::file::FileDevice;
+use crate::store::tests::{body, fill, head, key, open_with};
+use crate::store::*;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+async fn store_in(folder: &Path) -> Arc<Store> {
+    let settings = StoreSettings {
+        verify: Verify::Resident,
+        ..settings_for_tests()
+    };
+    open_with(Arc::new(FileDevice::new(folder)), settings)
+        .await
+        .unwrap()
+}
+
+fn object_file(folder: &Path) -> PathBuf {
+    let folders = std::fs::read_dir(folder.join("ec")).unwrap();
+    let folder = folders.map(|entry| entry.unwrap().path()).next().unwrap();
+    std::fs::read_dir(folder)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path()
+}
+
+/// Copies from the file to the socket as sendfile would.
+fn send_to(
+    socket: &UnixStream,
+) -> impl FnOnce(std::os::fd::BorrowedFd<'_>, u64, usize) -> io::Result<usize> {
+    move |file, offset, length| {
+        let mut bytes = vec![0; length];
+        std::fs::File::from(file.try_clone_to_owned()?).read_exact_at(&mut bytes, offset)?;
+        let mut socket = socket;
+        socket.write(&bytes)
+    }
+}
+
+#[tokio::test]
+async fn a_range_is_sent_only_after_this_process_has_verified_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path()).await;
+    if !store.core.resident {
+        println!("skipped: the page cache of this disk cannot be observed");
+        return;
+    }
+    let body = body(5, 300_000);
+    let object = fill(&store, head(1), &body).await.unwrap();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    assert!(matches!(
+        object.send(0, 1000, send_to(&ours)),
+        Sent::NotVerified
+    ));
+    object.read(0, 262_144).await.unwrap();
+    let Sent::Bytes(sent) = object.send(10, 1000, send_to(&ours)) else {
+        panic!("not sent")
+    };
+    let mut received = vec![0; sent];
+    theirs.read_exact(&mut received).unwrap();
+    assert_eq!(received, body.slice(10..10 + sent));
+    assert!(
+        matches!(object.send(262_144, 10, send_to(&ours)), Sent::NotVerified),
+        "another unit"
+    );
+    let whole = object.send(262_000, 9_999_999, |_, _, length| Ok(length));
+    assert!(
+        matches!(whole, Sent::Bytes(144)),
+        "stays inside its unit: {whole:?}"
+    );
+    assert!(
+        matches!(object.send(300_000, 1, send_to(&ours)), Sent::NotVerified),
+        "behind the end"
+    );
+    let full = object.send(0, 10, |_, _, _| Err(io::ErrorKind::WouldBlock.into()));
+    assert!(matches!(full, Sent::WouldBlock));
+    let broken = object.send(0, 10, |_, _, _| Err(io::ErrorKind::BrokenPipe.into()));
+    assert!(matches!(broken, Sent::Failed(_)));
+}
+
+#[tokio::test]
+async fn a_send_that_had_to_read_from_disk_is_checked_and_reports_rot() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path()).await;
+    if !store.core.resident {
+        println!("skipped: the page cache of this disk cannot be observed");
+        return;
+    }
+    let object = fill(&store, head(1), &body(5, 262_144)).await.unwrap();
+    object.read(0, 262_144).await.unwrap();
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(object_file(folder.path()))
+        .unwrap();
+    // The send itself rots the file, drops its pages and reads them back: what an eviction in between amounts to.
+    let send = |_: std::os::fd::BorrowedFd<'_>, offset: u64, length: usize| {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes[..1], offset)?;
+        file.write_all_at(&[bytes[0] ^ 1], offset)?;
+        file.sync_all()?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok(length)
+    };
+    assert!(matches!(object.send(0, 262_144, send), Sent::Corrupt));
+    assert!(store.lookup(&key(1)).await.is_empty());
+    assert_eq!(store.stats().disks[0].corrupt_blocks.get(), 1);
+    assert_eq!(store.stats().disks[0].resend_checks.get(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_page_is_not_sent_and_a_read_of_rotten_bytes_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path()).await;
+    if !store.core.resident {
+        println!("skipped: the page cache of this disk cannot be observed");
+        return;
+    }
+    let object = fill(&store, head(1), &body(5, 262_144)).await.unwrap();
+    object.read(0, 262_144).await.unwrap();
+    let file = std::fs::File::options()
+        .write(true)
+        .open(object_file(folder.path()))
+        .unwrap();
+    file.write_all_at(&[0xAA, 0x55], 4096 + 70_000).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    assert!(matches!(
+        object.send(0, 262_144, |_, _, length| Ok(length)),
+        Sent::NotVerified
+    ));
+    assert!(matches!(
+        object.read(0, 262_144).await,
+        Err(StoreError::Corrupt { block: 1, .. })
+    ));
+}
+
+#[tokio::test]
+async fn verify_always_never_sends_unread_bytes_and_catches_rot_after_a_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with(
+        Arc::new(FileDevice::new(folder.path())),
+        settings_for_tests(),
+    )
+    .await
+    .unwrap();
+    let object = fill(&store, head(1), &body(5, 100_000)).await.unwrap();
+    object.read(0, 100_000).await.unwrap();
+    assert!(matches!(
+        object.send(0, 100, |_, _, length| Ok(length)),
+        Sent::NotVerified
+    ));
+    let file = std::fs::File::options()
+        .write(true)
+        .open(object_file(folder.path()))
+        .unwrap();
+    file.write_all_at(&[0xAA, 0x55], 4096 + 70_000).unwrap();
+    assert!(matches!(
+        object.read(0, 100_000).await,
+        Err(StoreError::Corrupt { block: 1, .. })
+    ));
+}

@@ -1,0 +1,213 @@
+//! One committed file, open: everything that is checked before a byte of it is believed.
+//!
+//! Opening checks trailer, header and identity; a name proves nothing. Reading checks the blocks it touches. Knows
+//! nothing of index, pool or policy, so that recovery uses it as well as the running store.
+
+use super::checksum::ShardIdentity;
+use super::footer::{Footer, TRAILER_BYTES, Trailer};
+use super::header::{HEADER_BYTES_MIN, Header};
+use super::layout::ShardName;
+use super::tlv::FormatError;
+use super::{BLOCK_BYTES, UNIT_BYTES};
+use crate::object::{Digests, ObjectHead};
+use crate::ports::{Device, DeviceFile};
+use bytes::Bytes;
+use std::io;
+use std::sync::Arc;
+
+/// Why a file or a part of it cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShardFault {
+    /// The system says no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Header or footer are not what was written, or of a version this one does not know.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The checksum of a block does not fit.
+    #[error("block {0} does not fit its checksum")]
+    Block(u64),
+}
+
+/// An open file whose frame was checked.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) name: ShardName,
+    pub(crate) file: Arc<dyn DeviceFile>,
+    pub(crate) head: ObjectHead,
+    pub(crate) data_start: u64,
+    pub(crate) table: Vec<u64>,
+    pub(crate) digests: Digests,
+}
+
+impl Shard {
+    /// Opens and checks the frame: three or four small reads.
+    pub(crate) fn open(
+        device: &dyn Device,
+        pool: [u8; 16],
+        name: ShardName,
+    ) -> Result<Self, ShardFault> {
+        let file = device.open(&name.path(), false)?;
+        let identity = ShardIdentity {
+            sequence: name.sequence,
+            index: name.index,
+        };
+        let header_bytes = read_header(file.as_ref())?;
+        let data_start = header_bytes.len() as u64;
+        let header = Header::decode(&header_bytes, identity)?;
+        let footer = read_footer(file.as_ref(), identity, data_start)?;
+        let fits = header.pool == pool
+            && header.geometry == name.geometry
+            && header.head.key.short() == name.slot.key
+            && footer.length == name.length;
+        if !fits {
+            return Err(FormatError::Mismatch("name").into());
+        }
+        let (head, table, digests) = (header.head, footer.table, footer.digests);
+        Ok(Self {
+            name,
+            file,
+            head,
+            data_start,
+            table,
+            digests,
+        })
+    }
+
+    /// Reads and verifies bytes; the range must lie inside the object.
+    pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Bytes, ShardFault> {
+        let identity = ShardIdentity {
+            sequence: self.name.sequence,
+            index: self.name.index,
+        };
+        let blocks = BlockRange::covering(offset, length, self.name.length)?;
+        let sums = self.table.get(blocks.table_range()).ok_or_else(outside)?;
+        blocks.read(self.file.as_ref(), self.data_start, identity, sums)
+    }
+
+    /// Reads and verifies all of it.
+    pub(crate) fn verify_all(&self) -> Result<(), ShardFault> {
+        let mut offset = 0;
+        while offset < self.name.length {
+            let length = UNIT_BYTES.min(self.name.length - offset);
+            self.read(offset, usize::try_from(length).unwrap_or(usize::MAX))?;
+            offset += length;
+        }
+        Ok(())
+    }
+}
+
+fn read_header(file: &dyn DeviceFile) -> Result<Vec<u8>, ShardFault> {
+    let mut bytes = vec![0; usize::try_from(HEADER_BYTES_MIN).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, 0)?;
+    let claimed = Header::claimed_bytes(&bytes)?;
+    if claimed > HEADER_BYTES_MIN {
+        bytes = vec![0; usize::try_from(claimed).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, 0)?;
+    }
+    Ok(bytes)
+}
+
+fn read_footer(
+    file: &dyn DeviceFile,
+    identity: ShardIdentity,
+    data_start: u64,
+) -> Result<Footer, ShardFault> {
+    let file_bytes = file.length()?;
+    let end = file_bytes
+        .checked_sub(TRAILER_BYTES)
+        .ok_or(FormatError::Malformed("file length"))?;
+    let mut last = [0; 64];
+    file.read_exact_at(&mut last, end)?;
+    let trailer = Trailer::decode(&last, identity, data_start, file_bytes)?;
+    // The trailer's checksum fits, so its numbers are ours; the length of the footer follows from the file's.
+    let length = end
+        .checked_sub(trailer.start)
+        .ok_or(FormatError::Malformed("file length"))?;
+    let mut bytes =
+        vec![0; usize::try_from(length).map_err(|_| FormatError::Malformed("file length"))?];
+    file.read_exact_at(&mut bytes, trailer.start)?;
+    Ok(Footer::decode(&bytes, &trailer)?)
+}
+
+/// Whole blocks around a range of bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockRange {
+    first: u64,
+    last: u64,
+    start: u64,
+    end: u64,
+    offset: u64,
+    length: usize,
+}
+
+impl BlockRange {
+    /// The blocks around `length` bytes at `offset` of a body of `total` bytes.
+    pub(crate) fn covering(offset: u64, length: usize, total: u64) -> Result<Self, ShardFault> {
+        let until = offset
+            .checked_add(length as u64)
+            .filter(|until| *until <= total)
+            .ok_or_else(outside)?;
+        let first = offset / BLOCK_BYTES;
+        // One past the last block; equal to `first` when nothing is asked for.
+        let last = if length == 0 {
+            first
+        } else {
+            until.div_ceil(BLOCK_BYTES)
+        };
+        let start = first.saturating_mul(BLOCK_BYTES);
+        let end = last
+            .saturating_mul(BLOCK_BYTES)
+            .min(total)
+            .max(start.min(total));
+        Ok(Self {
+            first,
+            last,
+            start: start.min(total),
+            end,
+            offset,
+            length,
+        })
+    }
+
+    pub(crate) fn table_range(&self) -> std::ops::Range<usize> {
+        let index = |block: u64| usize::try_from(block).unwrap_or(usize::MAX);
+        index(self.first)..index(self.last)
+    }
+
+    /// Reads the blocks, compares each with its checksum, and returns the bytes that were asked for.
+    pub(crate) fn read(
+        &self,
+        file: &dyn DeviceFile,
+        data_start: u64,
+        identity: ShardIdentity,
+        sums: &[u64],
+    ) -> Result<Bytes, ShardFault> {
+        if self.length == 0 {
+            return Ok(Bytes::new());
+        }
+        let size = usize::try_from(self.end - self.start).map_err(|_| outside())?;
+        let mut bytes = vec![0; size];
+        file.read_exact_at(&mut bytes, data_start.saturating_add(self.start))?;
+        if sums.len() as u64 != self.last - self.first {
+            return Err(outside().into());
+        }
+        let block_bytes = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
+        for ((block, chunk), sum) in (self.first..).zip(bytes.chunks(block_bytes)).zip(sums) {
+            if identity.checksum(block, chunk) != *sum {
+                return Err(ShardFault::Block(block));
+            }
+        }
+        let skip = usize::try_from(self.offset - self.start).map_err(|_| outside())?;
+        let bytes = Bytes::from(bytes);
+        let until = skip
+            .checked_add(self.length)
+            .filter(|until| *until <= size)
+            .ok_or_else(outside)?;
+        Ok(bytes.slice(skip..until))
+    }
+}
+
+fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "range outside of the object")
+}

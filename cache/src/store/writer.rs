@@ -1,0 +1,287 @@
+//! One object being written.
+//!
+//! ```text
+//! begin:   sequence → room → tmp/<sequence> created → header
+//! append:  hash, digest and write in one job of the pool, as often as needed
+//! commit:  footer → (strict: fdatasync) → rename → (strict: fsync of the folder) → index
+//! ```
+//! The file becomes visible only whole; the index learns of it last. Whatever fails or is cancelled before that leaves
+//! at most a file in tmp/, which the file's own guard removes (in the pool, best effort) and every start empties.
+//!
+//! Cancellation: a future dropped in the middle leaves its job running. The writer then refuses to go on, because a
+//! second job could overtake the first.
+
+use super::checksum::{BlockHasher, ShardIdentity};
+use super::core::Core;
+use super::footer::{Footer, footer_start};
+use super::header::Header;
+use super::layout::{Geometry, ShardName, Slot, footprint_bytes, temporary_path};
+use super::partial::{Growing, PartialObject};
+use super::reader::Object;
+use super::shard::Shard;
+use super::temporary::TemporaryFile;
+use super::{Durability, StoreError};
+use crate::object::{Digests, ObjectHead, Sequence};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex};
+
+use super::core::lock;
+
+/// Shard index on a one-disk store.
+const INDEX: u8 = 0;
+
+/// One object being written. Dropping it before its commit removes its file.
+#[derive(Debug)]
+pub struct ObjectWriter {
+    core: Arc<Core>,
+    sequence: Sequence,
+    growing: Arc<Growing>,
+    state: Arc<Mutex<Writing>>,
+    /// A job was started and its result never seen, or it failed.
+    interrupted: bool,
+}
+
+/// What the pool's jobs work on.
+#[derive(Debug)]
+struct Writing {
+    file: TemporaryFile,
+    growing: Arc<Growing>,
+    head: ObjectHead,
+    length_expected: Option<u64>,
+    written: u64,
+    hasher: BlockHasher,
+    sha256: Option<Sha256>,
+}
+
+impl ObjectWriter {
+    /// Pool only. Takes the sequence, checks the room, creates the file and writes the head.
+    pub(super) fn begin(
+        core: &Arc<Core>,
+        head: ObjectHead,
+        length: Option<u64>,
+    ) -> Result<Self, StoreError> {
+        core.make_room(footprint_bytes(length.unwrap_or(0)))?;
+        let sequence = core.take_sequence()?;
+        let mut file = TemporaryFile::create(core, sequence, temporary_path(sequence, INDEX))?;
+        file.claim(footprint_bytes(length.unwrap_or(0)));
+        let identity = ShardIdentity {
+            sequence,
+            index: INDEX,
+        };
+        let header = Header {
+            pool: core.pool_id,
+            identity,
+            geometry: Geometry::ONE_DISK,
+            length,
+            head,
+            unknown: Vec::new(),
+        };
+        let bytes = header.encode().map_err(|error| {
+            core.disk_error(
+                "encode header",
+                io::Error::new(io::ErrorKind::InvalidData, error),
+            )
+        })?;
+        if let Some(length) = length {
+            core.with_room(footprint_bytes(length), "allocate", || {
+                file.handle.allocate(footprint_bytes(length))
+            })?;
+        }
+        core.with_room(bytes.len() as u64, "write header", || {
+            file.handle.write_all_at(&[IoSlice::new(&bytes)], 0)
+        })?;
+        let growing = Arc::new(Growing::new(
+            core,
+            Arc::clone(&file.handle),
+            identity,
+            bytes.len() as u64,
+        ));
+        let writing = Writing {
+            file,
+            growing: Arc::clone(&growing),
+            head: header.head,
+            length_expected: length,
+            written: 0,
+            hasher: BlockHasher::new(identity),
+            sha256: core.settings.sha256.then(Sha256::new),
+        };
+        let state = Arc::new(Mutex::new(writing));
+        Ok(Self {
+            core: Arc::clone(core),
+            sequence,
+            growing,
+            state,
+            interrupted: false,
+        })
+    }
+
+    /// Its sequence.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// Appends pieces: hashes, digests and writes them in one job of the disk's pool. Returns when written.
+    ///
+    /// # Errors
+    /// After an error the writer can only be dropped.
+    pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
+        self.claim_turn()?;
+        let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
+        self.core
+            .on_pool("append", move || lock(&state).append(&core, &pieces))
+            .await??;
+        self.interrupted = false;
+        Ok(())
+    }
+
+    /// Gives the object up; when this returns its file is gone. Dropping the writer does the same a moment later.
+    pub async fn abandon(self) {
+        let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
+        let removed = self
+            .core
+            .on_pool("abandon", move || lock(&state).file.remove(&core))
+            .await;
+        if let Err(error) = removed {
+            tracing::debug!(%error, "an abandoned file is left to the next start");
+        }
+    }
+
+    /// Bytes that [`PartialObject::read`] can serve: whole verified blocks on disk (the tail block stays with the
+    /// caller).
+    #[must_use]
+    pub fn readable(&self) -> u64 {
+        self.growing.readable()
+    }
+
+    /// A reader of the written part.
+    #[must_use]
+    pub fn partial(&self) -> PartialObject {
+        PartialObject::new(Arc::clone(&self.growing))
+    }
+
+    /// Footer, trailer, rename, index. The object becomes a hit when this returns, and not before.
+    ///
+    /// # Errors
+    /// On error nothing is visible and the file is removed.
+    pub async fn commit(mut self) -> Result<Arc<Object>, StoreError> {
+        self.claim_turn()?;
+        let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
+        self.core
+            .on_pool("commit", move || lock(&state).commit(&core))
+            .await?
+    }
+
+    fn claim_turn(&mut self) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.interrupted, true) {
+            let source = io::Error::other("an earlier step failed or was abandoned");
+            return Err(self.core.disk_error("append", source));
+        }
+        Ok(())
+    }
+}
+
+impl Writing {
+    fn append(&mut self, core: &Arc<Core>, pieces: &[Bytes]) -> Result<(), StoreError> {
+        let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        if bytes == 0 {
+            return Ok(());
+        }
+        let mut completed = Vec::new();
+        for piece in pieces {
+            self.hasher.update(piece, &mut completed);
+            if let Some(sha256) = &mut self.sha256 {
+                sha256.update(piece);
+            }
+        }
+        let end = self.written.saturating_add(bytes);
+        self.file.claim(footprint_bytes(end));
+        core.stay_within_budget()?;
+        let at = self.growing.data_start().saturating_add(self.written);
+        core.with_room(bytes, "append", || {
+            self.file.handle.write_all_at(&slices, at)
+        })?;
+        self.written = end;
+        self.growing.extend(&completed);
+        Ok(())
+    }
+
+    fn commit(&mut self, core: &Arc<Core>) -> Result<Arc<Object>, StoreError> {
+        self.check_complete(core)?;
+        let table = self.growing.finish(self.hasher.finish(), self.written);
+        let sha256 = self.sha256.take().map(|digest| digest.finalize().into());
+        let digests = Digests { sha256, md5: None };
+        self.write_footer(core, &table, &digests)?;
+        let slot = Slot {
+            key: self.head.key.short(),
+            variant: self.head.selection.variant(),
+        };
+        let name = ShardName::on_one_disk(slot, self.file.sequence(), self.written);
+        self.publish(core, &name)?;
+        let shard = Shard {
+            name,
+            file: Arc::clone(&self.file.handle),
+            head: self.head.clone(),
+            data_start: self.growing.data_start(),
+            table,
+            digests,
+        };
+        Ok(core.admit(shard))
+    }
+
+    /// A body that is shorter than promised, or that was seen rotting while it grew, is never made visible.
+    fn check_complete(&self, core: &Core) -> Result<(), StoreError> {
+        let promised = self
+            .length_expected
+            .is_none_or(|length| length == self.written);
+        if promised && !self.growing.is_poisoned() {
+            return Ok(());
+        }
+        let why = if promised {
+            "a written block was found corrupt"
+        } else {
+            "the body has another length than promised"
+        };
+        Err(core.disk_error("commit", io::Error::new(io::ErrorKind::InvalidData, why)))
+    }
+
+    fn write_footer(
+        &self,
+        core: &Core,
+        table: &[u64],
+        digests: &Digests,
+    ) -> Result<(), StoreError> {
+        let header_bytes = self.growing.data_start();
+        let footer = Footer {
+            table: table.to_vec(),
+            length: self.written,
+            digests: digests.clone(),
+        };
+        let bytes = footer.encode(self.growing.identity(), header_bytes);
+        let at = footer_start(header_bytes, self.written);
+        core.with_room(bytes.len() as u64, "write footer", || {
+            self.file.handle.write_all_at(&[IoSlice::new(&bytes)], at)
+        })
+    }
+
+    /// Gives the file its name. In strict mode it is on the platter before and its name afterwards.
+    fn publish(&mut self, core: &Core, name: &ShardName) -> Result<(), StoreError> {
+        let strict = core.settings.durability == Durability::Strict;
+        if strict {
+            core.synced("fdatasync", self.file.handle.sync_data())?;
+        }
+        self.file.rename(core, name)?;
+        if strict
+            && let Err(error) =
+                core.synced("fsync of a folder", core.device.sync_dir(&name.folder()))
+        {
+            // Not acknowledged, so it must not be found later either.
+            core.unlink_uncounted(&name.path());
+            return Err(error);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! Rows 75 to 79 of the hostile inputs: what a shared cache may keep.
+
+use super::*;
+use crate::time::UnixSeconds;
+use http::header::HeaderName;
+
+const EXCHANGE: Exchange = Exchange {
+    requested: UnixSeconds(0),
+    responded: UnixSeconds(0),
+};
+
+fn fields(pairs: &[(&str, &str)]) -> HeaderMap {
+    let parse = |(name, value): &(&str, &str)| {
+        (HeaderName::try_from(*name).unwrap(), value.parse().unwrap())
+    };
+    pairs.iter().map(parse).collect()
+}
+
+fn judged(request: &[(&str, &str)], status: u16, response: &[(&str, &str)]) -> Storability {
+    let status = StatusCode::from_u16(status).unwrap();
+    let (request, response) = (fields(request), fields(response));
+    judge(
+        &Method::GET,
+        &request,
+        status,
+        &response,
+        EXCHANGE,
+        Adjust::default(),
+    )
+}
+
+/// A 200 with this Cache-Control and these other fields.
+fn check(request: &[(&str, &str)], control: &str, more: &[(&str, &str)], expected: Storability) {
+    let mut response = vec![("cache-control", control)];
+    response.extend(more);
+    assert_eq!(
+        judged(request, 200, &response),
+        expected,
+        "{request:?} {response:?}"
+    );
+}
+
+const STORE: Storability = Storability::Store;
+
+fn refuse(reason: NotStored) -> Storability {
+    Storability::Refuse(reason)
+}
+
+#[test]
+fn a_plain_fresh_response_is_stored() {
+    check(&[], "max-age=60", &[], STORE);
+    check(&[], "public, s-maxage=60", &[], STORE);
+}
+
+#[test]
+fn only_get_is_stored() {
+    let fresh = fields(&[("cache-control", "public, max-age=60")]);
+    for method in [Method::HEAD, Method::POST, Method::PUT, Method::OPTIONS] {
+        let empty = HeaderMap::new();
+        let answer = judge(
+            &method,
+            &empty,
+            StatusCode::OK,
+            &fresh,
+            EXCHANGE,
+            Adjust::default(),
+        );
+        assert_eq!(answer, refuse(NotStored::Method), "{method}");
+    }
+}
+
+#[test]
+fn row_76_an_error_is_stored_only_with_freshness_in_so_many_words() {
+    let etag = ("etag", "\"a\"");
+    for status in [200, 203, 204, 301, 308, 404, 410] {
+        assert_eq!(judged(&[], status, &[etag]), STORE, "{status}");
+    }
+    for status in [
+        201, 302, 303, 307, 400, 403, 405, 413, 414, 431, 500, 501, 502, 503,
+    ] {
+        assert_eq!(
+            judged(&[], status, &[etag]),
+            refuse(NotStored::Status),
+            "{status}"
+        );
+        let zero = [etag, ("cache-control", "max-age=0")];
+        assert_eq!(
+            judged(&[], status, &zero),
+            refuse(NotStored::Status),
+            "{status}"
+        );
+        assert_eq!(
+            judged(&[], status, &[("cache-control", "max-age=9")]),
+            STORE,
+            "{status}"
+        );
+    }
+    for status in [100, 101, 103, 206, 304, 600, 999] {
+        let fresh = [etag, ("cache-control", "max-age=9")];
+        assert_eq!(
+            judged(&[], status, &fresh),
+            refuse(NotStored::Status),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn row_78_no_store_and_private_are_obeyed() {
+    check(&[], "max-age=60, no-store", &[], refuse(NotStored::NoStore));
+    check(
+        &[("cache-control", "no-store")],
+        "max-age=60",
+        &[],
+        refuse(NotStored::NoStore),
+    );
+    check(&[], "max-age=60, private", &[], refuse(NotStored::Private));
+    check(&[], "max-age=60, private=\"x-a\"", &[], STORE);
+}
+
+#[test]
+fn must_understand_takes_no_store_back_where_the_status_is_understood() {
+    check(&[], "max-age=60, no-store, must-understand", &[], STORE);
+    let strange = [("cache-control", "max-age=60, must-understand")];
+    assert_eq!(judged(&[], 299, &strange), refuse(NotStored::NoStore));
+    let asked = [("cache-control", "no-store")];
+    check(
+        &asked,
+        "max-age=60, no-store, must-understand",
+        &[],
+        refuse(NotStored::NoStore),
+    );
+}
+
+#[test]
+fn row_77_authorization_needs_permission() {
+    let asked = [("authorization", "Basic x")];
+    check(&asked, "max-age=60", &[], refuse(NotStored::Authorization));
+    for permission in ["public", "s-maxage=60", "must-revalidate"] {
+        check(&asked, &format!("max-age=60, {permission}"), &[], STORE);
+    }
+    check(
+        &asked,
+        "max-age=60, proxy-revalidate",
+        &[],
+        refuse(NotStored::Authorization),
+    );
+}
+
+#[test]
+fn row_78_cookies_need_permission() {
+    let sets = [("set-cookie", "a=b")];
+    check(&[], "max-age=60", &sets, refuse(NotStored::SetCookie));
+    check(
+        &[],
+        "max-age=60, must-revalidate",
+        &sets,
+        refuse(NotStored::SetCookie),
+    );
+    check(&[], "max-age=60, public", &sets, STORE);
+    check(&[], "s-maxage=60", &sets, STORE);
+    check(&[], "max-age=60, private=\"Set-Cookie\"", &sets, STORE);
+    let asked = [("cookie", "a=b")];
+    check(&asked, "max-age=60", &[], refuse(NotStored::Cookie));
+    check(&asked, "max-age=60, public", &[], STORE);
+}
+
+#[test]
+fn row_79_vary_star_is_never_reused() {
+    check(
+        &[],
+        "max-age=60",
+        &[("vary", "accept, *")],
+        refuse(NotStored::VaryStar),
+    );
+    check(&[], "max-age=60", &[("vary", "accept")], STORE);
+}
+
+#[test]
+fn what_could_never_be_served_is_not_stored() {
+    check(&[], "x", &[], refuse(NotStored::NoFreshness));
+    check(&[], "max-age=0", &[], refuse(NotStored::NoFreshness));
+    check(
+        &[],
+        "max-age=60, no-cache",
+        &[],
+        refuse(NotStored::NoFreshness),
+    );
+    check(&[], "max-age=0", &[("etag", "\"a\"")], STORE);
+    check(
+        &[],
+        "no-cache",
+        &[("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT")],
+        STORE,
+    );
+    let silent = HeaderMap::new();
+    let rule = Adjust {
+        ttl_default: Some(60),
+        ttl_max: None,
+    };
+    let answer = judge(
+        &Method::GET,
+        &silent,
+        StatusCode::OK,
+        &silent,
+        EXCHANGE,
+        rule,
+    );
+    assert_eq!(answer, STORE);
+}
+
+#[test]
+fn a_head_above_the_limit_is_not_stored() {
+    let long = "x".repeat(STORED_HEAD_BYTES_MAX);
+    check(
+        &[],
+        "max-age=60",
+        &[("x-a", &long)],
+        refuse(NotStored::HeadTooLarge),
+    );
+    let fitting = "x".repeat(STORED_HEAD_BYTES_MAX - 200);
+    check(&[], "max-age=60", &[("x-a", &fitting)], STORE);
+}
+
+#[test]
+fn stored_fields_are_those_that_everybody_may_have() {
+    let response = fields(&[
+        ("age", "5"),
+        ("age", "6"),
+        (
+            "cache-control",
+            "public, max-age=60, private=\"x-private\", no-cache=\"x-check\"",
+        ),
+        ("connection", "x-hop"),
+        ("content-type", "text/plain"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-authenticate", "Basic"),
+        ("set-cookie", "a=b"),
+        ("transfer-encoding", "chunked"),
+        ("x-check", "1"),
+        ("x-end", "1"),
+        ("x-end", "2"),
+        ("x-hop", "1"),
+        ("x-private", "1"),
+    ]);
+    let expected = fields(&[
+        ("age", "5"),
+        (
+            "cache-control",
+            "public, max-age=60, private=\"x-private\", no-cache=\"x-check\"",
+        ),
+        ("content-type", "text/plain"),
+        ("x-end", "1"),
+        ("x-end", "2"),
+    ]);
+    assert_eq!(storable_fields(&response), expected);
+}

@@ -1,0 +1,180 @@
+//! The command line: what can be asked of the binary, and how a command ends.
+//!
+//! A command is a variant of [`Command`]; what it does lives in the room it belongs to.
+
+use crate::conf::{self, Flags, Settings, Sources};
+use clap::{Args, Parser, Subcommand};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Weir, a caching upstream proxy gateway
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway; without any option it listens on 127.0.0.1:8080 and keeps its data in ./weir-data
+    Serve(ServeArguments),
+    /// Check a configuration file without starting anything
+    CheckConfig {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Options of `weir serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Read this configuration file [env: WEIR_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen for clients here instead; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// Serve health and metrics here instead; "" for not at all
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+    /// Keep the data in this folder instead; may be repeated, one folder for each disk
+    #[arg(long, value_name = "FOLDER")]
+    data: Vec<String>,
+}
+
+/// How a command ended. Wrong usage ends with 2, by way of the parser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// As asked.
+    Done,
+    /// It was tried and failed.
+    Failed,
+    /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+    Configuration,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 78 configuration error";
+
+/// Names the configuration file where no flag does.
+const CONFIG_VARIABLE: &str = "WEIR_CONFIG";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+            Exit::Configuration => Self::from(78),
+        }
+    }
+}
+
+impl ServeArguments {
+    /// The settings to serve with, from all sources of this process.
+    ///
+    /// # Errors
+    /// [`Exit::Configuration`], after everything that is wrong was written to the standard error.
+    pub(crate) fn settings(self) -> Result<Settings, Exit> {
+        let named = std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+        let sources = Sources {
+            file: self.config.or_else(|| named.map(PathBuf::from)),
+            environment: std::env::vars_os().collect(),
+            flags: Flags {
+                listen: self.listen,
+                admin: self.admin,
+                data: self.data,
+            },
+        };
+        conf::load(&sources).map_err(|error| {
+            complain(&error);
+            Exit::Configuration
+        })
+    }
+}
+
+/// `weir check-config`: the file by itself, whatever the environment says here.
+pub(crate) fn check_config(file: PathBuf) -> Exit {
+    let shown = file.display().to_string();
+    match conf::load(&Sources {
+        file: Some(file),
+        ..Sources::default()
+    }) {
+        Ok(_) => match writeln!(io::stdout(), "{shown}: ok") {
+            Ok(()) => Exit::Done,
+            Err(_) => Exit::Failed,
+        },
+        Err(error) => {
+            complain(&error);
+            Exit::Configuration
+        }
+    }
+}
+
+/// Tells the user. When even the standard error is gone, the exit code has to do.
+pub(crate) fn complain(message: &dyn std::fmt::Display) {
+    drop(writeln!(io::stderr(), "{message}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn parse(words: &[&str]) -> Result<Command, ErrorKind> {
+        let words = std::iter::once("weir").chain(words.iter().copied());
+        Cli::try_parse_from(words)
+            .map(|cli| cli.command)
+            .map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_takes_addresses_and_folders_repeatedly() {
+        let words = [
+            "serve", "--listen", ":1", "--listen", ":2", "--admin", "", "--data", "a",
+        ];
+        let Ok(Command::Serve(arguments)) = parse(&words) else {
+            panic!("not understood")
+        };
+        assert_eq!(arguments.listen, [":1", ":2"]);
+        assert_eq!(arguments.admin.as_deref(), Some(""));
+        assert_eq!(arguments.data, ["a"]);
+        assert_eq!(arguments.config, None);
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2() {
+        let check = |words: &[&str], kind: ErrorKind| {
+            assert_eq!(parse(words).err(), Some(kind), "{words:?}");
+            let error = Cli::command().error(kind, "");
+            assert_eq!(error.exit_code(), 2, "{words:?}");
+        };
+        check(&[], ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        check(&["sevre"], ErrorKind::InvalidSubcommand);
+        check(&["serve", "--bogus"], ErrorKind::UnknownArgument);
+        check(&["serve", "file.toml"], ErrorKind::UnknownArgument);
+        check(&["check-config"], ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
+    fn a_checked_file_is_ok_or_a_configuration_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |text: &str, exit: Exit| {
+            let file = folder.path().join("weir.toml");
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(check_config(file), exit, "{text:?}");
+        };
+        check("", Exit::Done);
+        check("[listen]\nproxy = [\":8080\"]", Exit::Done);
+        check("[listen]\nproxy = [\"x\"]", Exit::Configuration);
+        assert_eq!(check_config(folder.path().to_owned()), Exit::Configuration);
+    }
+}

@@ -1,0 +1,61 @@
+//! The first stage: the configuration as somebody wrote it, key by key, with a default for each.
+//!
+//! Nothing is checked here beyond the type of each value; [`super::settings`] does that. What each key means to an
+//! operator is written in `conf/weir.toml`, which a test keeps equal to these types and their defaults.
+
+use super::access::AccessConfig;
+use super::fill::FillConfig;
+use super::listen::ListenConfig;
+use super::log::LogConfig;
+use super::mirror::MirrorConfig;
+use super::rule::RuleConfig;
+use super::server::ServerConfig;
+use super::span::TimeSpan;
+use super::store::StoreConfig;
+use super::upstream::UpstreamConfig;
+use serde::{Deserialize, Serialize};
+
+/// A whole configuration as written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where clients connect.
+    pub(crate) listen: ListenConfig,
+    /// The process itself.
+    pub(crate) server: ServerConfig,
+    /// Where objects are kept.
+    pub(crate) store: StoreConfig,
+    /// Fetching objects into the store.
+    pub(crate) fill: FillConfig,
+    /// Where Weir may connect to.
+    pub(crate) upstream: UpstreamConfig,
+    /// Who may use the proxy port.
+    pub(crate) access: AccessConfig,
+    /// What is logged.
+    pub(crate) log: LogConfig,
+    /// Sites behind paths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mirror: Vec<MirrorConfig>,
+    /// Exceptions from the standard.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rule: Vec<RuleConfig>,
+}
+
+impl Config {
+    /// The defaults, and one of everything that is absent by default, so that serializing it names every key.
+    pub(super) fn with_every_key() -> Self {
+        let zero = Some(TimeSpan::from_secs(0));
+        Self {
+            mirror: vec![MirrorConfig {
+                key: Some(String::new()),
+                ..MirrorConfig::default()
+            }],
+            rule: vec![RuleConfig {
+                ttl_default: zero,
+                ttl_max: zero,
+                ..RuleConfig::default()
+            }],
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `[server]`: the process itself.
+
+use super::check::{Check, quoted};
+use super::span::TimeSpan;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// `[server]` as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerConfig {
+    /// This node in `Via` and `CDN-Loop`, empty for a generated one.
+    pub(crate) name: String,
+    /// Worker threads, 0 for one a core.
+    pub(crate) threads: u64,
+    /// How long running responses may take to end at shutdown.
+    pub(crate) drain: TimeSpan,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            threads: 0,
+            drain: TimeSpan::from_secs(30),
+        }
+    }
+}
+
+/// `[server]`, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerSettings {
+    /// A token (RFC 9110 §5.6.2). `None`: the host name and an id that is kept beside the data.
+    pub(crate) name: Option<String>,
+    /// Worker threads.
+    pub(crate) threads: NonZeroUsize,
+    /// Zero: running responses are cut at once.
+    pub(crate) drain: Duration,
+}
+
+/// Longest name, bytes: it is sent with every request and response.
+const NAME_BYTES_MAX: usize = 128;
+
+impl ServerConfig {
+    /// Checks every key. Asks the machine for its cores where nothing else was said.
+    pub(super) fn check(&self, check: &mut Check<'_>) -> ServerSettings {
+        let mut section = check.section("server");
+        if !self.name.is_empty() && !is_node_name(&self.name) {
+            let reason = format!(
+                "must be letters, digits, \"-\", \"_\" and \".\" only, at most {NAME_BYTES_MAX}, \
+                 like \"weir-1.example.org\""
+            );
+            section.refuse("name", quoted(&self.name), reason);
+        }
+        let threads = section.count("threads", self.threads, 0..=1_024);
+        ServerSettings {
+            name: Some(self.name.clone()).filter(|name| !name.is_empty()),
+            threads: NonZeroUsize::new(threads).unwrap_or_else(cores),
+            drain: self.drain.get(),
+        }
+    }
+}
+
+/// Narrower than a token, so that the name also fits in a list, a URL and a file name.
+fn is_node_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    name.len() <= NAME_BYTES_MAX && name.bytes().all(fits)
+}
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,5 @@
+//! The front over real sockets.
+
+mod passing;
+mod talking;
+mod world;

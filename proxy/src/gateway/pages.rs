@@ -1,0 +1,228 @@
+//! Answers that the gateway writes itself: own pages, refusals, and what a client is told when an upstream failed.
+
+use super::{Turn, Turned};
+use crate::error_page::{self, error_page};
+use crate::front::Flow;
+use crate::front::conn::Conn;
+use crate::respond::body::SendError;
+use crate::respond::head::{BodyEnd, Head};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use weir_cache::engine::{Failure, StatusAnswer};
+use weir_policies::outcome::Outcome;
+use weir_policies::target::{OwnPage, TargetError};
+use weir_policies::verdict::Refusal;
+
+/// Methods that some resource here answers.
+const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+const WELCOME: &str = "Weir, a caching upstream proxy gateway.\n\n\
+    Use it as a proxy:      http_proxy=http://HOST:PORT wget http://host/file\n\
+    or ask by path:         curl -O http://HOST:PORT/download/https://host/file\n";
+
+/// A small body of ours.
+struct Page {
+    status: StatusCode,
+    media_type: &'static str,
+    body: Vec<u8>,
+    extra: Vec<(&'static str, String)>,
+}
+
+impl Turn<'_> {
+    pub(super) async fn own_page(&mut self, conn: &mut Conn, page: OwnPage) -> Turned {
+        self.record.outcome = Outcome::Local;
+        let (status, body) = match page {
+            OwnPage::Welcome => (StatusCode::OK, WELCOME),
+            OwnPage::EmptyDownload => (StatusCode::OK, "empty url, please add url to the end\n"),
+            OwnPage::Unknown => {
+                return Turned::Answered(
+                    self.page(
+                        conn,
+                        404,
+                        "no mirror is configured for this path, and it is not a URL",
+                    )
+                    .await,
+                );
+            }
+        };
+        if !matches!(self.request.method, Method::GET | Method::HEAD) {
+            return self
+                .refuse(
+                    conn,
+                    405,
+                    "method-not-allowed",
+                    "this page is only for reading",
+                )
+                .await;
+        }
+        let media_type = "text/plain; charset=utf-8";
+        let page = Page {
+            status,
+            media_type,
+            body: body.as_bytes().to_vec(),
+            extra: Vec::new(),
+        };
+        Turned::Answered(self.send(conn, page).await)
+    }
+
+    pub(super) async fn options(&mut self, conn: &mut Conn) -> Turned {
+        self.record.outcome = Outcome::Local;
+        let extra = vec![("allow", ALLOW.to_owned())];
+        let page = Page {
+            status: StatusCode::OK,
+            media_type: "text/plain",
+            body: Vec::new(),
+            extra,
+        };
+        Turned::Answered(self.send(conn, page).await)
+    }
+
+    pub(super) async fn refuse_target(&mut self, conn: &mut Conn, error: &TargetError) -> Turned {
+        let (status, detail) = match error {
+            TargetError::Malformed(_) => (400, "target"),
+            TargetError::Scheme(_) => (501, "scheme"),
+            TargetError::TooLong(_) => (414, "target-too-long"),
+        };
+        // Two readers might have read this differently: nothing more is taken from the connection.
+        self.closes = true;
+        self.refuse(conn, status, detail, &error.to_string()).await
+    }
+
+    pub(super) async fn refuse_verdict(&mut self, conn: &mut Conn, refusal: Refusal) -> Turned {
+        let what = match refusal {
+            Refusal::SchemeNotServed(scheme) => {
+                format!("{} upstreams are not served yet", scheme.as_str())
+            }
+            Refusal::MethodNotAllowed => format!(
+                "{} is not allowed through this gateway",
+                self.request.method
+            ),
+            Refusal::MethodUnknown => format!("method {} is not known", self.request.method),
+            Refusal::MetadataService => {
+                "metadata services are not reached through this gateway".to_owned()
+            }
+            Refusal::Loop => "this request has already passed through this gateway".to_owned(),
+        };
+        self.refuse(conn, refusal.status(), refusal.as_str(), &what)
+            .await
+    }
+
+    pub(super) async fn refuse(
+        &mut self,
+        conn: &mut Conn,
+        status: u16,
+        detail: &'static str,
+        what: &str,
+    ) -> Turned {
+        self.record.outcome = Outcome::Refused;
+        self.record.detail = Some(detail);
+        Turned::Answered(self.page(conn, status, what).await)
+    }
+
+    pub(super) async fn failed(&mut self, conn: &mut Conn, failure: &Failure) -> Flow {
+        self.record.outcome = Outcome::Failed;
+        match failure {
+            Failure::Origin(error) => {
+                self.record.detail = Some(error.as_str());
+                self.page(conn, error.status().as_u16(), &error.to_string())
+                    .await
+            }
+            Failure::Status(StatusAnswer {
+                status,
+                headers,
+                body: Some(body),
+            }) => {
+                let body = body.to_vec();
+                self.send_with(
+                    conn,
+                    headers,
+                    Page {
+                        status: *status,
+                        media_type: "",
+                        body,
+                        extra: Vec::new(),
+                    },
+                )
+                .await
+            }
+            Failure::Status(StatusAnswer { status, .. }) => {
+                let what = format!("the upstream answered {}", status.as_u16());
+                self.page(conn, status.as_u16(), &what).await
+            }
+        }
+    }
+
+    /// An error page: text, or problem+json where the client asks for it.
+    pub(super) async fn page(&mut self, conn: &mut Conn, status: u16, what: &str) -> Flow {
+        let accept = self.request.headers.get(header::ACCEPT);
+        let page = error_page(status, what, accept, &self.gateway.node);
+        let mut extra: Vec<_> = error_page::FIELDS
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        if status == 405 {
+            extra.push(("allow", ALLOW.to_owned()));
+        }
+        if let Some(seconds) = error_page::retry_after_seconds(status) {
+            extra.push(("retry-after", seconds.to_string()));
+        }
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.send(
+            conn,
+            Page {
+                status,
+                media_type: page.media_type,
+                body: page.body.into_bytes(),
+                extra,
+            },
+        )
+        .await
+    }
+
+    async fn send(&mut self, conn: &mut Conn, page: Page) -> Flow {
+        let mut fields = HeaderMap::new();
+        fields.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(page.media_type),
+        );
+        self.send_with(conn, &fields, page).await
+    }
+
+    async fn send_with(&mut self, conn: &mut Conn, fields: &HeaderMap, page: Page) -> Flow {
+        let head = Head {
+            status: page.status,
+            fields,
+            end: BodyEnd::Length(page.body.len() as u64),
+            version: self.request.version,
+            keep_alive: self.request.keep_alive && !self.closes,
+            age: None,
+            replaced: page.extra,
+            node: &self.gateway.node,
+            x_cache: self.record.outcome.x_cache(),
+            cache_status: None,
+            request_id: &self.request_id,
+            now: self.now,
+        };
+        let mut bytes = head.to_bytes();
+        self.record.status = page.status.as_u16();
+        self.record.head_bytes = bytes.len() as u64;
+        if self.request.method != Method::HEAD {
+            bytes.extend_from_slice(&page.body);
+            self.record.body_bytes = page.body.len() as u64;
+        }
+        match conn.write_all(&bytes).await {
+            Ok(()) => {
+                self.record.complete = true;
+                if head.stays_open() {
+                    Flow::KeepAlive
+                } else {
+                    Flow::Close
+                }
+            }
+            Err(error) => {
+                self.record.detail = Some(SendError::Client(error).as_str());
+                Flow::Close
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The list of all metrics: names (a contract with every dashboard), kinds, units, labels and a sentence each.
+//!
+//! A new metric is a variant of [`Collected`] with its description here, a row in `docs/METRICS.md`, and the line of
+//! the [`Source`](super::Source) that reports it.
+
+/// How a metric behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Only grows; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations in buckets.
+    Histogram,
+    /// Always 1; says something by its labels. Its name ends in `_info`.
+    Info,
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Described {
+    /// As queries write it.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// What one of it is, in words: `requests`, `seconds`, `bytes`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the test of docs/METRICS.md reads it")
+    )]
+    pub(crate) unit: &'static str,
+    /// Names of its labels.
+    pub(crate) labels: &'static [&'static str],
+    /// A sentence without its full stop.
+    pub(crate) help: &'static str,
+}
+
+impl Kind {
+    /// The word of the `TYPE` line.
+    #[cfg(test)]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Info => "info",
+        }
+    }
+
+    /// What the encoder appends to the family's name by itself.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Counter => "_total",
+            Self::Info => "_info",
+            Self::Gauge | Self::Histogram => "",
+        }
+    }
+}
+
+impl Described {
+    /// The name in the `TYPE` line.
+    pub(crate) fn family(&self) -> &'static str {
+        self.name
+            .strip_suffix(self.kind.suffix())
+            .unwrap_or(self.name)
+    }
+}
+
+pub(super) const BUILD_INFO: Described = Described {
+    name: "weir_build_info",
+    kind: Kind::Info,
+    unit: "",
+    labels: &["version"],
+    help: "The version that is running",
+};
+
+pub(super) const REQUESTS: Described = Described {
+    name: "weir_requests_total",
+    kind: Kind::Counter,
+    unit: "requests",
+    labels: &["form", "result"],
+    help: "Requests that have ended, by how they were asked and how they were answered",
+};
+
+pub(super) const REQUEST_DURATION: Described = Described {
+    name: "weir_request_duration_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    labels: &[],
+    help: "Time from a request's head to the last byte of its response",
+};
+
+pub(super) const RESPONSE_BYTES: Described = Described {
+    name: "weir_response_bytes_total",
+    kind: Kind::Counter,
+    unit: "bytes",
+    labels: &["source"],
+    help: "Body bytes sent to clients, by where they were read from",
+};
+
+/// The metrics that are counted from records, and the one that never changes.
+#[cfg(test)]
+pub(super) const COUNTED_HERE: [Described; 4] =
+    [BUILD_INFO, REQUESTS, REQUEST_DURATION, RESPONSE_BYTES];
+
+/// The metrics that other rooms count and a [`Source`](super::Source) reports. In the order of the exposition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Collected {
+    ClientConnections,
+    UpstreamRequests,
+    UpstreamErrors,
+    UpstreamConnections,
+    UpstreamRetries,
+    FillActive,
+    FillBytes,
+    FillResumed,
+    FillAbandoned,
+    StoreBytes,
+    StoreObjects,
+    StoreEvictedBytes,
+    StoreCorruptBlocks,
+    StoreUnderprotectedObjects,
+    BoundHits,
+    AccessLogErrors,
+    Tasks,
+    TaskPanics,
+}
+
+impl Collected {
+    /// All of them.
+    pub(crate) const ALL: [Self; 18] = [
+        Self::ClientConnections,
+        Self::UpstreamRequests,
+        Self::UpstreamErrors,
+        Self::UpstreamConnections,
+        Self::UpstreamRetries,
+        Self::FillActive,
+        Self::FillBytes,
+        Self::FillResumed,
+        Self::FillAbandoned,
+        Self::StoreBytes,
+        Self::StoreObjects,
+        Self::StoreEvictedBytes,
+        Self::StoreCorruptBlocks,
+        Self::StoreUnderprotectedObjects,
+        Self::BoundHits,
+        Self::AccessLogErrors,
+        Self::Tasks,
+        Self::TaskPanics,
+    ];
+
+    /// Its description.
+    pub(crate) fn described(self) -> Described {
+        match self {
+            Self::ClientConnections => gauge(
+                "weir_client_connections",
+                "connections",
+                &[],
+                "Client connections open on the proxy listeners",
+            ),
+            Self::UpstreamRequests => counter(
+                "weir_upstream_requests_total",
+                "requests",
+                &["result"],
+                "Requests sent to upstreams, by how they ended",
+            ),
+            Self::UpstreamErrors => counter(
+                "weir_upstream_errors_total",
+                "errors",
+                &["reason"],
+                "Upstream requests that failed, by reason",
+            ),
+            Self::UpstreamConnections => counter(
+                "weir_upstream_connections_total",
+                "connections",
+                &["kind"],
+                "Connections to upstreams used for a request: opened for it, or reused from the pool",
+            ),
+            Self::UpstreamRetries => counter(
+                "weir_upstream_retries_total",
+                "requests",
+                &[],
+                "Upstream requests sent again because a connection closed before its first byte",
+            ),
+            Self::FillActive => gauge("weir_fill_active", "fills", &[], "Fills running now"),
+            Self::FillBytes => counter(
+                "weir_fill_bytes_total",
+                "bytes",
+                &[],
+                "Body bytes that fills have read from upstreams",
+            ),
+            Self::FillResumed => counter(
+                "weir_fill_resumed_total",
+                "fills",
+                &[],
+                "Fills that broke off and went on where they had stopped",
+            ),
+            Self::FillAbandoned => counter(
+                "weir_fill_abandoned_total",
+                "fills",
+                &[],
+                "Fills that ended without a stored object",
+            ),
+            Self::StoreBytes => gauge(
+                "weir_store_bytes",
+                "bytes",
+                &["disk"],
+                "Bytes of stored objects, headers and checksums included",
+            ),
+            Self::StoreObjects => {
+                gauge("weir_store_objects", "objects", &[], "Objects in the store")
+            }
+            Self::StoreEvictedBytes => counter(
+                "weir_store_evicted_bytes_total",
+                "bytes",
+                &["cause"],
+                "Bytes removed from the store, by cause",
+            ),
+            Self::StoreCorruptBlocks => counter(
+                "weir_store_corrupt_blocks_total",
+                "blocks",
+                &["disk"],
+                "Blocks whose checksum did not match when they were read",
+            ),
+            Self::StoreUnderprotectedObjects => gauge(
+                "weir_store_underprotected_objects",
+                "objects",
+                &[],
+                "Objects that have fewer copies or less parity than configured",
+            ),
+            Self::BoundHits => counter(
+                "weir_bound_hits_total",
+                "hits",
+                &["bound"],
+                "Times a configured or built-in bound was reached, by bound",
+            ),
+            Self::AccessLogErrors => counter(
+                "weir_access_log_errors_total",
+                "writes",
+                &[],
+                "Batches of access log lines that could not be written",
+            ),
+            Self::Tasks => gauge(
+                "weir_tasks",
+                "tasks",
+                &["task"],
+                "Background tasks running now, by name",
+            ),
+            Self::TaskPanics => counter(
+                "weir_task_panics_total",
+                "panics",
+                &[],
+                "Background tasks that ended by a panic, each of which is a bug",
+            ),
+        }
+    }
+}
+
+const fn counter(
+    name: &'static str,
+    unit: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Described {
+    Described {
+        name,
+        kind: Kind::Counter,
+        unit,
+        labels,
+        help,
+    }
+}
+
+const fn gauge(
+    name: &'static str,
+    unit: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Described {
+    Described {
+        name,
+        kind: Kind::Gauge,
+        unit,
+        labels,
+        help,
+    }
+}

@@ -1,0 +1,352 @@
+//! `Verdict::Pass`: requests that are handed through to an upstream and never cached.
+//!
+//! Pingora's `HttpProxy` moves the bytes, in both directions at once, over pooled connections; this file tells it
+//! where to connect and keeps its heads honest. The order for a request travels beside it as the connection's user
+//! context, never in a header field, so no client can forge one.
+//!
+//! Invariants: an address to connect to comes from the [`PeerSource`] only; no upgrade is ever offered, so a 101 is a
+//! broken upstream; every order ends in exactly one record, also when the request is dropped half-way.
+
+mod failure;
+mod fields;
+
+pub(crate) use fields::request_head;
+
+use crate::error_page::{self, ErrorPage, error_page};
+use crate::record::Record;
+use async_trait::async_trait;
+use bytes::Bytes;
+use failure::Failure;
+use fields::{ResponseFraming, informational_fields, mark_outcome, response_fields};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::upstreams::peer::{HttpPeer, Peer};
+use pingora::{Error, ErrorType, Result};
+use std::any::Any;
+use std::sync::Arc;
+use weir_cache::ports::Clock;
+use weir_policies::hop;
+use weir_policies::outcome::Outcome;
+use weir_policies::target::Target;
+
+/// Interim responses passed on for one request; more is a flood (row 114).
+const INFORMATIONAL_MAX: u32 = 10;
+
+/// What the gateway decided about a request that is handed through.
+#[derive(Debug)]
+pub(crate) struct PassOrder {
+    /// Where to.
+    pub(crate) target: Target,
+    /// What is known of the request; completed here.
+    pub(crate) record: Record,
+}
+
+/// Finds the connection for a target: resolves, vets, pins. A port of this room.
+#[async_trait]
+pub(crate) trait PeerSource: Send + Sync {
+    /// A vetted peer with all timeouts set.
+    ///
+    /// # Errors
+    /// The status for the client, and why in a sentence that may be shown.
+    async fn peer(&self, target: &Target) -> Result<Box<HttpPeer>, (u16, String)>;
+}
+
+/// Takes the record of a finished request: access log and metrics. A port of this room.
+pub(crate) trait RecordSink: Send + Sync {
+    /// Called once for each request. Must not block.
+    fn finished(&self, record: Record);
+}
+
+/// The callbacks of the pass proxy.
+pub(crate) struct Pass {
+    peers: Arc<dyn PeerSource>,
+    sink: Arc<dyn RecordSink>,
+    clock: Arc<dyn Clock>,
+    node: String,
+}
+
+impl Pass {
+    /// `node` names this gateway in Via and Cache-Status.
+    pub(crate) fn new(
+        peers: Arc<dyn PeerSource>,
+        sink: Arc<dyn RecordSink>,
+        clock: Arc<dyn Clock>,
+        node: String,
+    ) -> Self {
+        Self {
+            peers,
+            sink,
+            clock,
+            node,
+        }
+    }
+
+    /// The proxy that the front lends connections to. Of `conf` the connector's part counts: pool size, retries, CA
+    /// file, threads.
+    pub(crate) fn into_proxy(self, conf: &Arc<ServerConf>) -> Arc<HttpProxy<Self>> {
+        Arc::new(http_proxy(conf, self))
+    }
+
+    async fn write_page(&self, session: &mut Session, page: &ErrorPage, outcome: Outcome) {
+        let written = async {
+            let head = self.page_head(page, outcome)?;
+            let is_head = session.req_header().method == Method::HEAD;
+            session.set_keepalive(None);
+            session
+                .write_response_header(Box::new(head), is_head)
+                .await?;
+            if !is_head {
+                let body = Bytes::copy_from_slice(page.body.as_bytes());
+                session.write_response_body(Some(body), true).await?;
+            }
+            session.finish_body().await
+        };
+        match written.await {
+            // Says that the connection may end cleanly: without it the front resets, see `front::lend`.
+            Ok(()) => session.shutdown().await,
+            Err(error) => tracing::debug!(%error, "error page not sent"),
+        }
+    }
+
+    fn page_head(&self, page: &ErrorPage, outcome: Outcome) -> Result<ResponseHeader> {
+        let mut parts = ResponseHeader::build_no_case(page.status, Some(12))?.as_owned_parts();
+        let headers = &mut parts.headers;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(page.media_type));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(page.body.len()));
+        if let Some(seconds) = error_page::retry_after_seconds(page.status) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        hop::append_via(headers, "1.1", &self.node);
+        mark_outcome(headers, outcome, None, &self.node);
+        let mut head = ResponseHeader::from(parts);
+        for (name, value) in error_page::FIELDS {
+            head.insert_header(name, value)?;
+        }
+        head.set_reason_phrase(Some(error_page::reason_phrase(page.status)))?;
+        Ok(head)
+    }
+}
+
+/// What is known of one request between the callbacks.
+pub(crate) struct PassContext {
+    order: Option<Box<PassOrder>>,
+    sink: Arc<dyn RecordSink>,
+    /// Why there is no peer.
+    refusal: Option<String>,
+    informational: u32,
+    framing: ResponseFraming,
+    /// What the session made of the `Connection` that the front has written.
+    keepalive: Option<u64>,
+}
+
+impl Drop for PassContext {
+    /// An order that nobody finished was dropped with its request.
+    fn drop(&mut self) {
+        if let Some(mut order) = self.order.take() {
+            order.record.outcome = Outcome::Aborted;
+            self.sink.finished(order.record);
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Pass {
+    type CTX = PassContext;
+
+    fn new_ctx(&self) -> PassContext {
+        PassContext {
+            order: None,
+            sink: Arc::clone(&self.sink),
+            refusal: None,
+            informational: 0,
+            framing: ResponseFraming::Delimited,
+            keepalive: None,
+        }
+    }
+
+    /// Pingora's default adds a compression module; nothing is recompressed here.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    /// Not a reuse: this is how the front hands the order over.
+    fn on_connection_reuse(
+        &self,
+        session: &mut Session,
+        context: &mut PassContext,
+        order: Box<dyn Any + Send + Sync>,
+    ) {
+        context.order = order.downcast().ok();
+        context.keepalive = session.get_keepalive();
+        // A client that has closed its sending side may still wait for the response.
+        session.set_abort_on_close(false);
+        // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
+        let is_http_1_0 = session.req_header().version == Version::HTTP_10;
+        session.set_ignore_info_resp(is_http_1_0);
+    }
+
+    async fn upstream_peer(
+        &self,
+        _: &mut Session,
+        context: &mut PassContext,
+    ) -> Result<Box<HttpPeer>> {
+        let Some(order) = context.order.as_mut() else {
+            return Error::e_explain(ErrorType::InternalError, "a request without an order");
+        };
+        match self.peers.peer(&order.target).await {
+            Ok(peer) => {
+                order.record.upstream = peer.address().as_inet().copied();
+                Ok(peer)
+            }
+            Err((status, why)) => {
+                context.refusal = Some(why);
+                Err(Error::new(ErrorType::HTTPStatus(status)))
+            }
+        }
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        _: &mut PassContext,
+    ) -> Result<()> {
+        // Meant for the session, see `request_head`. Upstream connections stay by default.
+        request.remove_header(&CONNECTION);
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut PassContext,
+    ) -> Result<()> {
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(broken_upstream("101 although no upgrade was offered"));
+        }
+        if response.status.is_informational() {
+            context.informational += 1;
+            if context.informational > INFORMATIONAL_MAX {
+                return Err(broken_upstream("too many interim responses"));
+            }
+            return Ok(());
+        }
+        let method = &session.req_header().method;
+        context.framing = fields::upstream_framing(method, response.status, &response.headers)
+            .map_err(broken_upstream)?;
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut PassContext,
+    ) -> Result<()> {
+        let mut parts = response.as_owned_parts();
+        let reason = response.get_reason_phrase().map(str::to_owned);
+        if response.status.is_informational() {
+            informational_fields(&mut parts.headers);
+        } else {
+            let is_chunked = parts.headers.contains_key(http::header::TRANSFER_ENCODING);
+            if is_chunked && session.req_header().version == Version::HTTP_10 {
+                context.framing = match context.framing {
+                    ResponseFraming::Bodiless => ResponseFraming::Bodiless,
+                    ResponseFraming::Delimited | ResponseFraming::UntilClose => {
+                        ResponseFraming::UntilClose
+                    }
+                };
+            }
+            // Said again: a 100 that went out before the body was there has switched it off.
+            session.set_keepalive(match context.framing {
+                ResponseFraming::Bodiless | ResponseFraming::Delimited => context.keepalive,
+                ResponseFraming::UntilClose => None,
+            });
+            response_fields(
+                &mut parts.headers,
+                parts.status,
+                context.framing,
+                &self.node,
+            );
+            if let Some(order) = context.order.as_mut() {
+                let started = order.record.started;
+                order.record.first_byte = Some(self.clock.elapsed().saturating_sub(started));
+            }
+        }
+        parts.version = Version::HTTP_11;
+        *response = ResponseHeader::from(parts);
+        response.set_reason_phrase(reason.as_deref())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut PassContext,
+    ) -> FailToProxy {
+        let failure = Failure::of(error, context.refusal.take());
+        if let Some(order) = context.order.as_mut() {
+            order.record.outcome = failure.outcome;
+            order.record.detail = Some(failure.detail);
+        }
+        let head_is_out = session
+            .response_written()
+            .is_some_and(|head| !head.status.is_informational());
+        if !head_is_out && failure.status != 0 {
+            let accept = session.req_header().headers.get(ACCEPT);
+            let page = error_page(failure.status, &failure.what, accept, &self.node);
+            self.write_page(session, &page, failure.outcome).await;
+        }
+        FailToProxy {
+            error_code: failure.status,
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(
+        &self,
+        session: &mut Session,
+        error: Option<&Error>,
+        context: &mut PassContext,
+    ) {
+        let Some(mut order) = context.order.take() else {
+            return;
+        };
+        let record = &mut order.record;
+        if let Some(head) = session.response_written() {
+            record.status = head.status.as_u16();
+            record.head_bytes = head_bytes(head);
+            let media_type = head.headers.get(CONTENT_TYPE);
+            record.media_type = media_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        }
+        record.body_bytes = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
+        record.complete = error.is_none() && record.status != 0;
+        record.duration = self.clock.elapsed().saturating_sub(record.started);
+        self.sink.finished(order.record);
+    }
+
+    /// The record says it once, with more.
+    fn suppress_error_log(&self, _: &Session, _: &PassContext, error: &Error) -> bool {
+        tracing::debug!(%error, "request not handed through");
+        true
+    }
+}
+
+fn broken_upstream(why: &'static str) -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, why).into_up()
+}
+
+/// Bytes of a head as Pingora writes it: status line, fields, empty line.
+fn head_bytes(head: &ResponseHeader) -> u64 {
+    let reason = head.get_reason_phrase().unwrap_or_default().len();
+    let fields: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    let total = "HTTP/1.1 200 \r\n\r\n".len() + reason + fields;
+    u64::try_from(total).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,116 @@
+//! What other rooms count, as the metrics page reads it at a scrape.
+
+use crate::front::{AdmissionCounts, Front, Handler};
+use crate::metrics::{Collected, Metrics, Samples};
+use crate::upstream::UpstreamStats;
+use std::sync::Arc;
+use weir_cache::engine::Engine;
+use weir_cache::metrics::EvictionCause;
+use weir_cache::store::Store;
+
+/// Registers the store, the engine, the upstream side and the front.
+pub(super) fn watch<H: Handler>(
+    metrics: &Metrics,
+    store: &Arc<Store>,
+    engine: &Arc<Engine>,
+    upstream: Arc<UpstreamStats>,
+    front: &Arc<Front<H>>,
+) {
+    let front = Arc::clone(front);
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        front_samples(front.counts(), samples)
+    }));
+    let store = Arc::clone(store);
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        store_samples(&store, samples)
+    }));
+    let engine = Arc::clone(engine);
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        engine_samples(&engine, samples)
+    }));
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        upstream_samples(&upstream, samples)
+    }));
+}
+
+fn front_samples(counts: AdmissionCounts, samples: &mut Samples) {
+    samples.add(Collected::ClientConnections, "", counts.connections);
+    samples.add(Collected::BoundHits, "connections", counts.crowded);
+    samples.add(
+        Collected::BoundHits,
+        "connections-per-client",
+        counts.refused,
+    );
+}
+
+fn store_samples(store: &Store, samples: &mut Samples) {
+    let stats = store.stats();
+    samples.add(Collected::StoreObjects, "", stats.objects.get());
+    // One copy of everything for now: no object has less protection than it was stored with.
+    samples.add(Collected::StoreUnderprotectedObjects, "", 0);
+    for cause in EvictionCause::ALL {
+        samples.add(
+            Collected::StoreEvictedBytes,
+            cause.as_str(),
+            stats.removed_bytes(cause),
+        );
+    }
+    samples.add(
+        Collected::BoundHits,
+        "store-replaced",
+        stats.replaced_bound_hits.get(),
+    );
+    for disk in &stats.disks {
+        samples.add(Collected::StoreBytes, &disk.name, disk.stored_bytes.get());
+        samples.add(
+            Collected::StoreCorruptBlocks,
+            &disk.name,
+            disk.corrupt_blocks.get(),
+        );
+        samples.add(Collected::BoundHits, "store-full", disk.full.get());
+        samples.add(Collected::BoundHits, "store-queue", disk.pool_waits.get());
+    }
+}
+
+fn engine_samples(engine: &Engine, samples: &mut Samples) {
+    let tasks = engine.tasks().counts();
+    for (name, running) in tasks.running {
+        samples.add(Collected::Tasks, name, running);
+    }
+    samples.add(Collected::TaskPanics, "", tasks.panics);
+    samples.add(Collected::BoundHits, "tasks", tasks.refused);
+    let stats = engine.stats();
+    samples.add(Collected::FillActive, "", stats.fills_active.get());
+    samples.add(Collected::FillBytes, "", stats.fill_bytes.get());
+    samples.add(Collected::FillResumed, "", 0);
+    samples.add(Collected::FillAbandoned, "", stats.fills_abandoned.get());
+    for (bound, hits) in [
+        ("fill-memory", &stats.bound_memory),
+        ("flights", &stats.bound_flights),
+        ("fill-readers", &stats.bound_readers),
+        ("hold-down", &stats.held_down),
+        ("store-refused", &stats.store_refused),
+    ] {
+        samples.add(Collected::BoundHits, bound, hits.get());
+    }
+}
+
+fn upstream_samples(stats: &UpstreamStats, samples: &mut Samples) {
+    for (result, count) in stats.requests() {
+        samples.add(Collected::UpstreamRequests, result, count);
+    }
+    samples.add(
+        Collected::UpstreamConnections,
+        "opened",
+        stats.connections_opened(),
+    );
+    samples.add(
+        Collected::UpstreamConnections,
+        "reused",
+        stats.connections_reused(),
+    );
+    samples.add(Collected::UpstreamRetries, "", stats.requests_retried());
+    for (reason, count) in stats.errors() {
+        samples.add(Collected::UpstreamErrors, reason, count);
+    }
+}

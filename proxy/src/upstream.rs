@@ -1,0 +1,253 @@
+//! The adapter of the [`Origin`] port for HTTP/1.1 over TCP and TLS.
+//!
+//! One fetch is the list of steps in [`HttpOrigin::exchange`]: scheme → addresses, each judged by policy → request
+//! bytes → a pooled connection, or a new one raced over the addresses → response head → a body that reads itself.
+//!
+//! Reading order: [`resolve`] (which addresses) → [`connect`] (which of them answers) → [`request`] (what is said) →
+//! [`head`] (what comes back) → [`body`] (how it ends) → [`stats`] (what is counted).
+//!
+//! Pingora supplies pooled, timed-out streams and nothing else: its HTTP/1 client passes on an unasked 101 and
+//! thousands of 1xx, keeps Content-Length on a 204, and reads bodies 64 KiB at a time.
+//!
+//! Invariants: a connection is only made to a [`VettedAddr`]; TLS is always verified and never downgraded; a
+//! connection goes back to the pool only after a message whose end was explicit and had nothing behind it; every
+//! wait has a deadline.
+//!
+//! Deliberately absent: redirects, choice between mirrors, resume after a broken body (the engine's), request bodies
+//! (those go through Pingora's ProxyHttp), HTTP/2.
+
+mod body;
+mod connect;
+mod head;
+mod request;
+mod resolve;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use connect::ConnectorError;
+pub(crate) use resolve::Resolver;
+pub(crate) use resolve::system::SystemResolver;
+pub(crate) use stats::UpstreamStats;
+
+use async_trait::async_trait;
+use body::HttpBody;
+use bytes::BytesMut;
+use connect::{Connection, Connector};
+use head::HeadError;
+use pingora::upstreams::peer::HttpPeer;
+use resolve::vetted::VettedResolver;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use weir_cache::ports::{Origin, OriginError, OriginRequest, OriginResponse};
+use weir_policies::address::{VettedAddr, Vetter};
+use weir_policies::target::{Scheme, Target};
+
+/// How often a request is sent on a new connection when the upstream closes it without a single byte. Safe because
+/// only GET and HEAD come this way (RFC 9110 §9.2.2).
+const FRESH_ATTEMPTS_MAX: usize = 2;
+
+/// Room for a response head at first; most fit, and it grows up to `head_bytes_max`.
+const HEAD_BUFFER_BYTES: usize = 16 * 1024;
+
+/// What the configuration says of upstreams.
+#[derive(Debug, Clone)]
+pub(crate) struct UpstreamSettings {
+    /// For the addresses of a name, waiting for a turn included.
+    pub(crate) resolve_timeout: Duration,
+    /// For one address: TCP and TLS handshakes together.
+    pub(crate) connect_timeout: Duration,
+    /// From the request to the end of the final response head, however slowly it drips.
+    pub(crate) first_byte_timeout: Duration,
+    /// Between two pieces of a body.
+    pub(crate) stall_timeout: Duration,
+    /// How long an idle connection is kept for the next request.
+    pub(crate) keepalive: Duration,
+    /// Idle connections kept in all.
+    pub(crate) pool_size: usize,
+    /// Bytes of a response head (status line and fields).
+    pub(crate) head_bytes_max: usize,
+    /// PEM file of certificate authorities trusted besides the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// This node in `Via` and `CDN-Loop`; a token (RFC 9110 §5.6.2).
+    pub(crate) node_name: String,
+}
+
+#[cfg(test)]
+impl UpstreamSettings {
+    /// The documented defaults for a node of this name.
+    pub(crate) fn defaults(node_name: String) -> Self {
+        Self {
+            resolve_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
+            keepalive: Duration::from_secs(60),
+            pool_size: 256,
+            head_bytes_max: 64 * 1024,
+            ca_file: None,
+            node_name,
+        }
+    }
+}
+
+/// Fetches from `http` and `https` upstreams.
+pub(crate) struct HttpOrigin {
+    settings: Arc<UpstreamSettings>,
+    names: VettedResolver,
+    connector: Connector,
+    stats: Arc<UpstreamStats>,
+}
+
+/// Why one connection gave no response.
+enum Unanswered {
+    /// It closed before the first byte: another connection may do better.
+    Silent,
+    /// It will not get better.
+    Failed(OriginError),
+}
+
+impl HttpOrigin {
+    /// Loads the trusted certificates; opens no connection.
+    ///
+    /// # Errors
+    /// [`ConnectorError`] when the certificates cannot be read.
+    pub(crate) fn new(
+        settings: UpstreamSettings,
+        resolver: Arc<dyn Resolver>,
+        vetter: Arc<Vetter>,
+    ) -> Result<Self, ConnectorError> {
+        let settings = Arc::new(settings);
+        let stats = Arc::new(UpstreamStats::default());
+        Ok(Self {
+            names: VettedResolver::new(resolver, vetter, settings.resolve_timeout),
+            connector: Connector::new(Arc::clone(&settings), Arc::clone(&stats))?,
+            settings,
+            stats,
+        })
+    }
+
+    /// The counters, for the metrics page.
+    pub(crate) fn stats(&self) -> Arc<UpstreamStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// The addresses of `host` that policy allows, for connections made elsewhere (Verdict::Pass, tunnels).
+    ///
+    /// # Errors
+    /// [`OriginError`]: `NoAddress`, `Resolver` or, when every address is refused, `Refused`.
+    pub(crate) async fn vetted_addresses(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<VettedAddr>, OriginError> {
+        self.names.addresses(host, port).await
+    }
+
+    /// A Pingora peer for `target` at `address` with verification on and every timeout set, for Verdict::Pass.
+    pub(crate) fn peer(&self, target: &Target, address: VettedAddr) -> HttpPeer {
+        self.connector.peer(target, address)
+    }
+
+    /// The steps of one fetch.
+    async fn exchange(&self, request: &OriginRequest) -> Result<OriginResponse, OriginError> {
+        let target = &request.target;
+        served(target.scheme())?;
+        let addresses = self.names.addresses(target.host(), target.port()).await?;
+        let message = request::serialize(request, &self.settings.node_name);
+
+        if let Some(connection) = self.connector.pooled(target, &addresses).await {
+            match self.ask(connection, request, &message).await {
+                Ok(response) => return Ok(response),
+                Err(Unanswered::Failed(error)) => return Err(error),
+                Err(Unanswered::Silent) => self.stats.retried(),
+            }
+        }
+        for attempt in 1..=FRESH_ATTEMPTS_MAX {
+            let connection = self.connector.open(target, &addresses).await?;
+            match self.ask(connection, request, &message).await {
+                Ok(response) => return Ok(response),
+                Err(Unanswered::Failed(error)) => return Err(error),
+                Err(Unanswered::Silent) if attempt < FRESH_ATTEMPTS_MAX => self.stats.retried(),
+                Err(Unanswered::Silent) => break,
+            }
+        }
+        Err(OriginError::NoAnswer(target.authority()))
+    }
+
+    /// Sends the request and reads the head, both within `first_byte_timeout`.
+    async fn ask(
+        &self,
+        mut connection: Connection,
+        request: &OriginRequest,
+        message: &[u8],
+    ) -> Result<OriginResponse, Unanswered> {
+        let origin = request.target.authority();
+        let mut buffer = BytesMut::with_capacity(HEAD_BUFFER_BYTES);
+        let head = tokio::time::timeout(self.settings.first_byte_timeout, async {
+            // A write that fails is not the last word: the upstream may have answered before it closed, and if it
+            // did not, the read says so.
+            let _sent = send(&mut connection, message).await;
+            let limit = self.settings.head_bytes_max;
+            head::read(&mut connection, &mut buffer, &request.method, limit).await
+        })
+        .await
+        .unwrap_or(Err(HeadError::TimedOut))
+        .map_err(|error| unanswered(error, &origin))?;
+
+        let address = connection.address();
+        let body = HttpBody::new(connection, buffer, &head, self.body_context(origin));
+        Ok(OriginResponse {
+            status: head.status,
+            headers: head.headers,
+            framing: head.framing,
+            address,
+            body: Box::new(body),
+        })
+    }
+
+    fn body_context(&self, origin: String) -> body::Context {
+        body::Context {
+            origin,
+            stall_timeout: self.settings.stall_timeout,
+            stats: Arc::clone(&self.stats),
+        }
+    }
+}
+
+#[async_trait]
+impl Origin for HttpOrigin {
+    async fn fetch(&self, request: OriginRequest) -> Result<OriginResponse, OriginError> {
+        let outcome = self.exchange(&request).await;
+        match &outcome {
+            Ok(response) => self.stats.answered(response.status),
+            Err(error) => self.stats.failed(error),
+        }
+        outcome
+    }
+}
+
+async fn send(connection: &mut Connection, message: &[u8]) -> std::io::Result<()> {
+    connection.write_all(message).await?;
+    connection.flush().await
+}
+
+fn served(scheme: Scheme) -> Result<(), OriginError> {
+    match scheme {
+        Scheme::Http | Scheme::Https => Ok(()),
+        Scheme::Ftp => Err(OriginError::Scheme(scheme.as_str())),
+    }
+}
+
+fn unanswered(error: HeadError, origin: &str) -> Unanswered {
+    let origin = origin.to_owned();
+    match error {
+        HeadError::Silent => Unanswered::Silent,
+        HeadError::Closed => Unanswered::Failed(OriginError::NoAnswer(origin)),
+        HeadError::Tls(why) => Unanswered::Failed(OriginError::Tls(origin, why)),
+        HeadError::TimedOut => Unanswered::Failed(OriginError::HeadTimeout(origin)),
+        HeadError::Protocol(why) => Unanswered::Failed(OriginError::Protocol(origin, why)),
+    }
+}

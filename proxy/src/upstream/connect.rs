@@ -1,0 +1,227 @@
+//! Connections to vetted addresses: kept ones first, then new ones raced over the addresses of a name.
+//!
+//! Owns Pingora's [`TransportConnector`], the only way from here to a socket, and the peers made for it: the address is
+//! always a [`VettedAddr`] (a peer made from a name would resolve it behind policy's back, blocking), every timeout
+//! is set (Pingora's defaults are "never"), verification of certificate and name is on, ALPN offers HTTP/1.1 only.
+//!
+//! Invariant: a connection is shared only between requests of the same scheme, host, port and address.
+
+mod failure;
+mod race;
+mod roots;
+
+use super::UpstreamSettings;
+use super::body::Conduit;
+use super::stats::UpstreamStats;
+use failure::DialFailure;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
+use pingora::protocols::{Stream, TcpKeepalive};
+use pingora::upstreams::peer::{ALPN, HttpPeer, Peer};
+use roots::Roots;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use weir_cache::ports::OriginError;
+use weir_policies::address::VettedAddr;
+use weir_policies::target::{Scheme, Target};
+
+pub(crate) use roots::RootsError as ConnectorError;
+
+/// Pause before the next address is tried beside those that have not answered (RFC 8305 §5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// How a connection whose other end is gone without a word (a dropped NAT entry, a power cut) is found out: unanswered
+/// data after 15 s, half of the deadline for a head, so that a retry still has a chance; a quiet line after a minute.
+const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(30),
+    interval: Duration::from_secs(10),
+    count: 3,
+    user_timeout: Duration::from_secs(15),
+};
+/// Places whose last good address is remembered.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Opens, pools and remembers.
+pub(super) struct Connector {
+    transport: Arc<TransportConnector>,
+    roots: Roots,
+    settings: Arc<UpstreamSettings>,
+    /// By host and port: which address answered last.
+    remembered: Mutex<HashMap<String, SocketAddr>>,
+    stats: Arc<UpstreamStats>,
+}
+
+impl Connector {
+    pub(super) fn new(
+        settings: Arc<UpstreamSettings>,
+        stats: Arc<UpstreamStats>,
+    ) -> Result<Self, ConnectorError> {
+        let roots = roots::load(settings.ca_file.as_deref())?;
+        let options = ConnectorOptions::new(settings.pool_size);
+        Ok(Self {
+            // Panics on certificates it cannot read; `roots::load` has just read the same ones.
+            transport: Arc::new(TransportConnector::new(Some(options))),
+            roots,
+            settings,
+            remembered: Mutex::default(),
+            stats,
+        })
+    }
+
+    /// A connection kept from an earlier request to one of `addresses`, if there is one.
+    pub(super) async fn pooled(
+        &self,
+        target: &Target,
+        addresses: &[VettedAddr],
+    ) -> Option<Connection> {
+        for address in self.in_order(target, addresses) {
+            let peer = self.peer(target, address);
+            if let Some(stream) = self.transport.reused_stream(&peer).await {
+                self.stats.reused();
+                return Some(self.connection(stream, &peer, address));
+            }
+        }
+        None
+    }
+
+    /// A new connection to whichever of `addresses` answers first.
+    ///
+    /// Cancel-safe: attempts still under way are dropped.
+    pub(super) async fn open(
+        &self,
+        target: &Target,
+        addresses: &[VettedAddr],
+    ) -> Result<Connection, OriginError> {
+        let order = self.in_order(target, addresses);
+        let winner = race::race(order, STAGGER, |address| self.dial(target, address)).await;
+        let (address, connection) =
+            winner.map_err(|failures| failure::blame(target.authority(), failures))?;
+        self.remember(target, address.get());
+        self.stats.opened();
+        Ok(connection)
+    }
+
+    /// A peer for `target` at `address`.
+    pub(super) fn peer(&self, target: &Target, address: VettedAddr) -> HttpPeer {
+        let tls = target.scheme() == Scheme::Https;
+        // The name is part of the pool's key, so it is set for plaintext as well.
+        let name = target.host().trim_matches(['[', ']']).to_owned();
+        let mut peer = HttpPeer::new(address.get(), tls, name);
+        let settings = &self.settings;
+        let options = &mut peer.options;
+        options.connection_timeout = Some(settings.connect_timeout);
+        options.total_connection_timeout = Some(settings.connect_timeout);
+        options.read_timeout = Some(settings.first_byte_timeout.max(settings.stall_timeout));
+        options.write_timeout = Some(settings.stall_timeout);
+        options.idle_timeout = Some(settings.keepalive);
+        options.tcp_keepalive = Some(TCP_KEEPALIVE);
+        options.verify_cert = true;
+        options.verify_hostname = true;
+        options.alpn = ALPN::H1;
+        options.ca = self.roots.listed();
+        peer
+    }
+
+    async fn dial(&self, target: &Target, address: VettedAddr) -> Result<Connection, DialFailure> {
+        let peer = self.peer(target, address);
+        let opened = Box::pin(self.transport.new_stream(&peer)).await;
+        opened
+            .map(|stream| self.connection(stream, &peer, address))
+            .map_err(|error| DialFailure::from_pingora(address.get(), &error))
+    }
+
+    fn connection(&self, stream: Stream, peer: &HttpPeer, address: VettedAddr) -> Connection {
+        Connection {
+            stream,
+            address: address.get(),
+            pool: Arc::clone(&self.transport),
+            pool_key: peer.reuse_hash(),
+            keepalive: self.settings.keepalive,
+        }
+    }
+
+    /// The remembered good address first, the others as RFC 8305 §4 wants them.
+    fn in_order(&self, target: &Target, addresses: &[VettedAddr]) -> Vec<VettedAddr> {
+        let remembered = self.lock().get(&place(target)).copied();
+        race::interleave(
+            addresses,
+            |address| address.get().is_ipv6(),
+            |address| Some(address.get()) == remembered,
+        )
+    }
+
+    fn remember(&self, target: &Target, address: SocketAddr) {
+        let mut remembered = self.lock();
+        if remembered.len() >= REMEMBERED_MAX {
+            // Forgetting costs one race each; not worth an order of use.
+            remembered.clear();
+        }
+        remembered.insert(place(target), address);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, SocketAddr>> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(target: &Target) -> String {
+    format!("{}:{}", target.host(), target.port())
+}
+
+/// An open connection that knows the way back to its pool. Dropping it closes it.
+pub(super) struct Connection {
+    stream: Stream,
+    address: SocketAddr,
+    pool: Arc<TransportConnector>,
+    pool_key: u64,
+    keepalive: Duration,
+}
+
+impl Connection {
+    /// Who is at the other end.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Conduit for Connection {
+    fn keep(self) {
+        // Looks once more for unexpected bytes, and watches for them until the next use.
+        self.pool
+            .release_stream(self.stream, self.pool_key, Some(self.keepalive));
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
