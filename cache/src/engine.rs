@@ -338,6 +338,7 @@ impl Engine {
     fn fits(&self, request: &FetchRequest, growing: &Growing) -> bool {
         let directives = RequestDirectives {
             no_cache: false,
+            max_age: None,
             ..request.plan.directives.clone()
         };
         let now = UnixSeconds::from(self.clock.wall());

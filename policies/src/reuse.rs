@@ -102,9 +102,12 @@ fn stale_is_wanted(request: &RequestDirectives, response: &ResponseDirectives, t
     !forbidden && request.max_stale.is_some_and(|bound| staleness <= bound)
 }
 
-/// §5.2.1.1, §5.2.1.3, §5.2.1.4.
+/// §5.2.1.1, §5.2.1.3, §5.2.1.4. `max-age=0` is how clients (apt, pip) ask for validation: within the second in which
+/// a response arrived its age is 0 as well, and they still mean it.
 fn satisfies(request: &RequestDirectives, age: u64, ttl: i64) -> bool {
-    let young = request.max_age.is_none_or(|bound| age <= bound);
+    let young = request
+        .max_age
+        .is_none_or(|bound| age <= bound && bound > 0);
     let lasting = request.min_fresh.is_none_or(|bound| ttl >= signed(bound));
     !request.no_cache && young && lasting
 }

@@ -8,6 +8,7 @@ use moka::sync::Cache;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_policies::key::CacheKey;
+use weir_policies::storability::NotStored;
 
 /// Keys that are held down at once, at most; beyond that the oldest is asked for again.
 const HELD_MAX: u64 = 10_000;
@@ -30,6 +31,8 @@ pub struct StatusAnswer {
     pub headers: HeaderMap,
     /// Its body; `None` when it was not for sharing, too long or cut short.
     pub body: Option<Bytes>,
+    /// Why it is not stored as any other response.
+    pub reason: NotStored,
 }
 
 /// The statuses that answer everybody who waits.

@@ -12,8 +12,9 @@ use super::flight::{Listing, Phase};
 use super::growing::{FillEnd, FlightReader, Growing};
 use super::{Engine, FetchRequest, OnAbandon};
 use crate::object::ObjectHead;
-use crate::ports::{Framing, OriginError, OriginRequest, OriginResponse};
+use crate::ports::{Framing, OriginBody, OriginError, OriginRequest, OriginResponse};
 use crate::store::{ObjectWriter, StoreError};
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use std::num::NonZeroU64;
@@ -57,6 +58,7 @@ struct Body {
     share: MemoryShare,
     pending: Vec<Bytes>,
     pending_bytes: u64,
+    received: u64,
 }
 
 impl Fill {
@@ -68,8 +70,8 @@ impl Fill {
         let judged = self.judge(&response, exchange);
         match judged {
             Storability::Store => self.store(response, exchange).await,
-            Storability::Refuse(_) if answers_everybody(response.status) => {
-                self.share_error(response).await
+            Storability::Refuse(reason) if answers_everybody(response.status) => {
+                self.share_error(response, reason, exchange).await;
             }
             Storability::Refuse(reason) => {
                 self.hand_over(response, Outcome::Uncached(reason), exchange)
@@ -105,6 +107,12 @@ impl Fill {
     }
 
     fn fail(mut self, failure: Failure) {
+        let failure = self.tell_waiters(failure);
+        // The leader may be gone; the others have been told through the phase.
+        drop(self.leader.send(Led::Failed(failure)));
+    }
+
+    fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
         let failure = Arc::new(failure);
         self.engine
             .hold_down
@@ -113,27 +121,52 @@ impl Fill {
         self.listing
             .flight
             .advance(Phase::Failed(Arc::clone(&failure)));
-        // The leader may be gone; the others have been told through the phase.
-        drop(self.leader.send(Led::Failed(failure)));
+        failure
     }
 
-    async fn share_error(self, mut response: OriginResponse) {
-        let shareable = is_shareable(&response.headers);
-        let mut body = if shareable {
+    /// A short error that is for sharing goes to everybody as it is. Of any other one the waiters learn the status,
+    /// and the client that caused the fetch gets the response itself.
+    async fn share_error(
+        mut self,
+        mut response: OriginResponse,
+        reason: NotStored,
+        exchange: Exchange,
+    ) {
+        let status = response.status;
+        let read = if is_shareable(&response.headers) {
             error_body(&mut response).await
         } else {
-            None
+            ErrorBody::TooLong(BytesMut::new())
         };
-        let mut headers = storability::storable_fields(&response.headers);
-        if body.is_none() {
-            headers = HeaderMap::new();
+        match read {
+            ErrorBody::Broken(error) => self.fail(Failure::Origin(error)),
+            ErrorBody::Whole(body) => {
+                let headers = storability::storable_fields(&response.headers);
+                let body = Some(body.freeze());
+                self.fail(Failure::Status(StatusAnswer {
+                    status,
+                    headers,
+                    body,
+                    reason,
+                }));
+            }
+            ErrorBody::TooLong(read) => {
+                let headers = HeaderMap::new();
+                let answer = StatusAnswer {
+                    status,
+                    headers,
+                    body: None,
+                    reason,
+                };
+                self.tell_waiters(Failure::Status(answer));
+                response.body = Box::new(Continued {
+                    read: read.freeze(),
+                    rest: response.body,
+                });
+                let outcome = Outcome::Uncached(reason);
+                drop(self.leader.send(Led::Private(response, outcome, exchange)));
+            }
         }
-        let status = response.status;
-        self.fail(Failure::Status(StatusAnswer {
-            status,
-            headers,
-            body: body.take(),
-        }));
     }
 
     fn hand_over(mut self, response: OriginResponse, outcome: Outcome, exchange: Exchange) {
@@ -180,6 +213,7 @@ impl Fill {
             share,
             pending: Vec::new(),
             pending_bytes: 0,
+            received: 0,
         };
         body.run(response, &mut listing).await;
     }
@@ -211,7 +245,7 @@ impl Fill {
 
 impl Body {
     async fn run(mut self, mut response: OriginResponse, listing: &mut Listing) {
-        let end = self.receive(&mut response).await;
+        let end = self.receive(&mut response, listing).await;
         drop(response);
         match end {
             FillEnd::Complete => self.complete(listing).await,
@@ -219,7 +253,7 @@ impl Body {
         }
     }
 
-    async fn receive(&mut self, response: &mut OriginResponse) -> FillEnd {
+    async fn receive(&mut self, response: &mut OriginResponse, listing: &Listing) -> FillEnd {
         let deadline = tokio::time::sleep(self.engine.settings.total_time);
         tokio::pin!(deadline);
         let mut rate = Rate::new(self.engine.settings.rate_min);
@@ -237,6 +271,10 @@ impl Body {
                 piece = response.body.next() => match piece {
                     Ok(Some(piece)) => {
                         rate.count(piece.len());
+                        if self.is_last(&piece) {
+                            // Before a reader can have it all: whoever comes back for more finds a hit, not us.
+                            listing.flight.advance(Phase::Committing);
+                        }
                         self.take(piece).await;
                     }
                     Ok(None) => return FillEnd::Complete,
@@ -246,7 +284,13 @@ impl Body {
         }
     }
 
+    /// Whether nothing follows `piece`: known where the upstream said a length.
+    fn is_last(&self, piece: &Bytes) -> bool {
+        self.writer.is_some() && self.growing.length() == Some(self.received + piece.len() as u64)
+    }
+
     async fn take(&mut self, piece: Bytes) {
+        self.received += piece.len() as u64;
         self.engine.stats.fill_bytes.add(piece.len() as u64);
         self.growing.append(piece.clone());
         if self.writer.is_none() {
@@ -379,16 +423,39 @@ fn is_shareable(headers: &HeaderMap) -> bool {
     !(directives.private || directives.no_store || headers.contains_key(http::header::SET_COOKIE))
 }
 
-async fn error_body(response: &mut OriginResponse) -> Option<Bytes> {
+/// The body of an error, as far as it is kept for sharing.
+enum ErrorBody {
+    Whole(BytesMut),
+    /// So much was read; the rest is still to come.
+    TooLong(BytesMut),
+    Broken(OriginError),
+}
+
+async fn error_body(response: &mut OriginResponse) -> ErrorBody {
     let mut body = BytesMut::new();
-    loop {
+    while body.len() <= SHARED_ERROR_BYTES_MAX {
         match response.body.next().await {
-            Ok(None) => return Some(body.freeze()),
-            Ok(Some(piece)) if body.len() + piece.len() <= SHARED_ERROR_BYTES_MAX => {
-                body.extend_from_slice(&piece)
-            }
-            Ok(Some(_)) | Err(_) => return None,
+            Ok(None) => return ErrorBody::Whole(body),
+            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Err(error) => return ErrorBody::Broken(error),
         }
+    }
+    ErrorBody::TooLong(body)
+}
+
+/// A body of which the beginning was read already.
+struct Continued {
+    read: Bytes,
+    rest: Box<dyn OriginBody>,
+}
+
+#[async_trait]
+impl OriginBody for Continued {
+    async fn next(&mut self) -> Result<Option<Bytes>, OriginError> {
+        if self.read.is_empty() {
+            return self.rest.next().await;
+        }
+        Ok(Some(std::mem::take(&mut self.read)))
     }
 }
 

@@ -127,29 +127,26 @@ impl Turn<'_> {
                 self.page(conn, error.status().as_u16(), &error.to_string())
                     .await
             }
-            Failure::Status(StatusAnswer {
-                status,
-                headers,
-                body: Some(body),
-            }) => {
-                let body = body.to_vec();
-                self.send_with(
-                    conn,
-                    headers,
-                    Page {
-                        status: *status,
-                        media_type: "",
-                        body,
-                        extra: Vec::new(),
-                    },
-                )
-                .await
-            }
-            Failure::Status(StatusAnswer { status, .. }) => {
-                let what = format!("the upstream answered {}", status.as_u16());
-                self.page(conn, status.as_u16(), &what).await
-            }
+            Failure::Status(answer) => self.error_status(conn, answer).await,
         }
+    }
+
+    /// An error of the upstream, passed on: it answered, so nothing failed here.
+    async fn error_status(&mut self, conn: &mut Conn, answer: &StatusAnswer) -> Flow {
+        self.record.outcome = Outcome::Uncached(answer.reason);
+        self.record.detail = Some(answer.reason.as_str());
+        let status = answer.status;
+        let Some(body) = &answer.body else {
+            let what = format!("the upstream answered {}", status.as_u16());
+            return self.page(conn, status.as_u16(), &what).await;
+        };
+        let page = Page {
+            status,
+            media_type: "",
+            body: body.to_vec(),
+            extra: Vec::new(),
+        };
+        self.send_with(conn, &answer.headers, page).await
     }
 
     /// An error page: text, or problem+json where the client asks for it.
@@ -199,7 +196,12 @@ impl Turn<'_> {
             replaced: page.extra,
             node: &self.gateway.node,
             x_cache: self.record.outcome.x_cache(),
-            cache_status: None,
+            cache_status: self.record.outcome.cache_status(
+                &self.gateway.node,
+                None,
+                Some(page.status.as_u16()),
+                false,
+            ),
             request_id: &self.request_id,
             now: self.now,
         };

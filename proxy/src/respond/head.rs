@@ -115,8 +115,21 @@ impl Head<'_> {
     }
 }
 
+/// Writes a field. Names are case-insensitive (RFC 9110 §5.1), but scripts grep for them as people write them.
 fn put(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+    if name == "etag" {
+        out.extend_from_slice(b"ETag");
+    } else {
+        let mut starts_word = true;
+        for byte in name.bytes() {
+            out.push(if starts_word {
+                byte.to_ascii_uppercase()
+            } else {
+                byte
+            });
+            starts_word = byte == b'-';
+        }
+    }
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
@@ -157,9 +170,9 @@ mod tests {
             fields.insert(name, HeaderValue::from_static(value));
         }
         let head = written(&fields, BodyEnd::Length(3), Version::Http11);
-        assert!(head.contains("content-length: 3\r\n"), "{head}");
-        assert!(head.contains("\r\nage: 7\r\n"), "{head}");
-        for lie in ["99", "chunked", "age: 1\r\n", "from x"] {
+        assert!(head.contains("Content-Length: 3\r\n"), "{head}");
+        assert!(head.contains("\r\nAge: 7\r\n"), "{head}");
+        for lie in ["99", "chunked", "Age: 1\r\n", "from x"] {
             assert!(!head.contains(lie), "{lie} in {head}");
         }
     }
@@ -174,9 +187,9 @@ mod tests {
             head.find(needle)
                 .unwrap_or_else(|| panic!("{needle} in {head}"))
         };
-        assert!(place("via: 1.1 other") < place("via: 1.1 node"));
-        assert!(place("cache-status: other") < place("cache-status: node; hit"));
-        assert!(head.contains("date: Thu, 01 Jan 1970"), "{head}");
+        assert!(place("Via: 1.1 other") < place("Via: 1.1 node"));
+        assert!(place("Cache-Status: other") < place("Cache-Status: node; hit"));
+        assert!(head.contains("Date: Thu, 01 Jan 1970"), "{head}");
     }
 
     #[test]
@@ -184,9 +197,9 @@ mod tests {
         let fields = HeaderMap::new();
         assert!(
             written(&fields, BodyEnd::Length(0), Version::Http10)
-                .contains("connection: keep-alive")
+                .contains("Connection: keep-alive")
         );
-        assert!(!written(&fields, BodyEnd::Length(0), Version::Http11).contains("connection:"));
-        assert!(written(&fields, BodyEnd::Close, Version::Http11).contains("connection: close"));
+        assert!(!written(&fields, BodyEnd::Length(0), Version::Http11).contains("Connection:"));
+        assert!(written(&fields, BodyEnd::Close, Version::Http11).contains("Connection: close"));
     }
 }
