@@ -23,6 +23,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,7 @@ fn try_run(settings: Settings) -> anyhow::Result<()> {
     logging::init(settings.log.level.as_str())?;
     // One TLS provider for the whole process; a second call would only say that there is one.
     drop(rustls::crypto::ring::default_provider().install_default());
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.server.threads.get())
         .thread_name("weir-worker")
@@ -65,6 +67,19 @@ fn try_run(settings: Settings) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(serve(settings))
+}
+
+/// A download takes a connection, an upstream connection and a file: the usual soft limit of 1,024 descriptors is not
+/// enough for 600 of them, and the hard limit is ours to use.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "cannot raise the limit of open files: many downloads at once may fail");
+    }
 }
 
 /// Everything that runs.
@@ -176,7 +191,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
 
     sources::watch(&metrics, &store, &engine, origin.stats(), &front);
     metrics.watch(access_log.source());
-    summary::print(&listeners, admin_listener.as_ref(), &settings.disks)?;
+    let summary = summary::text(&listeners, admin_listener.as_ref(), &settings.disks)?;
     let (stop, stopped) = watch::channel(false);
     let mut background = JoinSet::new();
     background.spawn(watch_store(Arc::clone(&store), Arc::clone(&readiness)));
@@ -189,6 +204,8 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         fronts.spawn(Arc::clone(&front).serve(listener, stopped.clone()));
     }
     readiness.advance(State::Ready);
+    // Last: who waits for these lines may use what they name.
+    summary::print(&summary)?;
     Ok(Running {
         store,
         engine,

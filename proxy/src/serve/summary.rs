@@ -4,28 +4,36 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 
-/// Prints the summary to the standard output.
-pub(super) fn print(
+/// The summary. Listeners say which port they were given.
+pub(super) fn text(
     listeners: &[TcpListener],
     admin: Option<&TcpListener>,
     disks: &[PathBuf],
-) -> io::Result<()> {
-    let mut text = format!("Weir {}\n", env!("CARGO_PKG_VERSION"));
+) -> io::Result<String> {
+    let mut lines = vec![format!("Weir {}", env!("CARGO_PKG_VERSION"))];
     for listener in listeners {
-        text.push_str(&format!("  proxy  http://{}\n", listener.local_addr()?));
+        lines.push(format!("  proxy  http://{}", listener.local_addr()?));
     }
     if let Some(admin) = admin {
-        text.push_str(&format!("  admin  http://{}\n", admin.local_addr()?));
+        lines.push(format!("  admin  http://{}", admin.local_addr()?));
     }
-    for disk in disks {
-        text.push_str(&format!("  store  {}\n", disk.display()));
-    }
+    lines.extend(
+        disks
+            .iter()
+            .map(|disk| format!("  store  {}", disk.display())),
+    );
     if let Some(first) = listeners.first() {
-        let address = first.local_addr()?;
-        text.push_str(&format!(
-            "  try    curl -O http://{address}/download/https://www.kernel.org/robots.txt\n"
-        ));
+        let url = format!(
+            "http://{}/download/https://www.kernel.org/robots.txt",
+            first.local_addr()?
+        );
+        lines.push(format!("  try    curl -O {url}"));
     }
+    Ok(lines.join("\n") + "\n")
+}
+
+/// Prints it to the standard output.
+pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
