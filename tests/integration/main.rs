@@ -12,6 +12,7 @@ mod clients;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod damage;
 mod flights;
 #[cfg(test)]
 mod freshness;
