@@ -270,8 +270,10 @@ impl Engine {
                 let Some(seat) = self.seat() else {
                     return Again::Alone;
                 };
+                let Some(reader) = FlightReader::join(growing, seat) else {
+                    return Again::Decide;
+                };
                 self.stats.joined.add(1);
-                let reader = FlightReader::new(growing, Some(seat));
                 Again::Answered(Answer::Growing {
                     reader,
                     outcome: Outcome::Joined,
@@ -342,10 +344,8 @@ impl Engine {
             ..request.plan.directives.clone()
         };
         let now = UnixSeconds::from(self.clock.wall());
-        matches!(
-            decide(request, growing.head(), &directives, now),
-            Reuse::Fresh { .. }
-        )
+        let decided = decide(request, growing.head(), &directives, now);
+        !growing.is_detached() && matches!(decided, Reuse::Fresh { .. })
     }
 
     /// HEAD: from a running flight's head, else forwarded. It never starts a fill.

@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
+use tracing::Instrument;
 use weir_cache::engine::{Answer, Engine, FetchRequest};
 use weir_cache::object::ObjectHead;
 use weir_cache::ports::{Clock, Framing, OriginResponse};
@@ -64,7 +65,8 @@ enum Turned {
 impl Handler for Gateway {
     async fn handle(&self, conn: &mut Conn, request: &Request) -> Flow {
         let mut turn = self.turn(conn.client(), request);
-        match turn.answer(conn).await {
+        let span = tracing::debug_span!("request", id = turn.request_id);
+        match turn.answer(conn).instrument(span).await {
             Turned::Answered(flow) => {
                 turn.record.duration = self.clock.elapsed().saturating_sub(turn.record.started);
                 self.sink.finished(turn.record);
@@ -216,7 +218,11 @@ impl<'a> Turn<'a> {
                     UnixSeconds::from(self.now),
                 );
                 let mut response = self.response(head.status, &head.headers, reader.length());
-                (response.age, response.stored) = (Some(age), true);
+                // First-hand bytes have an age only where the upstream said so (RFC 9111 §5.1).
+                let is_first_hand =
+                    outcome != Outcome::Joined && !head.headers.contains_key(header::AGE);
+                response.age = (!is_first_hand).then_some(age);
+                response.stored = true;
                 response.ttl = Some(ttl(&head, adjust, age));
                 response
                     .send(conn, Source::Growing(reader), &mut self.record)

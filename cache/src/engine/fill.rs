@@ -317,6 +317,7 @@ impl Body {
             Err(error) => {
                 self.engine
                     .note_store_refusal(&error, &self.growing.head().url);
+                self.growing.detach();
                 self.writer = None;
             }
         }

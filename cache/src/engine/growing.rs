@@ -66,6 +66,7 @@ struct State {
     end: Option<FillEnd>,
     partial: Option<PartialObject>,
     readable: u64,
+    detached: bool,
     positions: HashMap<u64, u64>,
     next_reader: u64,
 }
@@ -133,6 +134,15 @@ impl Growing {
             .unwrap_or(state.appended);
         state.drop_tail_below(slowest);
         state.appended - state.tail_start
+    }
+
+    /// The store has failed: the tail is the only copy from here on, and nobody new can start at the beginning.
+    pub(crate) fn detach(&self) {
+        self.state.lock().detached = true;
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.state.lock().detached
     }
 
     /// Ends the fill for its readers. The first call wins.
@@ -216,6 +226,13 @@ pub struct FlightReader {
 }
 
 impl FlightReader {
+    /// A reader of a fill that others caused; `None` when it lost its beginning.
+    pub(crate) fn join(growing: Arc<Growing>, seat: OwnedSemaphorePermit) -> Option<Self> {
+        // Registered first: from here on the fill keeps what we have not read.
+        let reader = Self::new(growing, Some(seat));
+        (!reader.growing.is_detached()).then_some(reader)
+    }
+
     pub(crate) fn new(growing: Arc<Growing>, seat: Option<OwnedSemaphorePermit>) -> Self {
         let progress = growing.progress.subscribe();
         let id = {

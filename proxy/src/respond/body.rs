@@ -34,6 +34,8 @@ pub(crate) enum SendError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Origin(#[from] OriginError),
+    #[error("the body is shorter than its head said")]
+    Short,
     #[error("stored bytes changed between verification and sending")]
     Changed,
 }
@@ -46,6 +48,7 @@ impl SendError {
             Self::Fill(_) => "fill-failed",
             Self::Store(_) => "store-failed",
             Self::Origin(error) => error.as_str(),
+            Self::Short => "short",
             Self::Changed => "corrupt",
         }
     }
@@ -142,7 +145,10 @@ async fn send_growing(
             .unwrap_or(usize::MAX)
             .min(PIECE_BYTES_MAX);
         let Some(piece) = reader.next(wanted).await? else {
-            break;
+            return match end {
+                Some(_) => Err(SendError::Short),
+                None => Ok(write_last(conn, coding).await?),
+            };
         };
         left -= piece.len() as u64;
         write_piece(conn, &piece, coding, sent).await?;
