@@ -159,10 +159,20 @@ mod tests {
         .map(|parts| parts.concat());
         for (path, text) in sources() {
             for (number, line) in (1..).zip(text.lines()) {
-                let mark = marks.iter().find(|mark| line.contains(mark.as_str()));
+                let mark = marks.iter().find(|mark| holds(line, mark));
                 assert_eq!(mark, None, "{}:{number}: {line}", path.display());
             }
         }
+    }
+
+    /// Whether a line holds the mark as a word of its own, not within a longer one.
+    fn holds(line: &str, mark: &str) -> bool {
+        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        line.match_indices(mark).any(|(at, _)| {
+            let before = line[..at].chars().next_back().is_some_and(is_part);
+            let after = line[at + mark.len()..].chars().next().is_some_and(is_part);
+            !before && !(mark.ends_with(is_part) && after)
+        })
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -31,7 +33,12 @@ impl Authority {
     /// Never, while the system has randomness.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // With the name that is given by default, issuer and leaf would look like one and the same.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority of one test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().expect("a key");
         Self {
             issuer: CertifiedIssuer::self_signed(params, key).expect("signs itself"),
@@ -97,6 +104,9 @@ fn leaf_params(leaf: Leaf) -> CertificateParams {
         }
     };
     let mut params = CertificateParams::new(names).expect("names are valid");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "leaf of one test");
     if leaf == Leaf::Expired {
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
         params.not_after = rcgen::date_time_ymd(2002, 1, 1);

@@ -47,6 +47,13 @@ impl Run {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
+    /// Whether standard error shows a header field, in whatever case its name is written.
+    pub fn shows(&self, field: &str) -> bool {
+        self.stderr
+            .to_ascii_lowercase()
+            .contains(&field.to_ascii_lowercase())
+    }
+
     /// Checks the exit code.
     ///
     /// # Panics

@@ -127,6 +127,11 @@ impl Builder {
     /// When the folder cannot be written.
     pub fn home(mut self) -> Arc<Home> {
         let folder = tempfile::tempdir().expect("a folder");
+        if let Some(pem) = self.authority_pem.take() {
+            let file = folder.path().join("authority.pem");
+            std::fs::write(&file, pem).expect("writes");
+            self = self.set("upstream.ca_file", file.display().to_string());
+        }
         let log = self
             .config
             .entry("log")

@@ -133,3 +133,27 @@ async fn tls_is_spoken_with_the_leaf_that_was_asked_for() {
         );
     }
 }
+
+#[tokio::test]
+async fn real_clients_believe_exactly_the_good_leaf() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).expect("writes");
+    let table = [
+        (Leaf::Good, 0),
+        (Leaf::Expired, 60),
+        (Leaf::OtherHost, 60),
+        (Leaf::SelfSigned, 60),
+    ];
+    for (leaf, code) in table {
+        let origin = Origin::start_tls(authority.server(leaf)).await;
+        origin.on("/x", Script::ok("", b"secret"));
+        let url = format!("https://localhost:{}/x", origin.address().port());
+        let curl = crate::Program::new("curl")
+            .args(["-sS", "--cacert"])
+            .arg(&file)
+            .arg(url);
+        curl.run().await.assert_code(code);
+    }
+}

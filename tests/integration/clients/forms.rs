@@ -122,10 +122,21 @@ async fn a_mirror_with_no_upstream_left_says_so() {
 #[tokio::test]
 async fn a_path_that_means_nothing_is_not_served() {
     let gateway = Gateway::start().await;
-    for path in ["/", "/nothing", "/download/", "/download/nothing", "/http/"] {
+    for path in ["/nothing", "/download/nothing", "/http/"] {
         let status = gateway.get_path(path).await.status();
         assert!((400..500).contains(&status), "{path}: {status}");
     }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn the_root_tells_how_to_ask() {
+    let gateway = Gateway::start().await;
+    let response = gateway.get_path("/").await;
+    assert!(
+        response.status() == 200 && response.text().contains("/download/"),
+        "{response:?}"
+    );
     gateway.finish().await;
 }
 

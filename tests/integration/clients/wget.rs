@@ -8,13 +8,13 @@ async fn wget_gets_a_file_then_gets_it_from_the_store() {
     let url = site.nginx.url(ARCHIVE);
     let first = site.wget(&["-S", "-O", "first", &url]).await;
     first.assert_code(0);
-    assert!(first.stderr.contains("X-Cache: MISS"), "{}", first.stderr);
+    assert!(first.shows("X-Cache: MISS"), "{}", first.stderr);
     site.assert_downloaded("first");
     site.gateway.settled().await;
     site.nginx.stop().await;
     let second = site.wget(&["-S", "-O", "second", &url]).await;
     second.assert_code(0);
-    assert!(second.stderr.contains("X-Cache: HIT"), "{}", second.stderr);
+    assert!(second.shows("X-Cache: HIT"), "{}", second.stderr);
     site.assert_downloaded("second");
     site.gateway.finish().await;
 }
@@ -71,11 +71,7 @@ async fn wget_spider_sees_what_exists() {
     site.wget(&["-O", "file", &url]).await.assert_code(0);
     site.gateway.settled().await;
     let run = site.wget(&["-S", "--spider", &url]).await;
-    assert!(
-        run.assert_code(0).stderr.contains("X-Cache: HIT"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.assert_code(0).shows("X-Cache: HIT"), "{}", run.stderr);
     site.gateway.finish().await;
 }
 

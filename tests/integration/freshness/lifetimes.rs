@@ -116,7 +116,10 @@ async fn a_hit_tells_its_age() {
 #[tokio::test]
 async fn a_client_can_insist_on_a_fetch_or_on_none() {
     let stage = Stage::new().await;
-    stage.fresh("/x", b"x");
+    stage.origin.on(
+        "/x",
+        Script::ok("Cache-Control: max-age=600\r\nAge: 5\r\n", b"x"),
+    );
     let only = "Cache-Control: only-if-cached\r\n";
     assert_eq!(stage.get_with("/x", only).await.status(), 504);
     assert_eq!(stage.origin.requests(), 0);

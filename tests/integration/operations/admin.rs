@@ -37,8 +37,11 @@ async fn metrics_have_their_names_from_the_start() {
     assert_eq!(response.status(), 200);
     let text = response.text_whole();
     for name in NAMES {
-        // OpenMetrics announces a counter without its suffix.
-        let family = name.strip_suffix("_total").unwrap_or(name);
+        // OpenMetrics announces counters and facts without their suffix.
+        let family = name
+            .strip_suffix("_total")
+            .or(name.strip_suffix("_info"))
+            .unwrap_or(name);
         let is_declared = text.lines().any(|line| {
             let mut words = line.split_whitespace();
             (words.next(), words.next()) == (Some("#"), Some("TYPE"))

@@ -43,10 +43,7 @@ async fn row_024_the_target_wins_over_host() {
         record.requests[0].values("host"),
         [stage.origin.authority()]
     );
-    assert!(
-        stage.get("/x").await.is_hit(),
-        "the key is that of the target"
-    );
+    stage.assert_hit("/x", b"right").await;
     stage.finish().await;
 }
 
@@ -115,7 +112,8 @@ async fn row_027_an_absent_path_is_the_root() {
         .response("GET")
         .await
         .assert_is(200, b"query");
-    assert!(stage.get("/").await.is_hit() && stage.get("/?q").await.is_hit());
+    stage.assert_hit("/", b"root").await;
+    stage.assert_hit("/?q", b"query").await;
     stage.finish().await;
 }
 

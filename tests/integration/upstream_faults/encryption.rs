@@ -28,14 +28,22 @@ async fn a_certificate_of_a_configured_authority_is_trusted() {
 
 #[tokio::test]
 async fn row_135_certificates_that_prove_nothing_are_refused_with_the_reason() {
-    for leaf in [Leaf::Expired, Leaf::OtherHost, Leaf::SelfSigned] {
+    let table = [
+        (Leaf::Expired, "expired"),
+        (Leaf::OtherHost, "name"),
+        (Leaf::SelfSigned, "self-signed"),
+    ];
+    for (leaf, reason) in table {
         let (gateway, origin) = arrange(leaf).await;
         origin.on("/x", Script::ok(FRESH, b"secret"));
         let path = format!("/download/https://localhost:{}/x", origin.address().port());
         let response = gateway.get_path(&path).await;
         assert_eq!(response.status(), 502, "{leaf:?}: {}", response.text());
         let text = response.text().to_lowercase();
-        assert!(text.contains("certificate"), "{leaf:?}: {text}");
+        assert!(
+            text.contains("certificate") && text.contains(reason),
+            "{leaf:?}: {text}"
+        );
         assert_eq!(
             origin.requests(),
             0,
