@@ -17,6 +17,7 @@
 //!
 //! It does not know how requests arrive or responses leave.
 
+mod ask;
 mod budget;
 mod failure;
 mod fill;
@@ -26,7 +27,7 @@ mod stats;
 
 pub use failure::{Failure, StatusAnswer};
 pub use growing::{FillEnd, FlightReader, ReadError};
-pub use stats::{Count, EngineStats};
+pub use stats::EngineStats;
 
 use crate::object::ObjectHead;
 use crate::ports::{Clock, Origin, OriginError, OriginResponse};

@@ -3,6 +3,12 @@
 //! Each test starts a gateway of its own between raw sockets or real programs. Names state behavior;
 //! `row_NNN` refers to the catalogue of hostile inputs and faults. Nothing here imports Weir.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 #[cfg(test)]
 mod apt;
 #[cfg(test)]

@@ -1,46 +1,26 @@
 //! What the engine counts. Plain atomics: the floor above exports them under the metric names.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A counter or gauge.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// The value.
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn add(&self, amount: u64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
-    }
-
-    pub(crate) fn subtract(&self, amount: u64) {
-        self.0.fetch_sub(amount, Ordering::Relaxed);
-    }
-}
+use crate::metrics::{Counter, Gauge};
 
 /// The engine's counters.
 #[derive(Debug, Default)]
 pub struct EngineStats {
     /// Fills running now.
-    pub fills_active: Count,
+    pub fills_active: Gauge,
     /// Bytes that fills have read from upstreams.
-    pub fill_bytes: Count,
+    pub fill_bytes: Counter,
     /// Fills that ended without a committed object after their head had arrived.
-    pub fills_abandoned: Count,
+    pub fills_abandoned: Counter,
     /// Requests that joined a running fill.
-    pub joined: Count,
+    pub joined: Counter,
     /// Fills that the memory budget turned into uncached streams.
-    pub bound_memory: Count,
+    pub bound_memory: Counter,
     /// Fetches that the bound on running fills turned into uncached streams.
-    pub bound_flights: Count,
+    pub bound_flights: Counter,
     /// Requests refused because a fill had too many readers.
-    pub bound_readers: Count,
+    pub bound_readers: Counter,
     /// Fills that a full or failing store turned into uncached streams.
-    pub store_refused: Count,
+    pub store_refused: Counter,
     /// Requests answered by the failure that a moment ago answered others.
-    pub held_down: Count,
+    pub held_down: Counter,
 }
