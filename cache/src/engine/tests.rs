@@ -345,6 +345,59 @@ async fn a_disk_that_fails_in_the_middle_costs_the_object_and_not_the_clients() 
 }
 
 #[tokio::test]
+async fn a_late_client_of_a_fill_that_lost_its_store_gets_a_fetch_of_its_own() {
+    let world = World::new().await;
+    let body = content(8, 2_000_000);
+    let (script, gate) = Script::body(body.clone()).gated();
+    world.script(URL, script);
+    gate.add_permits(30);
+    let Answer::Growing { mut reader, .. } = world.fetch(URL, &[]).await else {
+        panic!("not growing")
+    };
+    world.device.limit_bytes(0);
+    gate.add_permits(30);
+    let mut read_bytes = 0;
+    while world.engine.stats().store_refused.get() == 0 {
+        read_bytes += reader
+            .next(usize::MAX)
+            .await
+            .expect("readable")
+            .expect("more to come")
+            .len();
+    }
+    let late = world.fetch(URL, &[]).await;
+    assert_ne!(outcome(&late), Some(Outcome::Joined));
+    gate.add_permits(1000);
+    assert_eq!(read(late).await, Got::Whole(body.clone()));
+    while let Some(piece) = reader.next(usize::MAX).await.expect("readable") {
+        read_bytes += piece.len();
+    }
+    assert_eq!(read_bytes, body.len());
+}
+
+#[tokio::test]
+async fn a_fill_that_panics_cuts_its_readers_and_frees_its_key() {
+    let world = World::new().await;
+    let body = content(9, 500_000);
+    world.script(
+        URL,
+        Script {
+            panics_at: Some(200_000),
+            ..Script::body(body.clone())
+        },
+    );
+    let (first, second) = tokio::join!(world.get(URL), world.get(URL));
+    for (got, _) in [first, second] {
+        assert!(matches!(got, Got::Cut(_)), "{got:?}");
+    }
+    assert_eq!(world.engine.tasks().counts().panics, 1);
+    world.script(URL, Script::body(body.clone()));
+    assert_eq!(world.get(URL).await.0, Got::Whole(body));
+    world.engine.tasks().idle().await;
+    assert_eq!(world.engine.stats().fills_active.get(), 0);
+}
+
+#[tokio::test]
 async fn only_if_cached_never_asks_the_origin() {
     let world = World::new().await;
     world.script(URL, Script::body("x"));

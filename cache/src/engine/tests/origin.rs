@@ -18,6 +18,8 @@ pub(crate) struct Script {
     pub(crate) chunked: bool,
     /// The body breaks off after so many bytes.
     pub(crate) breaks_at: Option<usize>,
+    /// The code that reads the body has a bug there.
+    pub(crate) panics_at: Option<usize>,
     /// No answer at all.
     pub(crate) unreachable: bool,
     pub(crate) piece_bytes: usize,
@@ -33,6 +35,7 @@ impl Script {
             body: body.into(),
             chunked: false,
             breaks_at: None,
+            panics_at: None,
             unreachable: false,
             piece_bytes: 16 * 1024,
             gate: None,
@@ -73,6 +76,7 @@ struct ScriptedBody {
     url: String,
     left: Bytes,
     breaks_after: Option<usize>,
+    panics_below: Option<usize>,
     piece_bytes: usize,
     gate: Option<Arc<Semaphore>>,
     asked: Arc<Mutex<HashMap<String, Asked>>>,
@@ -144,11 +148,13 @@ impl ScriptedBody {
             asked.running += 1;
             asked.running_max = asked.running_max.max(asked.running);
         }
+        let left_bytes = script.body.len();
         let left = if is_head { Bytes::new() } else { script.body };
         Self {
             url,
             left,
             breaks_after: script.breaks_at,
+            panics_below: script.panics_at.map(|at| left_bytes.saturating_sub(at)),
             piece_bytes: script.piece_bytes,
             gate: script.gate,
             asked,
@@ -167,6 +173,11 @@ impl OriginBody for ScriptedBody {
         } else {
             tokio::task::yield_now().await;
         }
+        assert!(
+            self.panics_below
+                .is_none_or(|bytes| self.left.len() > bytes),
+            "as the test wants it"
+        );
         if self.breaks_after == Some(0) {
             return Err(OriginError::Truncated(self.url.clone(), "reset"));
         }
