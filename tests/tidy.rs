@@ -171,7 +171,7 @@ mod tests {
         line.match_indices(mark).any(|(at, _)| {
             let before = line[..at].chars().next_back().is_some_and(is_part);
             let after = line[at + mark.len()..].chars().next().is_some_and(is_part);
-            !before && !(mark.ends_with(is_part) && after)
+            !(before || mark.ends_with(is_part) && after)
         })
     }
 

@@ -38,8 +38,13 @@ async fn check(rows: &[Row]) {
             Second::Fetch => (false, 2),
         };
         let count = stage.origin.record().count(&path);
+        // A failure of the origin took no part in caching and may say nothing of it.
+        let is_hit = match response.field("x-cache") {
+            None if number >= 500 => false,
+            _ => response.is_hit(),
+        };
         assert_eq!(
-            (response.is_hit(), count),
+            (is_hit, count),
             expected,
             "{status}, {fields:?}: {:?}",
             response.head

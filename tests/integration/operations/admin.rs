@@ -24,7 +24,8 @@ const NAMES: [&str; 13] = [
 async fn health_and_readiness_are_told() {
     let gateway = Gateway::start().await;
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(gateway.get_admin(path).await.status(), 200, "{path}");
+        let response = gateway.get_admin(path).await;
+        assert_eq!(response.status(), 200, "{path}: {}", response.text());
     }
     assert_eq!(gateway.get_admin("/nothing").await.status(), 404);
     gateway.finish().await;
