@@ -126,6 +126,12 @@ impl Gateway {
             .unwrap_or(0.0)
     }
 
+    /// Waits until it says that it is ready: it may name its addresses a moment before.
+    pub async fn ready(&self) {
+        let ready = async { while self.get_admin("/readyz").await.status() != 200 {} };
+        within("readiness", ready).await;
+    }
+
     /// Waits until no fill runs: what was completed is then committed, what was not is gone.
     pub async fn settled(&self) {
         let quiet = async { while self.metric("weir_fill_active").await > 0.0 {} };
