@@ -9,6 +9,7 @@ use crate::respond::head::{BodyEnd, Head};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use weir_cache::engine::{Failure, StatusAnswer};
+use weir_cache::ports::OriginError;
 use weir_policies::outcome::Outcome;
 use weir_policies::target::{OwnPage, TargetError};
 use weir_policies::verdict::Refusal;
@@ -120,7 +121,10 @@ impl Turn<'_> {
     }
 
     pub(super) async fn failed(&mut self, conn: &mut Conn, failure: &Failure) -> Flow {
-        self.record.outcome = Outcome::Failed;
+        self.record.outcome = match failure {
+            Failure::Origin(OriginError::Refused { .. }) => Outcome::Refused,
+            Failure::Origin(_) | Failure::Status(_) => Outcome::Failed,
+        };
         match failure {
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
