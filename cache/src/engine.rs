@@ -23,10 +23,13 @@ mod failure;
 mod fill;
 mod flight;
 mod growing;
+mod settings;
 mod stats;
+mod tail;
 
 pub use failure::{Failure, StatusAnswer};
 pub use growing::{FillEnd, FlightReader, ReadError};
+pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 
 use crate::object::ObjectHead;
@@ -39,7 +42,6 @@ use fill::{Fill, Led};
 use flight::{Entered, Flight, Flights, Listing, Phase};
 use growing::Growing;
 use http::{HeaderMap, Method};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -56,34 +58,6 @@ use weir_policies::verdict::Plan;
 
 /// How often a request may find that what it waited for is not for it, before it goes alone.
 const ROUNDS_MAX: usize = 4;
-
-/// What happens to a fill when its last reader has gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnAbandon {
-    /// It goes on: the object will be asked for again.
-    Finish,
-    /// It stops.
-    Stop,
-}
-
-/// Checked settings of the engine.
-#[derive(Debug, Clone)]
-pub struct EngineSettings {
-    /// Memory of all fills together, bytes.
-    pub memory_bytes: u64,
-    /// What to do when nobody reads.
-    pub on_abandon: OnAbandon,
-    /// How long a failure answers those who ask again.
-    pub hold_down: Duration,
-    /// Fills at once.
-    pub flights_max: usize,
-    /// Readers of all fills together.
-    pub readers_max: usize,
-    /// The longest a fill may take.
-    pub total_time: Duration,
-    /// Bytes a second below which a fill is given up.
-    pub rate_min: Option<NonZeroU64>,
-}
 
 /// One GET or HEAD, understood and judged.
 #[derive(Debug, Clone)]
@@ -221,11 +195,11 @@ impl Engine {
             match again {
                 Again::Answered(answer) => return answer,
                 Again::Decide => {}
-                Again::Alone => break,
+                Again::Alone(outcome) => return self.private(request, outcome).await,
             }
         }
-        self.private(request, Outcome::Uncached(NotStored::NoFreshness))
-            .await
+        // Waited for others too often: every time the response was not for this request.
+        self.private(request, Outcome::Bypass).await
     }
 
     /// The stored object for `key` that a request would get, without any fetch.
@@ -266,24 +240,29 @@ impl Engine {
     }
 
     async fn join(&self, request: &FetchRequest, flight: &Flight) -> Again {
-        match flight.settled().await {
-            Phase::Body(growing) if self.fits(request, &growing) => {
-                let Some(seat) = self.seat() else {
-                    return Again::Alone;
-                };
-                let Some(reader) = FlightReader::join(growing, seat) else {
-                    return Again::Decide;
-                };
-                self.stats.joined.add(1);
-                Again::Answered(Answer::Growing {
-                    reader,
-                    outcome: Outcome::Joined,
-                })
-            }
-            Phase::Failed(failure) => Again::Answered(Answer::Failed(failure)),
-            Phase::Unshared => Again::Alone,
-            Phase::Body(_) | Phase::Over | Phase::Waiting | Phase::Committing => Again::Decide,
+        let growing = match flight.settled().await {
+            Phase::Body(growing) => growing,
+            Phase::Failed(failure) => return Again::Answered(Answer::Failed(failure)),
+            Phase::Unshared(outcome) => return Again::Alone(outcome),
+            Phase::Over | Phase::Waiting | Phase::Committing => return Again::Decide,
+        };
+        match self.decide_growing(request, &growing) {
+            Reuse::Mismatch => return Again::Decide,
+            // Leading the next flight would make the crowd queue up for one stale response after the other.
+            Reuse::Stale { .. } => return Again::Alone(Outcome::Uncached(NotStored::NoFreshness)),
+            Reuse::Fresh { .. } => {}
         }
+        let Some(seat) = self.seat() else {
+            return Again::Alone(Outcome::Bypass);
+        };
+        let Some(reader) = FlightReader::join(growing, seat) else {
+            return Again::Decide;
+        };
+        self.stats.joined.add(1);
+        Again::Answered(Answer::Growing {
+            reader,
+            outcome: Outcome::Joined,
+        })
     }
 
     async fn lead(
@@ -338,15 +317,18 @@ impl Engine {
 
     /// Whether an arriving response answers `request`: the decision for a stored one, except that bytes on their way
     /// from the origin satisfy a request that asked for validation.
-    fn fits(&self, request: &FetchRequest, growing: &Growing) -> bool {
+    fn decide_growing(&self, request: &FetchRequest, growing: &Growing) -> Reuse {
         let directives = RequestDirectives {
             no_cache: false,
             max_age: None,
             ..request.plan.directives.clone()
         };
         let now = UnixSeconds::from(self.clock.wall());
-        let decided = decide(request, growing.head(), &directives, now);
-        !growing.is_detached() && matches!(decided, Reuse::Fresh { .. })
+        decide(request, growing.head(), &directives, now)
+    }
+
+    fn fits(&self, request: &FetchRequest, growing: &Growing) -> bool {
+        growing.is_whole() && matches!(self.decide_growing(request, growing), Reuse::Fresh { .. })
     }
 
     /// HEAD: from a running flight's head, else forwarded. It never starts a fill.
@@ -367,6 +349,11 @@ impl Engine {
     async fn fetch_alone(self: &Arc<Self>, request: &FetchRequest) -> Answer {
         if let Some(reason) = never_storable(request) {
             return self.private(request, Outcome::Uncached(reason)).await;
+        }
+        let running = self.stats.fills_active.get();
+        if running >= self.settings.flights_max as u64 {
+            self.stats.bound_flights.add(1);
+            return self.private(request, Outcome::Bypass).await;
         }
         let listing = Listing::unlisted(request.key);
         let headers = hop::private_request(&request.headers);
@@ -417,7 +404,8 @@ impl Engine {
 enum Again {
     Answered(Answer),
     Decide,
-    Alone,
+    /// Fetch for this client alone, and say so.
+    Alone(Outcome),
 }
 
 fn decide(

@@ -145,6 +145,8 @@ pub enum Framing {
 #[async_trait]
 pub trait OriginBody: Send {
     /// The next piece (at most 256 KiB, never empty); `None` at the end that [`Framing`] promised.
+    ///
+    /// Cancel-safe: yes, a dropped call loses no byte.
     async fn next(&mut self) -> Result<Option<Bytes>, OriginError>;
 }
 

@@ -91,12 +91,14 @@ pub fn judge(
         MethodClass::Unknown => return Verdict::Refuse(Refusal::MethodUnknown),
         MethodClass::Cached | MethodClass::Passed => {}
     }
-    let scheme = resource.target.scheme();
-    if scheme == Scheme::Ftp {
-        return Verdict::Refuse(Refusal::SchemeNotServed(scheme));
-    }
-    if is_metadata_service(resource.target.host()) {
-        return Verdict::Refuse(Refusal::MetadataService);
+    // Where the bytes come from counts; `target` may be no more than a mirror's lasting name.
+    for upstream in &resource.upstreams {
+        if upstream.scheme() == Scheme::Ftp {
+            return Verdict::Refuse(Refusal::SchemeNotServed(Scheme::Ftp));
+        }
+        if is_metadata_service(upstream.host()) {
+            return Verdict::Refuse(Refusal::MetadataService);
+        }
     }
     if hop::has_looped(headers, node) {
         return Verdict::Refuse(Refusal::Loop);

@@ -25,7 +25,7 @@ use weir_policies::freshness::{self, Adjust, Exchange};
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
 use weir_policies::rules::Rules;
-use weir_policies::target::{self, Asked, Forms, Resource};
+use weir_policies::target::{self, Asked, Forms, Resource, Target};
 use weir_policies::time::UnixSeconds;
 use weir_policies::verdict::{self, Plan, Verdict};
 
@@ -58,7 +58,7 @@ enum Turned {
     /// Answered here.
     Answered(Flow),
     /// Handed through to this upstream.
-    Pass(Box<Resource>),
+    Pass(Target),
 }
 
 #[async_trait]
@@ -73,10 +73,10 @@ impl Handler for Gateway {
                 flow
             }
             // The pass path finishes the record when its response has ended.
-            Turned::Pass(resource) => {
+            Turned::Pass(target) => {
                 turn.record.outcome = Outcome::Pass;
                 Flow::Pass(Box::new(PassOrder {
-                    target: resource.target,
+                    target,
                     record: turn.record,
                 }))
             }
@@ -173,7 +173,11 @@ impl<'a> Turn<'a> {
             {
                 self.options(conn).await
             }
-            Verdict::Pass => Turned::Pass(Box::new(resource)),
+            // A request that is not repeated goes to the first upstream; `target` is only the name of the resource.
+            Verdict::Pass => {
+                let first = resource.upstreams.into_iter().next();
+                Turned::Pass(first.unwrap_or(resource.target))
+            }
             Verdict::Cache(plan) => Turned::Answered(self.fetch(conn, resource, plan).await),
         }
     }
@@ -222,7 +226,7 @@ impl<'a> Turn<'a> {
                 let is_first_hand =
                     outcome != Outcome::Joined && !head.headers.contains_key(header::AGE);
                 response.age = (!is_first_hand).then_some(age);
-                response.stored = true;
+                response.stored = reader.is_being_stored();
                 response.ttl = Some(ttl(&head, adjust, age));
                 response
                     .send(conn, Source::Growing(reader), &mut self.record)
@@ -303,7 +307,7 @@ impl Turn<'_> {
         let age = freshness::current_age(&headers, exchange, UnixSeconds::from(self.now));
         reply.age = headers.contains_key(header::AGE).then_some(age);
         reply
-            .send_as_is(conn, Source::Private(body), &mut self.record)
+            .send(conn, Source::Private(body), &mut self.record)
             .await
     }
 }

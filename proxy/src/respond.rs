@@ -45,7 +45,8 @@ pub(crate) struct Response<'a> {
 }
 
 impl Response<'_> {
-    /// Answers from a stored or growing representation: preconditions and ranges apply.
+    /// Sends the representation, or the part of it that was asked for: preconditions and ranges apply to a 200 from
+    /// wherever it comes, also to that of an upstream which was asked for more than its client wanted.
     pub(crate) async fn send(
         &self,
         conn: &mut Conn,
@@ -58,6 +59,11 @@ impl Response<'_> {
                     .await
             }
             Selected::Part(part) => self.send_part(conn, &mut source, part, record).await,
+            // A stream goes one way: several parts of it may be out of order.
+            Selected::Parts(_) if matches!(source, Source::Private(_)) => {
+                self.send_whole(conn, &mut source, self.length, record)
+                    .await
+            }
             Selected::Parts(parts) => self.send_parts(conn, &mut source, &parts, record).await,
             Selected::NotModified => {
                 let fields = not_modified_fields(self.fields);
@@ -98,17 +104,6 @@ impl Response<'_> {
                 .await
             }
         }
-    }
-
-    /// Passes a response through as it is: its ranges and conditions were the upstream's business.
-    pub(crate) async fn send_as_is(
-        &self,
-        conn: &mut Conn,
-        mut source: Source,
-        record: &mut Record,
-    ) -> Flow {
-        self.send_whole(conn, &mut source, self.length, record)
-            .await
     }
 
     async fn send_whole(
@@ -321,7 +316,13 @@ impl Response<'_> {
             Err(error) => {
                 record.detail = Some(error.as_str());
                 if !matches!(error, SendError::Client(_)) {
-                    tracing::info!(url = %record.url.escape_debug(), %error, "response cut short");
+                    let url = record
+                        .url
+                        .split('?')
+                        .next()
+                        .unwrap_or_default()
+                        .escape_debug();
+                    tracing::info!(%url, %error, "response cut short");
                 }
                 if head.end == BodyEnd::Close {
                     conn.abort();

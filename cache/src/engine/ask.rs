@@ -10,7 +10,8 @@ impl Engine {
     /// Says once what the store refused; the client is served from upstream.
     pub(crate) fn note_store_refusal(&self, error: &StoreError, url: &str) {
         self.stats.store_refused.add(1);
-        tracing::warn!(%url, %error, "not stored, served from upstream");
+        let url = without_query(url);
+        tracing::warn!(url, %error, "not stored, served from upstream");
     }
 
     /// Asks the upstreams of a resource in order; an error or a 5xx moves on to the next one.
@@ -41,7 +42,8 @@ impl Engine {
                     ));
                 }
                 Err(error) if left > 0 => {
-                    tracing::info!(%target, %error, "trying the next upstream")
+                    let host = target.authority();
+                    tracing::info!(host, %error, "trying the next upstream");
                 }
                 Err(error) => return Err(error),
             }
@@ -50,4 +52,9 @@ impl Engine {
             request.resource.target.host().to_owned(),
         ))
     }
+}
+
+/// A URL for the log: queries may be signatures.
+pub(super) fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }

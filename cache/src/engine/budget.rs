@@ -1,6 +1,6 @@
 //! One memory budget for all fills: every running fill holds a share of it for its tail and its unwritten bytes.
 //!
-//! While less than half of the budget is taken, a fill gets a large share; later ones get a small one, so that a
+//! While less than a quarter of the budget is taken, a fill gets a large share; later ones get a small one, so that a
 //! crowd of different objects degrades to smaller writes before any of them goes uncached.
 
 use crate::store::UNIT_BYTES;
@@ -12,7 +12,7 @@ const PERMIT_BYTES: u64 = 1024;
 /// One unit being collected, one piece beyond it, one unit of tail for readers close behind.
 const LARGE_SHARE_BYTES: u64 = 3 * UNIT_BYTES;
 /// A quarter of a unit collected, and a piece beyond it.
-const SMALL_SHARE_BYTES: u64 = UNIT_BYTES / 2;
+const SMALL_SHARE_BYTES: u64 = UNIT_BYTES / 4 + UNIT_BYTES;
 
 /// The budget.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl MemoryBudget {
 
     /// A share for a body of `length` bytes (`None`: unknown), or `None` when the budget is used up.
     pub(crate) fn take(&self, length: Option<u64>) -> Option<MemoryShare> {
-        let plenty = self.free.available_permits() > self.permits / 2;
+        let plenty = self.free.available_permits() > self.permits / 4 * 3;
         let (share, write_bytes, keep_bytes) = if plenty {
             (LARGE_SHARE_BYTES, UNIT_BYTES, UNIT_BYTES)
         } else {

@@ -22,7 +22,7 @@ use error_body::{Continued, ErrorBody, error_body, is_shareable};
 use http::{HeaderMap, Method};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use weir_policies::freshness::Exchange;
+use weir_policies::freshness::{self, Exchange};
 use weir_policies::outcome::Outcome;
 use weir_policies::rules::StoreRule;
 use weir_policies::storability::{self, NotStored, Storability};
@@ -55,15 +55,28 @@ impl Fill {
             Err(error) => return self.fail(Failure::Origin(error)),
         };
         let judged = self.judge(&response, exchange);
-        match judged {
-            Storability::Store => self.store(response, exchange).await,
-            Storability::Refuse(reason) if answers_everybody(response.status) => {
+        let refused = match judged {
+            // An error that is stale at once would answer nobody from the store, but it answers those who wait.
+            Storability::Store if !self.is_lasting(&response, exchange) => {
+                Some(NotStored::NoFreshness)
+            }
+            Storability::Store => None,
+            Storability::Refuse(reason) => Some(reason),
+        };
+        match (refused, judged) {
+            (Some(reason), _) if answers_everybody(response.status) => {
                 self.share_error(response, reason, exchange).await;
             }
-            Storability::Refuse(reason) => {
-                self.hand_over(response, Outcome::Uncached(reason), exchange)
+            (_, Storability::Store) => self.store(response, exchange).await,
+            (_, Storability::Refuse(reason)) => {
+                self.hand_over(response, Outcome::Uncached(reason), exchange);
             }
         }
+    }
+
+    fn is_lasting(&self, response: &OriginResponse, exchange: Exchange) -> bool {
+        let adjust = self.request.plan.adjust;
+        freshness::lifetime(response.status, &response.headers, exchange, adjust).seconds > 0
     }
 
     /// Asks the upstreams in order; an error or a 5xx moves on to the next one.
@@ -101,9 +114,12 @@ impl Fill {
 
     fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
         let failure = Arc::new(failure);
-        self.engine
-            .hold_down
-            .remember(self.request.key, Arc::clone(&failure));
+        // A request with credentials fails for its client alone.
+        if self.listing.is_listed() {
+            self.engine
+                .hold_down
+                .remember(self.request.key, Arc::clone(&failure));
+        }
         self.listing.unlist();
         self.listing
             .flight
@@ -158,7 +174,7 @@ impl Fill {
 
     fn hand_over(mut self, response: OriginResponse, outcome: Outcome, exchange: Exchange) {
         self.listing.unlist();
-        self.listing.flight.advance(Phase::Unshared);
+        self.listing.flight.advance(Phase::Unshared(outcome));
         // A leader that is gone drops the response, and with it the connection.
         drop(self.leader.send(Led::Private(response, outcome, exchange)));
     }
@@ -175,14 +191,13 @@ impl Fill {
         };
         let head = self.object_head(&response, exchange);
         let writer = match self.engine.store.begin(head.clone(), length).await {
-            Ok(writer) => writer,
+            Ok(writer) => Some(writer),
             Err(error) => {
                 self.engine.note_store_refusal(&error, &head.url);
-                return self.hand_over(response, Outcome::Bypass, exchange);
+                None
             }
         };
         let growing = Growing::new(head, length);
-        growing.attach(writer.partial());
         let Self {
             engine,
             mut listing,
@@ -190,9 +205,9 @@ impl Fill {
             ..
         } = self;
         let reader = FlightReader::new(Arc::clone(&growing), engine.seat());
-        listing.flight.advance(Phase::Body(Arc::clone(&growing)));
+        let body = Body::new(engine, Arc::clone(&growing), writer, share);
+        listing.flight.advance(Phase::Body(growing));
         drop(leader.send(Led::Reader(reader)));
-        let body = Body::new(engine, growing, writer, share);
         body.run(response, &mut listing).await;
     }
 

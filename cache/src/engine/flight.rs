@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use weir_policies::key::CacheKey;
+use weir_policies::outcome::Outcome;
 
 /// How far a flight has come.
 #[derive(Debug, Clone)]
@@ -27,8 +28,8 @@ pub(crate) enum Phase {
     Committing,
     /// Nothing to share: leave and decide again.
     Over,
-    /// The response was for one client only: the others go alone.
-    Unshared,
+    /// The response was for one client only, for this reason: the others go alone.
+    Unshared(Outcome),
     /// Answers everybody who waits.
     Failed(Arc<Failure>),
 }
@@ -156,6 +157,11 @@ impl Listing {
             flight: Flight::new(key),
             flights: None,
         }
+    }
+
+    /// Whether others can find it: then its failure is everybody's.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.flights.is_some()
     }
 
     /// Takes the flight out of the table now: whoever asks from here on decides anew.

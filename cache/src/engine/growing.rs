@@ -6,15 +6,16 @@
 //! (whose own send deadline ends it if it stalls).
 //!
 //! Invariants:
-//! - `tail` is gapless, ends at `appended`, and always covers everything the store cannot yet serve.
+//! - the tail always covers everything that the store cannot yet serve.
 //! - a reader sees the end only after every byte before it; a failed fill never looks like an end.
 
+use super::tail::Tail;
 use crate::object::ObjectHead;
 use crate::ports::OriginError;
 use crate::store::{PartialObject, StoreError, UNIT_BYTES};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
@@ -60,9 +61,7 @@ pub(crate) struct Growing {
 
 #[derive(Debug, Default)]
 struct State {
-    tail: VecDeque<Bytes>,
-    tail_start: u64,
-    appended: u64,
+    tail: Tail,
     end: Option<FillEnd>,
     partial: Option<PartialObject>,
     readable: u64,
@@ -106,11 +105,7 @@ impl Growing {
 
     /// Appends a piece and wakes the readers.
     pub(crate) fn append(&self, piece: Bytes) {
-        {
-            let mut state = self.state.lock();
-            state.appended += piece.len() as u64;
-            state.tail.push_back(piece);
-        }
+        self.state.lock().tail.append(piece);
         self.progress.send_modify(|version| *version += 1);
     }
 
@@ -119,30 +114,41 @@ impl Growing {
     pub(crate) fn release(&self, readable: u64, keep_bytes: u64) {
         let mut state = self.state.lock();
         state.readable = readable;
-        let floor = readable.min(state.appended.saturating_sub(keep_bytes));
-        state.drop_tail_below(floor);
+        let floor = readable.min(state.tail.end().saturating_sub(keep_bytes));
+        state.tail.drop_below(floor);
     }
 
     /// After the store has failed: lets go of what every reader has passed and returns the bytes still held.
     pub(crate) fn release_passed(&self) -> u64 {
         let mut state = self.state.lock();
-        let slowest = state
+        let held_from = state.tail.start();
+        // A reader that lost its place is about to find out; nothing is kept for it.
+        let waiting = state
             .positions
             .values()
             .copied()
-            .min()
-            .unwrap_or(state.appended);
-        state.drop_tail_below(slowest);
-        state.appended - state.tail_start
+            .filter(|position| *position >= held_from);
+        let slowest = waiting.min().unwrap_or(state.tail.end());
+        state.tail.drop_below(slowest);
+        state.tail.end() - state.tail.start()
     }
 
-    /// The store has failed: the tail is the only copy from here on, and nobody new can start at the beginning.
+    /// After the store has failed: lets go of all but the last `keep_bytes`. Readers further behind are cut off.
+    pub(crate) fn release_slow(&self, keep_bytes: u64) {
+        let mut state = self.state.lock();
+        let floor = state.tail.end().saturating_sub(keep_bytes);
+        state.tail.drop_below(floor);
+    }
+
+    /// The store has failed: the tail is the only copy from here on.
     pub(crate) fn detach(&self) {
         self.state.lock().detached = true;
     }
 
-    pub(crate) fn is_detached(&self) -> bool {
-        self.state.lock().detached
+    /// Whether a new reader can still start at the beginning.
+    pub(crate) fn is_whole(&self) -> bool {
+        let state = self.state.lock();
+        !state.detached || state.tail.start() <= state.readable
     }
 
     /// Ends the fill for its readers. The first call wins.
@@ -163,12 +169,13 @@ impl Growing {
     fn place(&self, reader: u64, position: u64, length_max: usize) -> Place {
         let mut state = self.state.lock();
         state.positions.insert(reader, position);
-        if position >= state.appended {
+        if position >= state.tail.end() {
             return state.end.clone().map_or(Place::Ahead, Place::End);
         }
-        if position >= state.tail_start {
+        if position >= state.tail.start() {
             return state
-                .tail_piece(position, length_max)
+                .tail
+                .read(position, length_max)
                 .map_or(Place::Gone, Place::Memory);
         }
         match &state.partial {
@@ -184,33 +191,6 @@ impl Growing {
             }
             _ => Place::Gone,
         }
-    }
-}
-
-impl State {
-    fn drop_tail_below(&mut self, floor: u64) {
-        while let Some(piece) = self.tail.front() {
-            let piece_end = self.tail_start + piece.len() as u64;
-            if piece_end > floor {
-                break;
-            }
-            self.tail_start = piece_end;
-            self.tail.pop_front();
-        }
-    }
-
-    fn tail_piece(&self, position: u64, length_max: usize) -> Option<Bytes> {
-        let mut piece_start = self.tail_start;
-        for piece in &self.tail {
-            let piece_end = piece_start + piece.len() as u64;
-            if position < piece_end {
-                let skip = usize::try_from(position - piece_start).ok()?;
-                let until = piece.len().min(skip.saturating_add(length_max));
-                return Some(piece.slice(skip..until));
-            }
-            piece_start = piece_end;
-        }
-        None
     }
 }
 
@@ -230,7 +210,7 @@ impl FlightReader {
     pub(crate) fn join(growing: Arc<Growing>, seat: OwnedSemaphorePermit) -> Option<Self> {
         // Registered first: from here on the fill keeps what we have not read.
         let reader = Self::new(growing, Some(seat));
-        (!reader.growing.is_detached()).then_some(reader)
+        reader.growing.is_whole().then_some(reader)
     }
 
     pub(crate) fn new(growing: Arc<Growing>, seat: Option<OwnedSemaphorePermit>) -> Self {
@@ -261,6 +241,12 @@ impl FlightReader {
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.growing.length()
+    }
+
+    /// Whether the object will be in the store, as far as is known.
+    #[must_use]
+    pub fn is_being_stored(&self) -> bool {
+        !self.growing.state.lock().detached
     }
 
     /// Continues at `position`, which may lie ahead of the fill.

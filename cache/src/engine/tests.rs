@@ -2,6 +2,7 @@
 
 mod model;
 mod origin;
+mod storeless;
 mod world;
 
 use super::{Answer, EngineSettings, OnAbandon};
@@ -268,22 +269,6 @@ async fn head_is_answered_by_store_and_flight_and_never_starts_a_fill() {
 }
 
 #[tokio::test]
-async fn a_used_up_memory_budget_streams_uncached_and_is_counted() {
-    let world = World::with(EngineSettings {
-        memory_bytes: 0,
-        ..engine_settings()
-    })
-    .await;
-    world.script(URL, Script::body("streamed"));
-    assert_eq!(
-        world.get(URL).await,
-        (Got::Whole(b"streamed".to_vec()), Some(Outcome::Bypass))
-    );
-    assert_eq!(world.engine.stats().bound_memory.get(), 1);
-    assert_eq!(world.origin.asked(URL).gets, 1);
-}
-
-#[tokio::test]
 async fn a_stalled_reader_does_not_hold_the_fill_and_reads_the_rest_from_disk() {
     let world = World::new().await;
     let body = content(5, 3_000_000);
@@ -325,57 +310,6 @@ async fn a_reader_may_start_ahead_of_the_fill() {
 }
 
 #[tokio::test]
-async fn a_disk_that_fails_in_the_middle_costs_the_object_and_not_the_clients() {
-    let world = World::new().await;
-    let body = content(7, 2_000_000);
-    let (script, gate) = Script::body(body.clone()).gated();
-    world.script(URL, script);
-    gate.add_permits(30);
-    let answer = world.fetch(URL, &[]).await;
-    world.device.limit_bytes(0);
-    gate.add_permits(1000);
-    assert_eq!(read(answer).await, Got::Whole(body.clone()));
-    world.engine.tasks().idle().await;
-    assert_eq!(world.engine.stats().store_refused.get(), 1);
-    assert_eq!(
-        world.get(URL).await.0,
-        Got::Whole(body),
-        "and a full disk still lets misses through"
-    );
-}
-
-#[tokio::test]
-async fn a_late_client_of_a_fill_that_lost_its_store_gets_a_fetch_of_its_own() {
-    let world = World::new().await;
-    let body = content(8, 2_000_000);
-    let (script, gate) = Script::body(body.clone()).gated();
-    world.script(URL, script);
-    gate.add_permits(30);
-    let Answer::Growing { mut reader, .. } = world.fetch(URL, &[]).await else {
-        panic!("not growing")
-    };
-    world.device.limit_bytes(0);
-    gate.add_permits(30);
-    let mut read_bytes = 0;
-    while world.engine.stats().store_refused.get() == 0 {
-        read_bytes += reader
-            .next(usize::MAX)
-            .await
-            .expect("readable")
-            .expect("more to come")
-            .len();
-    }
-    let late = world.fetch(URL, &[]).await;
-    assert_ne!(outcome(&late), Some(Outcome::Joined));
-    gate.add_permits(1000);
-    assert_eq!(read(late).await, Got::Whole(body.clone()));
-    while let Some(piece) = reader.next(usize::MAX).await.expect("readable") {
-        read_bytes += piece.len();
-    }
-    assert_eq!(read_bytes, body.len());
-}
-
-#[tokio::test]
 async fn a_fill_that_panics_cuts_its_readers_and_frees_its_key() {
     let world = World::new().await;
     let body = content(9, 500_000);
@@ -395,6 +329,80 @@ async fn a_fill_that_panics_cuts_its_readers_and_frees_its_key() {
     assert_eq!(world.get(URL).await.0, Got::Whole(body));
     world.engine.tasks().idle().await;
     assert_eq!(world.engine.stats().fills_active.get(), 0);
+}
+
+#[tokio::test]
+async fn a_failure_with_credentials_is_told_to_nobody_else() {
+    let world = World::new().await;
+    let script = Script {
+        status: StatusCode::NOT_FOUND,
+        headers: Vec::new(),
+        ..Script::body("for alice")
+    };
+    world.script(URL, script);
+    let alice = world
+        .fetch(URL, &[("authorization", "Basic Zm9vOmJhcg==")])
+        .await;
+    assert_eq!(read(alice).await, Got::Status(404));
+    world.script(URL, Script::body("for all"));
+    assert_eq!(world.get(URL).await.0, Got::Whole(b"for all".to_vec()));
+    assert_eq!(world.origin.asked(URL).gets, 2);
+}
+
+#[tokio::test]
+async fn an_error_that_could_be_validated_but_is_stale_at_once_answers_the_crowd() {
+    let world = World::new().await;
+    let script = Script {
+        status: StatusCode::NOT_FOUND,
+        headers: Vec::new(),
+        ..Script::body("gone")
+    };
+    world.script(URL, script.header("etag", "\"1\""));
+    let answers = futures::future::join_all((0..50).map(|_| world.get(URL))).await;
+    assert!(
+        answers.iter().all(|(got, _)| *got == Got::Status(404)),
+        "{answers:?}"
+    );
+    assert_eq!(world.origin.asked(URL).gets, 1);
+}
+
+#[tokio::test]
+async fn a_crowd_on_a_response_that_is_stale_at_once_does_not_queue_up() {
+    let world = World::new().await;
+    let (script, gate) = Script::body("fresh for nobody").gated();
+    world.script(
+        URL,
+        script
+            .header("cache-control", "no-cache")
+            .header("etag", "\"1\""),
+    );
+    // No body byte moves: if anybody waited for another's body, this would hang.
+    let answers = futures::future::join_all((0..20).map(|_| world.fetch(URL, &[]))).await;
+    assert_eq!(world.origin.asked(URL).gets, 20);
+    gate.add_permits(1000);
+    for answer in answers {
+        assert_eq!(read(answer).await, Got::Whole(b"fresh for nobody".to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_sends_single_bytes_is_followed_and_stored() {
+    let world = World::new().await;
+    let body = content(12, 150_000);
+    world.script(
+        URL,
+        Script {
+            piece_bytes: 1,
+            chunked: true,
+            ..Script::body(body.clone())
+        },
+    );
+    assert_eq!(
+        world.get(URL).await,
+        (Got::Whole(body.clone()), Some(Outcome::Miss))
+    );
+    world.engine.tasks().idle().await;
+    assert_eq!(world.get(URL).await, (Got::Whole(body), Some(Outcome::Hit)));
 }
 
 #[tokio::test]

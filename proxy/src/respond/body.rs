@@ -4,7 +4,7 @@
 //! body itself says so; without either the connection is reset.
 
 use crate::front::conn::Conn;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use weir_cache::engine::{FlightReader, ReadError};
@@ -79,10 +79,7 @@ impl Source {
             }
             Self::Growing(reader) => send_growing(conn, reader, start, end, coding, sent).await,
             Self::Private(body) => {
-                while let Some(piece) = body.next().await? {
-                    write_piece(conn, &piece, coding, sent).await?;
-                }
-                Ok(write_last(conn, coding).await?)
+                send_private(conn, body.as_mut(), start, end, coding, sent).await
             }
         }
     }
@@ -154,6 +151,38 @@ async fn send_growing(
         write_piece(conn, &piece, coding, sent).await?;
     }
     Ok(write_last(conn, coding).await?)
+}
+
+/// What lies before `start` is read and dropped; a stream that is not read to its end closes its connection.
+async fn send_private(
+    conn: &mut Conn,
+    body: &mut dyn OriginBody,
+    start: u64,
+    end: Option<u64>,
+    coding: Coding,
+    sent: &mut u64,
+) -> Result<(), SendError> {
+    let mut skip = start;
+    let mut left = end.map(|end| end - start);
+    while left != Some(0) {
+        let Some(mut piece) = body.next().await? else {
+            return match left {
+                Some(_) => Err(SendError::Short),
+                None => Ok(write_last(conn, coding).await?),
+            };
+        };
+        let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+        piece.advance(skipped);
+        skip -= skipped as u64;
+        if let Some(left) = &mut left {
+            piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= piece.len() as u64;
+        }
+        if !piece.is_empty() {
+            write_piece(conn, &piece, coding, sent).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn write_piece(

@@ -155,3 +155,27 @@ async fn path_forms_can_be_switched_off() {
     gateway.get(&origin.url("/x")).await.assert_is(200, b"x");
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn what_a_mirror_does_not_cache_goes_to_its_upstream_and_not_to_its_name() {
+    let origin = weir_tests::Origin::start().await;
+    origin.on("/base/upload", Script::ok("", b"taken"));
+    let upstream = origin.url("/base/");
+    let builder = Gateway::builder().config(|config| {
+        let mirror = format!(
+            "[[mirror]]\npath = \"/files/\"\nkey = \"http://name.invalid/\"\nupstreams = [\"{upstream}\"]"
+        );
+        let mirror: toml::Table = toml::from_str(&mirror).expect("TOML");
+        config.extend(mirror);
+    });
+    let gateway = builder.start().await;
+    let mut client = gateway.connect().await;
+    let request = "POST /files/upload HTTP/1.1\r\nHost: weir\r\nContent-Length: 4\r\n\r\ndata";
+    client.send(request).await;
+    client.response("POST").await.assert_is(200, b"taken");
+    assert_eq!(
+        origin.record().requests[0].values("host"),
+        [origin.authority()]
+    );
+    gateway.finish().await;
+}

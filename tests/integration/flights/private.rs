@@ -2,7 +2,7 @@
 
 use super::Reader;
 use crate::stage::{FRESH, Stage};
-use weir_tests::{Gate, Script};
+use weir_tests::{Gate, Gateway, Script};
 
 /// Checks that two clients that wait for the same head get an answer of their own each.
 async fn each_gets_its_own(fields: &str) {
@@ -120,5 +120,36 @@ async fn a_shared_fetch_carries_no_condition_and_no_range_of_its_leader() {
     for name in ["range", "if-none-match", "if-range", "if-modified-since"] {
         assert!(record.requests[0].values(name).is_empty(), "{name}");
     }
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_range_of_what_is_not_stored_is_cut_out_of_the_whole() {
+    for fields in ["Cache-Control: no-store\r\n", "Cache-Control: private\r\n"] {
+        let stage = Stage::new().await;
+        stage.origin.on("/x", Script::ok(fields, b"0123456789"));
+        let response = stage.get_with("/x", "Range: bytes=2-4\r\n").await;
+        response.assert_is(206, b"234");
+        assert_eq!(response.field("content-range"), Some("bytes 2-4/10"));
+        let resumed = stage.get_with("/x", "Range: bytes=7-\r\n").await;
+        resumed.assert_is(206, b"789");
+        stage.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_error_for_one_client_is_not_repeated_to_the_next() {
+    let stage = Stage::with(Gateway::builder().set("fill.hold_down", "60s")).await;
+    let secret = Script::status(
+        "404 Not Found",
+        "X-User: alice\r\n",
+        b"no such file for alice",
+    );
+    stage
+        .origin
+        .on_each("/x", [secret, Script::ok(FRESH, b"for all")]);
+    let alice = stage.get_with("/x", "Authorization: Basic Zm9v\r\n").await;
+    assert_eq!(alice.status(), 404);
+    stage.get("/x").await.assert_is(200, b"for all");
     stage.finish().await;
 }

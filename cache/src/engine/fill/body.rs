@@ -4,14 +4,16 @@
 //! readers go on from memory.
 
 use super::rate::Rate;
+use crate::engine::ask::without_query;
 use crate::engine::budget::MemoryShare;
 use crate::engine::flight::{Listing, Phase};
 use crate::engine::growing::{FillEnd, Growing};
 use crate::engine::{Engine, OnAbandon};
 use crate::ports::OriginResponse;
 use crate::store::ObjectWriter;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A body on its way into the store.
 pub(super) struct Body {
@@ -19,26 +21,38 @@ pub(super) struct Body {
     growing: Arc<Growing>,
     writer: Option<ObjectWriter>,
     share: MemoryShare,
+    /// Collected for the next write; small pieces together in `gathered`, which comes last.
     pending: Vec<Bytes>,
+    gathered: BytesMut,
     pending_bytes: u64,
     received: u64,
 }
 
+/// Pieces below this size are copied together before they are written, bytes.
+const SMALL_BYTES: usize = 4 * 1024;
+/// How long a reader may hold up the others of a fill that has no store.
+const SLOW_READER_PATIENCE: Duration = Duration::from_secs(5);
+
 impl Body {
+    /// `writer`: `None` when the store took no object; then the body lives in memory only.
     pub(super) fn new(
         engine: Arc<Engine>,
         growing: Arc<Growing>,
-        writer: ObjectWriter,
+        writer: Option<ObjectWriter>,
         share: MemoryShare,
     ) -> Self {
         engine.stats.fills_active.add(1);
-        let pending = Vec::new();
+        match &writer {
+            Some(writer) => growing.attach(writer.partial()),
+            None => growing.detach(),
+        }
         Self {
             engine,
             growing,
-            writer: Some(writer),
+            writer,
             share,
-            pending,
+            pending: Vec::new(),
+            gathered: BytesMut::new(),
             pending_bytes: 0,
             received: 0,
         }
@@ -98,14 +112,26 @@ impl Body {
             return self.wait_for_readers().await;
         }
         self.pending_bytes += piece.len() as u64;
-        self.pending.push(piece);
+        if piece.len() < SMALL_BYTES {
+            self.gathered.extend_from_slice(&piece);
+        } else {
+            self.flush_gathered();
+            self.pending.push(piece);
+        }
         if self.pending_bytes >= self.share.write_bytes {
             self.write().await;
         }
     }
 
+    fn flush_gathered(&mut self) {
+        if !self.gathered.is_empty() {
+            self.pending.push(self.gathered.split().freeze());
+        }
+    }
+
     /// Hands what has been collected to the store. A store that fails is left behind: the clients go on from memory.
     async fn write(&mut self) {
+        self.flush_gathered();
         let pieces = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let Some(writer) = self.writer.as_mut() else {
@@ -124,15 +150,22 @@ impl Body {
         }
     }
 
-    /// Without a store the tail is the only copy: go no further ahead of the slowest reader than the share allows.
+    /// Without a store the tail is the only copy: go no further ahead of the slowest reader than the share allows. A
+    /// reader that keeps the others waiting for too long is cut off.
     async fn wait_for_readers(&self) {
-        while self.growing.release_passed() > self.share.write_bytes && self.growing.readers() > 0 {
-            self.growing.readers_moved().await;
+        let keep_bytes = self.share.write_bytes;
+        let patience = tokio::time::sleep(SLOW_READER_PATIENCE);
+        tokio::pin!(patience);
+        while self.growing.release_passed() > keep_bytes && self.growing.readers() > 0 {
+            tokio::select! {
+                () = self.growing.readers_moved() => {}
+                () = &mut patience => return self.growing.release_slow(keep_bytes),
+            }
         }
     }
 
     async fn complete(mut self, listing: &mut Listing) {
-        if !self.pending.is_empty() {
+        if self.pending_bytes > 0 {
             self.write().await;
         }
         let Some(writer) = self.writer.take() else {
@@ -142,7 +175,7 @@ impl Body {
         listing.flight.advance(Phase::Committing);
         self.growing.finish(FillEnd::Complete);
         match writer.commit().await {
-            Ok(_) => tracing::debug!(url = %self.growing.head().url, "stored"),
+            Ok(_) => tracing::debug!(url = without_query(&self.growing.head().url), "stored"),
             Err(error) => self
                 .engine
                 .note_store_refusal(&error, &self.growing.head().url),
@@ -153,7 +186,7 @@ impl Body {
 
     async fn give_up(mut self, end: FillEnd, listing: &mut Listing) {
         if let FillEnd::Failed(error) = &end {
-            tracing::info!(url = %self.growing.head().url, %error, "fill broke off, nothing stored");
+            tracing::info!(url = without_query(&self.growing.head().url), %error, "fill broke off, nothing stored");
         }
         // Out of the table first: whoever asks after seeing the failure starts anew.
         listing.unlist();

@@ -4,10 +4,13 @@ use crate::ports::{OriginBody, OriginError, OriginResponse};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use std::time::Duration;
 use weir_policies::cache_control::ResponseDirectives;
 
 /// The longest error body that is repeated, bytes.
 const SHARED_ERROR_BYTES_MAX: usize = 64 * 1024;
+/// The longest an error body may take before only its status is repeated.
+const SHARED_ERROR_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Whether an error is for everybody.
 pub(super) fn is_shareable(headers: &HeaderMap) -> bool {
@@ -26,8 +29,12 @@ pub(super) enum ErrorBody {
 /// Reads an error's body as far as it may be kept.
 pub(super) async fn error_body(response: &mut OriginResponse) -> ErrorBody {
     let mut body = BytesMut::new();
+    let deadline = tokio::time::Instant::now() + SHARED_ERROR_TIME_MAX;
     while body.len() <= SHARED_ERROR_BYTES_MAX {
-        match response.body.next().await {
+        let next = tokio::time::timeout_at(deadline, response.body.next());
+        // Too slow is as good as too long: everybody else is waiting for this.
+        let Ok(next) = next.await else { break };
+        match next {
             Ok(None) => return ErrorBody::Whole(body),
             Ok(Some(piece)) => body.extend_from_slice(&piece),
             Err(error) => return ErrorBody::Broken(error),
