@@ -5,7 +5,8 @@
 //! context, never in a header field, so no client can forge one.
 //!
 //! Invariants: an address to connect to comes from the [`PeerSource`] only; no upgrade is ever offered, so a 101 is a
-//! broken upstream; every order ends in exactly one record, also when the request is dropped half-way.
+//! broken upstream; only connecting is ever tried again, never a request; every order ends in exactly one record, also
+//! when the request is dropped half-way.
 
 mod failure;
 mod fields;
@@ -22,11 +23,15 @@ use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER
 use http::{HeaderValue, Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
 use std::any::Any;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use weir_cache::ports::Clock;
 use weir_policies::hop;
@@ -35,6 +40,9 @@ use weir_policies::target::Target;
 
 /// Interim responses passed on for one request; more is a flood (row 114).
 const INFORMATIONAL_MAX: u32 = 10;
+
+/// Addresses tried for one request: a name with more of them than this is not better reachable.
+pub(crate) const CONNECT_ATTEMPTS_MAX: usize = 8;
 
 /// What the gateway decided about a request that is handed through.
 #[derive(Debug)]
@@ -48,11 +56,14 @@ pub(crate) struct PassOrder {
 /// Finds the connection for a target: resolves, vets, pins. A port of this room.
 #[async_trait]
 pub(crate) trait PeerSource: Send + Sync {
-    /// A vetted peer with all timeouts set.
+    /// Vetted peers with all timeouts set, in the order in which they are to be tried; not empty.
     ///
     /// # Errors
     /// The status for the client, and why in a sentence that may be shown.
-    async fn peer(&self, target: &Target) -> Result<Box<HttpPeer>, (u16, String)>;
+    async fn peers(&self, target: &Target) -> Result<VecDeque<HttpPeer>, (u16, String)>;
+
+    /// One of the peers of `target` took a connection. Must not block.
+    fn connected(&self, target: &Target, address: SocketAddr);
 }
 
 /// Takes the record of a finished request: access log and metrics. A port of this room.
@@ -135,6 +146,9 @@ impl Pass {
 pub(crate) struct PassContext {
     order: Option<Box<PassOrder>>,
     sink: Arc<dyn RecordSink>,
+    /// Where to connect to when the present peer takes no connection. Asked for once for each request, so that an
+    /// answer of the name server that changes in between neither skips an address nor repeats one.
+    peers: VecDeque<HttpPeer>,
     /// Why there is no peer.
     refusal: Option<String>,
     informational: u32,
@@ -160,6 +174,7 @@ impl ProxyHttp for Pass {
     fn new_ctx(&self) -> PassContext {
         PassContext {
             order: None,
+            peers: VecDeque::new(),
             sink: Arc::clone(&self.sink),
             refusal: None,
             informational: 0,
@@ -195,16 +210,62 @@ impl ProxyHttp for Pass {
         let Some(order) = context.order.as_mut() else {
             return Error::e_explain(ErrorType::InternalError, "a request without an order");
         };
-        match self.peers.peer(&order.target).await {
-            Ok(peer) => {
-                order.record.upstream = peer.address().as_inet().copied();
-                Ok(peer)
+        // Still filled: the peer before has just failed to connect.
+        if context.peers.is_empty() {
+            match self.peers.peers(&order.target).await {
+                Ok(peers) => context.peers = peers,
+                Err((status, why)) => {
+                    context.refusal = Some(why);
+                    return Err(Error::new(ErrorType::HTTPStatus(status)));
+                }
             }
-            Err((status, why)) => {
-                context.refusal = Some(why);
-                Err(Error::new(ErrorType::HTTPStatus(status)))
-            }
+            context.peers.truncate(CONNECT_ATTEMPTS_MAX);
         }
+        let Some(peer) = context.peers.pop_front() else {
+            return Error::e_explain(ErrorType::InternalError, "a target without a peer");
+        };
+        order.record.upstream = peer.address().as_inet().copied();
+        Ok(Box::new(peer))
+    }
+
+    /// Nothing was sent yet, so the next address is as good as this one, whatever the method.
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut PassContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(!context.peers.is_empty());
+        error
+    }
+
+    /// Once there is a connection the upstream may have seen the request: it is not ours to repeat.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        _: &mut Session,
+        mut error: Box<Error>,
+        _: &mut PassContext,
+        _: bool,
+    ) -> Box<Error> {
+        error.set_retry(false);
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        peer: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        context: &mut PassContext,
+    ) -> Result<()> {
+        if let (Some(order), Some(address)) = (&context.order, peer.address().as_inet()) {
+            self.peers.connected(&order.target, *address);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -326,6 +387,17 @@ impl ProxyHttp for Pass {
         record.complete = error.is_none() && record.status != 0;
         record.duration = self.clock.elapsed().saturating_sub(record.started);
         self.sink.finished(order.record);
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &PassContext,
+        error: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        tracing::debug!(%error, "the next address is tried");
+        true
     }
 
     /// The record says it once, with more.
