@@ -10,17 +10,18 @@
 
 mod failure;
 mod fields;
+mod page;
+mod spelling;
 
 pub(crate) use fields::request_head;
 
-use crate::error_page::{self, ErrorPage, error_page};
+use crate::error_page::error_page;
 use crate::record::Record;
 use async_trait::async_trait;
-use bytes::Bytes;
 use failure::Failure;
-use fields::{ResponseFraming, informational_fields, mark_outcome, response_fields};
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Version};
+use fields::{ResponseFraming, informational_fields, response_fields};
+use http::Version;
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -28,13 +29,13 @@ use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Ses
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
+use spelling::spelled;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use weir_cache::ports::Clock;
-use weir_policies::hop;
 use weir_policies::outcome::Outcome;
 use weir_policies::target::Target;
 
@@ -100,45 +101,6 @@ impl Pass {
     /// file, threads.
     pub(crate) fn into_proxy(self, conf: &Arc<ServerConf>) -> Arc<HttpProxy<Self>> {
         Arc::new(http_proxy(conf, self))
-    }
-
-    async fn write_page(&self, session: &mut Session, page: &ErrorPage, outcome: Outcome) {
-        let written = async {
-            let head = self.page_head(page, outcome)?;
-            let is_head = session.req_header().method == Method::HEAD;
-            session.set_keepalive(None);
-            session
-                .write_response_header(Box::new(head), is_head)
-                .await?;
-            if !is_head {
-                let body = Bytes::copy_from_slice(page.body.as_bytes());
-                session.write_response_body(Some(body), true).await?;
-            }
-            session.finish_body().await
-        };
-        match written.await {
-            // Says that the connection may end cleanly: without it the front resets, see `front::lend`.
-            Ok(()) => session.shutdown().await,
-            Err(error) => tracing::debug!(%error, "error page not sent"),
-        }
-    }
-
-    fn page_head(&self, page: &ErrorPage, outcome: Outcome) -> Result<ResponseHeader> {
-        let mut parts = ResponseHeader::build_no_case(page.status, Some(12))?.as_owned_parts();
-        let headers = &mut parts.headers;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(page.media_type));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(page.body.len()));
-        if let Some(seconds) = error_page::retry_after_seconds(page.status) {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        hop::append_via(headers, "1.1", &self.node);
-        mark_outcome(headers, outcome, None, &self.node);
-        let mut head = ResponseHeader::from(parts);
-        for (name, value) in error_page::FIELDS {
-            head.insert_header(name, value)?;
-        }
-        head.set_reason_phrase(Some(error_page::reason_phrase(page.status)))?;
-        Ok(head)
     }
 }
 
@@ -307,12 +269,12 @@ impl ProxyHttp for Pass {
         response: &mut ResponseHeader,
         context: &mut PassContext,
     ) -> Result<()> {
-        let mut parts = response.as_owned_parts();
+        let mut headers = response.headers.clone();
         let reason = response.get_reason_phrase().map(str::to_owned);
         if response.status.is_informational() {
-            informational_fields(&mut parts.headers);
+            informational_fields(&mut headers);
         } else {
-            let is_chunked = parts.headers.contains_key(http::header::TRANSFER_ENCODING);
+            let is_chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
             if is_chunked && session.req_header().version == Version::HTTP_10 {
                 context.framing = match context.framing {
                     ResponseFraming::Bodiless => ResponseFraming::Bodiless,
@@ -326,19 +288,13 @@ impl ProxyHttp for Pass {
                 ResponseFraming::Bodiless | ResponseFraming::Delimited => context.keepalive,
                 ResponseFraming::UntilClose => None,
             });
-            response_fields(
-                &mut parts.headers,
-                parts.status,
-                context.framing,
-                &self.node,
-            );
+            response_fields(&mut headers, response.status, context.framing, &self.node);
             if let Some(order) = context.order.as_mut() {
                 let started = order.record.started;
                 order.record.first_byte = Some(self.clock.elapsed().saturating_sub(started));
             }
         }
-        parts.version = Version::HTTP_11;
-        *response = ResponseHeader::from(parts);
+        *response = spelled(response.status, &headers)?;
         response.set_reason_phrase(reason.as_deref())
     }
 
@@ -359,7 +315,8 @@ impl ProxyHttp for Pass {
         if !head_is_out && failure.status != 0 {
             let accept = session.req_header().headers.get(ACCEPT);
             let page = error_page(failure.status, &failure.what, accept, &self.node);
-            self.write_page(session, &page, failure.outcome).await;
+            let fields = page::page_fields(&page, failure.outcome, &self.node);
+            page::write(session, &page, fields).await;
         }
         FailToProxy {
             error_code: failure.status,

@@ -407,7 +407,10 @@ pub(super) struct Client {
 
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// In lower case.
     pub(super) head: String,
+    /// As it came.
+    pub(super) raw_head: String,
     pub(super) body: String,
 }
 
@@ -433,6 +436,7 @@ impl Client {
                 return Answer {
                     status,
                     head: head.to_ascii_lowercase(),
+                    raw_head: head.into(),
                     body: body.into(),
                 };
             }
