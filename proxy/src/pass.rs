@@ -19,7 +19,7 @@ use crate::error_page::error_page;
 use crate::record::Record;
 use async_trait::async_trait;
 use failure::Failure;
-use fields::{ResponseFraming, informational_fields, response_fields};
+use fields::{ResponseFraming, informational_fields, mark_request, response_fields};
 use http::Version;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -290,6 +290,7 @@ impl ProxyHttp for Pass {
             });
             response_fields(&mut headers, response.status, context.framing, &self.node);
             if let Some(order) = context.order.as_mut() {
+                mark_request(&mut headers, order.record.request_id);
                 let started = order.record.started;
                 order.record.first_byte = Some(self.clock.elapsed().saturating_sub(started));
             }
@@ -315,7 +316,10 @@ impl ProxyHttp for Pass {
         if !head_is_out && failure.status != 0 {
             let accept = session.req_header().headers.get(ACCEPT);
             let page = error_page(failure.status, &failure.what, accept, &self.node);
-            let fields = page::page_fields(&page, failure.outcome, &self.node);
+            let mut fields = page::page_fields(&page, failure.outcome, &self.node);
+            if let Some(order) = &context.order {
+                mark_request(&mut fields, order.record.request_id);
+            }
             page::write(session, &page, fields).await;
         }
         FailToProxy {
