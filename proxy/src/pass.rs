@@ -5,36 +5,45 @@
 //! context, never in a header field, so no client can forge one.
 //!
 //! Invariants: an address to connect to comes from the [`PeerSource`] only; no upgrade is ever offered, so a 101 is a
-//! broken upstream; every order ends in exactly one record, also when the request is dropped half-way.
+//! broken upstream; only connecting is ever tried again, never a request; every order ends in exactly one record, also
+//! when the request is dropped half-way.
 
 mod failure;
 mod fields;
+mod page;
+mod spelling;
 
 pub(crate) use fields::request_head;
 
-use crate::error_page::{self, ErrorPage, error_page};
+use crate::error_page::error_page;
 use crate::record::Record;
 use async_trait::async_trait;
-use bytes::Bytes;
 use failure::Failure;
-use fields::{ResponseFraming, informational_fields, mark_outcome, response_fields};
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Version};
+use fields::{ResponseFraming, informational_fields, mark_request, response_fields};
+use http::Version;
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Session, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
+use spelling::spelled;
 use std::any::Any;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use weir_cache::ports::Clock;
-use weir_policies::hop;
 use weir_policies::outcome::Outcome;
 use weir_policies::target::Target;
 
 /// Interim responses passed on for one request; more is a flood (row 114).
 const INFORMATIONAL_MAX: u32 = 10;
+
+/// Addresses tried for one request: a name with more of them than this is not better reachable.
+pub(crate) const CONNECT_ATTEMPTS_MAX: usize = 8;
 
 /// What the gateway decided about a request that is handed through.
 #[derive(Debug)]
@@ -48,11 +57,14 @@ pub(crate) struct PassOrder {
 /// Finds the connection for a target: resolves, vets, pins. A port of this room.
 #[async_trait]
 pub(crate) trait PeerSource: Send + Sync {
-    /// A vetted peer with all timeouts set.
+    /// Vetted peers with all timeouts set, in the order in which they are to be tried; not empty.
     ///
     /// # Errors
     /// The status for the client, and why in a sentence that may be shown.
-    async fn peer(&self, target: &Target) -> Result<Box<HttpPeer>, (u16, String)>;
+    async fn peers(&self, target: &Target) -> Result<VecDeque<HttpPeer>, (u16, String)>;
+
+    /// One of the peers of `target` took a connection. Must not block.
+    fn connected(&self, target: &Target, address: SocketAddr);
 }
 
 /// Takes the record of a finished request: access log and metrics. A port of this room.
@@ -90,51 +102,15 @@ impl Pass {
     pub(crate) fn into_proxy(self, conf: &Arc<ServerConf>) -> Arc<HttpProxy<Self>> {
         Arc::new(http_proxy(conf, self))
     }
-
-    async fn write_page(&self, session: &mut Session, page: &ErrorPage, outcome: Outcome) {
-        let written = async {
-            let head = self.page_head(page, outcome)?;
-            let is_head = session.req_header().method == Method::HEAD;
-            session.set_keepalive(None);
-            session
-                .write_response_header(Box::new(head), is_head)
-                .await?;
-            if !is_head {
-                let body = Bytes::copy_from_slice(page.body.as_bytes());
-                session.write_response_body(Some(body), true).await?;
-            }
-            session.finish_body().await
-        };
-        match written.await {
-            // Says that the connection may end cleanly: without it the front resets, see `front::lend`.
-            Ok(()) => session.shutdown().await,
-            Err(error) => tracing::debug!(%error, "error page not sent"),
-        }
-    }
-
-    fn page_head(&self, page: &ErrorPage, outcome: Outcome) -> Result<ResponseHeader> {
-        let mut parts = ResponseHeader::build_no_case(page.status, Some(12))?.as_owned_parts();
-        let headers = &mut parts.headers;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(page.media_type));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(page.body.len()));
-        if let Some(seconds) = error_page::retry_after_seconds(page.status) {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        hop::append_via(headers, "1.1", &self.node);
-        mark_outcome(headers, outcome, None, &self.node);
-        let mut head = ResponseHeader::from(parts);
-        for (name, value) in error_page::FIELDS {
-            head.insert_header(name, value)?;
-        }
-        head.set_reason_phrase(Some(error_page::reason_phrase(page.status)))?;
-        Ok(head)
-    }
 }
 
 /// What is known of one request between the callbacks.
 pub(crate) struct PassContext {
     order: Option<Box<PassOrder>>,
     sink: Arc<dyn RecordSink>,
+    /// Where to connect to when the present peer takes no connection. Asked for once for each request, so that an
+    /// answer of the name server that changes in between neither skips an address nor repeats one.
+    peers: VecDeque<HttpPeer>,
     /// Why there is no peer.
     refusal: Option<String>,
     informational: u32,
@@ -160,6 +136,7 @@ impl ProxyHttp for Pass {
     fn new_ctx(&self) -> PassContext {
         PassContext {
             order: None,
+            peers: VecDeque::new(),
             sink: Arc::clone(&self.sink),
             refusal: None,
             informational: 0,
@@ -195,16 +172,62 @@ impl ProxyHttp for Pass {
         let Some(order) = context.order.as_mut() else {
             return Error::e_explain(ErrorType::InternalError, "a request without an order");
         };
-        match self.peers.peer(&order.target).await {
-            Ok(peer) => {
-                order.record.upstream = peer.address().as_inet().copied();
-                Ok(peer)
+        // Still filled: the peer before has just failed to connect.
+        if context.peers.is_empty() {
+            match self.peers.peers(&order.target).await {
+                Ok(peers) => context.peers = peers,
+                Err((status, why)) => {
+                    context.refusal = Some(why);
+                    return Err(Error::new(ErrorType::HTTPStatus(status)));
+                }
             }
-            Err((status, why)) => {
-                context.refusal = Some(why);
-                Err(Error::new(ErrorType::HTTPStatus(status)))
-            }
+            context.peers.truncate(CONNECT_ATTEMPTS_MAX);
         }
+        let Some(peer) = context.peers.pop_front() else {
+            return Error::e_explain(ErrorType::InternalError, "a target without a peer");
+        };
+        order.record.upstream = peer.address().as_inet().copied();
+        Ok(Box::new(peer))
+    }
+
+    /// Nothing was sent yet, so the next address is as good as this one, whatever the method.
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut PassContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(!context.peers.is_empty());
+        error
+    }
+
+    /// Once there is a connection the upstream may have seen the request: it is not ours to repeat.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        _: &mut Session,
+        mut error: Box<Error>,
+        _: &mut PassContext,
+        _: bool,
+    ) -> Box<Error> {
+        error.set_retry(false);
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        peer: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        context: &mut PassContext,
+    ) -> Result<()> {
+        if let (Some(order), Some(address)) = (&context.order, peer.address().as_inet()) {
+            self.peers.connected(&order.target, *address);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -246,12 +269,12 @@ impl ProxyHttp for Pass {
         response: &mut ResponseHeader,
         context: &mut PassContext,
     ) -> Result<()> {
-        let mut parts = response.as_owned_parts();
+        let mut headers = response.headers.clone();
         let reason = response.get_reason_phrase().map(str::to_owned);
         if response.status.is_informational() {
-            informational_fields(&mut parts.headers);
+            informational_fields(&mut headers);
         } else {
-            let is_chunked = parts.headers.contains_key(http::header::TRANSFER_ENCODING);
+            let is_chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
             if is_chunked && session.req_header().version == Version::HTTP_10 {
                 context.framing = match context.framing {
                     ResponseFraming::Bodiless => ResponseFraming::Bodiless,
@@ -265,19 +288,14 @@ impl ProxyHttp for Pass {
                 ResponseFraming::Bodiless | ResponseFraming::Delimited => context.keepalive,
                 ResponseFraming::UntilClose => None,
             });
-            response_fields(
-                &mut parts.headers,
-                parts.status,
-                context.framing,
-                &self.node,
-            );
+            response_fields(&mut headers, response.status, context.framing, &self.node);
             if let Some(order) = context.order.as_mut() {
+                mark_request(&mut headers, order.record.request_id);
                 let started = order.record.started;
                 order.record.first_byte = Some(self.clock.elapsed().saturating_sub(started));
             }
         }
-        parts.version = Version::HTTP_11;
-        *response = ResponseHeader::from(parts);
+        *response = spelled(response.status, &headers)?;
         response.set_reason_phrase(reason.as_deref())
     }
 
@@ -298,7 +316,11 @@ impl ProxyHttp for Pass {
         if !head_is_out && failure.status != 0 {
             let accept = session.req_header().headers.get(ACCEPT);
             let page = error_page(failure.status, &failure.what, accept, &self.node);
-            self.write_page(session, &page, failure.outcome).await;
+            let mut fields = page::page_fields(&page, failure.outcome, &self.node);
+            if let Some(order) = &context.order {
+                mark_request(&mut fields, order.record.request_id);
+            }
+            page::write(session, &page, fields).await;
         }
         FailToProxy {
             error_code: failure.status,
@@ -326,6 +348,17 @@ impl ProxyHttp for Pass {
         record.complete = error.is_none() && record.status != 0;
         record.duration = self.clock.elapsed().saturating_sub(record.started);
         self.sink.finished(order.record);
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &PassContext,
+        error: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        tracing::debug!(%error, "the next address is tried");
+        true
     }
 
     /// The record says it once, with more.

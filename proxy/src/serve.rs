@@ -15,14 +15,12 @@ use crate::front::{Front, FrontSettings};
 use crate::gateway::Gateway;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::pass::{Pass, PeerSource, RecordSink};
+use crate::pass::{self, Pass, PeerSource, RecordSink};
 use crate::readiness::{Readiness, State};
 use crate::record::{Record, RequestIds};
 use crate::upstream::{HttpOrigin, SystemResolver, UpstreamSettings};
 use anyhow::Context;
-use async_trait::async_trait;
 use pingora::server::configuration::ServerConf;
-use pingora::upstreams::peer::HttpPeer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +35,6 @@ use weir_cache::engine::{Engine, EngineSettings, OnAbandon};
 use weir_cache::ports::{Clock, Device};
 use weir_cache::store::Store;
 use weir_policies::address::Vetter;
-use weir_policies::target::Target;
 
 /// What is kept for closing the store and the logs when the drain deadline is used up.
 const CLOSE_TIME_MIN: Duration = Duration::from_secs(5);
@@ -344,8 +341,8 @@ fn pass_configuration(ca_file: Option<&std::path::Path>, pool_size: usize) -> Ar
     Arc::new(ServerConf {
         ca_file: ca_file.map(|path| path.to_string_lossy().into_owned()),
         upstream_keepalive_pool_size: pool_size,
-        // A request that was handed through is not ours to repeat.
-        max_retries: 1,
+        // Of connecting, before anything is sent: a request that was handed through is not ours to repeat.
+        max_retries: pass::CONNECT_ATTEMPTS_MAX,
         ..ServerConf::default()
     })
 }
@@ -360,21 +357,5 @@ impl RecordSink for Records {
     fn finished(&self, record: Record) {
         self.metrics.observe(&record);
         self.access_log.log(&record);
-    }
-}
-
-#[async_trait]
-impl PeerSource for HttpOrigin {
-    async fn peer(&self, target: &Target) -> Result<Box<HttpPeer>, (u16, String)> {
-        let refused =
-            |error: weir_cache::ports::OriginError| (error.status().as_u16(), error.to_string());
-        let addresses = self
-            .vetted_addresses(target.host(), target.port())
-            .await
-            .map_err(refused)?;
-        let Some(address) = addresses.first() else {
-            return Err((502, format!("no address for {}", target.host())));
-        };
-        Ok(Box::new(HttpOrigin::peer(self, target, *address)))
     }
 }

@@ -4,12 +4,13 @@
 //! bytes → a pooled connection, or a new one raced over the addresses → response head → a body that reads itself.
 //!
 //! Reading order: [`resolve`] (which addresses) → [`connect`] (which of them answers) → [`request`] (what is said) →
-//! [`head`] (what comes back) → [`body`] (how it ends) → [`stats`] (what is counted).
+//! [`head`] (what comes back) → [`body`] (how it ends) → [`stats`] (what is counted). Beside it stands [`peers`], for
+//! requests that Pingora's proxy hands through.
 //!
 //! Pingora supplies pooled, timed-out streams and nothing else: its HTTP/1 client passes on an unasked 101 and
 //! thousands of 1xx, keeps Content-Length on a 204, and reads bodies 64 KiB at a time.
 //!
-//! Invariants: a connection is only made to a [`VettedAddr`]; TLS is always verified and never downgraded; a
+//! Invariants: a connection is only made to a vetted address; TLS is always verified and never downgraded; a
 //! connection goes back to the pool only after a message whose end was explicit and had nothing behind it; every
 //! wait has a deadline.
 //!
@@ -19,6 +20,7 @@
 mod body;
 mod connect;
 mod head;
+mod peers;
 mod request;
 mod resolve;
 mod stats;
@@ -35,15 +37,14 @@ use body::HttpBody;
 use bytes::BytesMut;
 use connect::{Connection, Connector};
 use head::HeadError;
-use pingora::upstreams::peer::HttpPeer;
 use resolve::vetted::VettedResolver;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use weir_cache::ports::{Origin, OriginError, OriginRequest, OriginResponse};
-use weir_policies::address::{VettedAddr, Vetter};
-use weir_policies::target::{Scheme, Target};
+use weir_policies::address::Vetter;
+use weir_policies::target::Scheme;
 
 /// How often a request is sent on a new connection when the upstream closes it without a single byte. Safe because
 /// only GET and HEAD come this way (RFC 9110 §9.2.2).
@@ -132,23 +133,6 @@ impl HttpOrigin {
     /// The counters, for the metrics page.
     pub(crate) fn stats(&self) -> Arc<UpstreamStats> {
         Arc::clone(&self.stats)
-    }
-
-    /// The addresses of `host` that policy allows, for connections made elsewhere (Verdict::Pass, tunnels).
-    ///
-    /// # Errors
-    /// [`OriginError`]: `NoAddress`, `Resolver` or, when every address is refused, `Refused`.
-    pub(crate) async fn vetted_addresses(
-        &self,
-        host: &str,
-        port: u16,
-    ) -> Result<Vec<VettedAddr>, OriginError> {
-        self.names.addresses(host, port).await
-    }
-
-    /// A Pingora peer for `target` at `address` with verification on and every timeout set, for Verdict::Pass.
-    pub(crate) fn peer(&self, target: &Target, address: VettedAddr) -> HttpPeer {
-        self.connector.peer(target, address)
     }
 
     /// The steps of one fetch.

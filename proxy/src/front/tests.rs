@@ -1,5 +1,6 @@
 //! The front over real sockets.
 
+mod connecting;
 mod passing;
 mod talking;
 mod world;

@@ -5,6 +5,7 @@
 //! with exactly the framing that Pingora's writer will use.
 
 use crate::front::{BodyFraming, Request, Version};
+use crate::record::request_id;
 use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, MAX_FORWARDS,
@@ -21,6 +22,8 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What people and scripts look for.
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// Finds the request in the logs.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The head that Pingora's session reads in place of the client's, CRLF CRLF included.
 ///
@@ -181,6 +184,13 @@ pub(super) fn mark_outcome(
     }
     if let Some(word) = outcome.x_cache() {
         headers.insert(X_CACHE, HeaderValue::from_static(word));
+    }
+}
+
+/// X-Request-Id: ours, also when the upstream has one, because our logs know the request by it.
+pub(super) fn mark_request(headers: &mut HeaderMap, number: u64) {
+    if let Ok(text) = HeaderValue::try_from(request_id(number)) {
+        headers.insert(X_REQUEST_ID, text);
     }
 }
 

@@ -105,8 +105,18 @@ impl Connector {
         Ok(connection)
     }
 
-    /// A peer for `target` at `address`.
-    pub(super) fn peer(&self, target: &Target, address: VettedAddr) -> HttpPeer {
+    /// Peers for `target`, for connections made elsewhere, in the order they are worth trying.
+    pub(super) fn peers(
+        &self,
+        target: &Target,
+        addresses: &[VettedAddr],
+    ) -> impl Iterator<Item = HttpPeer> {
+        self.in_order(target, addresses)
+            .into_iter()
+            .map(|address| self.peer(target, address))
+    }
+
+    fn peer(&self, target: &Target, address: VettedAddr) -> HttpPeer {
         let tls = target.scheme() == Scheme::Https;
         // The name is part of the pool's key, so it is set for plaintext as well.
         let name = target.host().trim_matches(['[', ']']).to_owned();
@@ -154,7 +164,8 @@ impl Connector {
         )
     }
 
-    fn remember(&self, target: &Target, address: SocketAddr) {
+    /// `address` took a connection: it comes first from now on.
+    pub(super) fn remember(&self, target: &Target, address: SocketAddr) {
         let mut remembered = self.lock();
         if remembered.len() >= REMEMBERED_MAX {
             // Forgetting costs one race each; not worth an order of use.

@@ -5,10 +5,12 @@ mod tls;
 
 use super::resolve::doubles::TableResolver;
 use super::*;
+use crate::pass::PeerSource as _;
 use http::{HeaderMap, Method};
 use origin::{Act, FakeOrigin};
 use std::net::SocketAddr;
 use weir_cache::ports::{Framing, OriginBody};
+use weir_policies::target::Target;
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -377,8 +379,8 @@ async fn a_scheme_without_adapter_is_501_before_anything_is_resolved() {
 async fn peers_for_the_pass_path_have_every_timeout_and_verify() {
     let adapter = adapter(settings());
     let target = Target::parse("https://127.0.0.1:8443/").unwrap();
-    let address = adapter.vetted_addresses("127.0.0.1", 8443).await.unwrap();
-    let peer = adapter.peer(&target, *address.first().unwrap());
+    let peers = adapter.peers(&target).await.unwrap();
+    let peer = peers.front().unwrap();
     let options = &peer.options;
     for timeout in [
         options.connection_timeout,
@@ -391,4 +393,38 @@ async fn peers_for_the_pass_path_have_every_timeout_and_verify() {
     }
     assert!(options.verify_cert && options.verify_hostname && peer.is_tls());
     assert_eq!(peer.sni, "127.0.0.1");
+}
+
+#[tokio::test]
+async fn the_pass_path_tries_the_address_first_that_answered_last() {
+    let addresses = ["127.0.0.2", "127.0.0.1"];
+    let target = Target::parse("http://origin.test:8080/").unwrap();
+    let first_after = async |adapter: &HttpOrigin| {
+        let peers = adapter.peers(&target).await.unwrap();
+        assert_eq!(peers.len(), addresses.len());
+        peers.front().unwrap().to_string()
+    };
+    let adapter = adapter_at(settings(), &addresses);
+    let first = first_after(&adapter).await;
+    assert!(first.contains("127.0.0.2:8080"), "{first}");
+    adapter.connected(&target, SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let first = first_after(&adapter).await;
+    assert!(first.contains("127.0.0.1:8080"), "{first}");
+
+    // What a fetch has learned counts as well.
+    let origin = FakeOrigin::start(vec![vec![Act::Answer(HELLO)]]).await;
+    let target = Target::parse(&format!("http://origin.test:{}/", origin.address.port())).unwrap();
+    fetch(&adapter, get(origin.address)).await.unwrap();
+    let peers = adapter.peers(&target).await.unwrap();
+    let first = peers.front().unwrap().to_string();
+    assert!(first.contains("127.0.0.1"), "{first}");
+}
+
+#[tokio::test]
+async fn the_pass_path_never_gets_a_refused_address() {
+    let names = TableResolver::default().with("origin.test", &["127.0.0.1"], 60);
+    let strict = HttpOrigin::new(settings(), Arc::new(names), Arc::default()).unwrap();
+    let target = Target::parse("http://origin.test:8080/").unwrap();
+    let (status, _) = strict.peers(&target).await.unwrap_err();
+    assert_eq!(status, 403);
 }

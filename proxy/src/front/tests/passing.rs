@@ -144,6 +144,69 @@ async fn a_refused_peer_is_said_to_the_client_and_the_log() {
 }
 
 #[tokio::test]
+async fn responses_and_pages_name_the_request_as_the_log_does() {
+    let response = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Request-Id: theirs\r\n\r\npassed";
+    let origin = Origin::start(response, 1, OriginEnding::Stay).await;
+    let world = World::start(settings(), origin.address).await;
+    let mut client = world.client().await;
+    for (path, status) in [("/p", 200), ("/refused", 403)] {
+        client
+            .send(&format!(
+                "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+            ))
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status);
+        let number = world.records(1).await[0].request_id;
+        let line = format!("\r\nX-Request-Id: {}", crate::record::request_id(number));
+        assert!(answer.raw_head.contains(&line), "{}", answer.raw_head);
+        assert!(!answer.head.contains("theirs"), "{}", answer.head);
+    }
+}
+
+#[tokio::test]
+async fn field_names_are_spelled_by_one_rule_whoever_wrote_them() {
+    let response = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\nX-FOO: 1\r\netag: \"e\"\r\n\r\npassed";
+    let origin = Origin::start(response, 1, OriginEnding::Stay).await;
+    let world = World::start(settings(), origin.address).await;
+    let mut client = world.client().await;
+    let check = |answer: &Answer, names: &[&str]| {
+        for name in names {
+            let start = format!("\r\n{name}: ");
+            assert!(answer.raw_head.contains(&start), "{}", answer.raw_head);
+        }
+        for line in answer.raw_head.lines() {
+            assert!(
+                line.starts_with(|first: char| first.is_ascii_uppercase()),
+                "{line}"
+            );
+        }
+    };
+    client
+        .send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    let names = [
+        "Content-Length",
+        "X-Foo",
+        "ETag",
+        "Via",
+        "Cache-Status",
+        "Connection",
+    ];
+    check(&client.answer().await, &names);
+    client
+        .send("POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    let names = [
+        "Content-Length",
+        "Via",
+        "X-Content-Type-Options",
+        "Connection",
+    ];
+    check(&client.answer().await, &names);
+}
+
+#[tokio::test]
 async fn row_129_an_unasked_101_is_a_broken_upstream() {
     let response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n";
     let origin = Origin::start(response, 10, OriginEnding::Stay).await;

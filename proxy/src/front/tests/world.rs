@@ -6,6 +6,7 @@ use crate::pass::{PeerSource, RecordSink};
 use crate::record::Record;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
+use std::collections::VecDeque;
 use std::io::{IoSlice, Write as _};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, OnceLock};
@@ -129,16 +130,24 @@ fn record(client: SocketAddr) -> Record {
     record
 }
 
-/// Pins every target to its own address, except those that start with `/refused`.
-struct Pinned(SocketAddr);
+/// Pins every target to its own addresses, except those that start with `/refused`.
+struct Pinned {
+    addresses: Vec<SocketAddr>,
+    connected: Arc<Mutex<Vec<SocketAddr>>>,
+}
 
 #[async_trait]
 impl PeerSource for Pinned {
-    async fn peer(&self, target: &Target) -> Result<Box<HttpPeer>, (u16, String)> {
+    async fn peers(&self, target: &Target) -> Result<VecDeque<HttpPeer>, (u16, String)> {
         if target.path().starts_with("/refused") {
             return Err((403, "the address is private".into()));
         }
-        Ok(Box::new(HttpPeer::new(self.0, false, String::new())))
+        let peer = |address: &SocketAddr| HttpPeer::new(address, false, String::new());
+        Ok(self.addresses.iter().map(peer).collect())
+    }
+
+    fn connected(&self, _: &Target, address: SocketAddr) {
+        self.connected.lock().unwrap().push(address);
     }
 }
 
@@ -201,6 +210,8 @@ pub(super) enum OriginEnding {
     Stay,
     Close,
     Reset,
+    /// At the second request, which is not answered.
+    CloseUnanswered,
 }
 
 async fn serve_origin(
@@ -212,6 +223,7 @@ async fn serve_origin(
     arrived: mpsc::Sender<()>,
 ) {
     let mut pending = String::new();
+    let mut is_kept = false;
     loop {
         let Some(request) = read_request(&mut stream, &mut pending).await else {
             requests.lock().unwrap().push(format!("broken: {pending}"));
@@ -221,10 +233,14 @@ async fn serve_origin(
         if arrived.send(()).await.is_err() {
             return;
         }
+        if ending == OriginEnding::CloseUnanswered && is_kept {
+            return;
+        }
+        is_kept = true;
         permits.acquire().await.unwrap().forget();
         stream.write_all(response.as_bytes()).await.unwrap();
         match ending {
-            OriginEnding::Stay => {}
+            OriginEnding::Stay | OriginEnding::CloseUnanswered => {}
             OriginEnding::Close => return,
             OriginEnding::Reset => return stream.set_zero_linger().unwrap(),
         }
@@ -272,6 +288,8 @@ pub(super) struct World {
     pub(super) handler: Arc<Scripted>,
     pub(super) held: mpsc::Receiver<()>,
     pub(super) records: Arc<Records>,
+    /// Upstream connections that came about.
+    pub(super) connected: Arc<Mutex<Vec<SocketAddr>>>,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) served: JoinHandle<()>,
 }
@@ -298,6 +316,15 @@ fn file() -> std::fs::File {
 
 impl World {
     pub(super) async fn start(settings: FrontSettings, origin: SocketAddr) -> Self {
+        Self::with_addresses(settings, origin, vec![origin]).await
+    }
+
+    /// A front for which `origin` is to be found at one of `addresses`.
+    pub(super) async fn with_addresses(
+        settings: FrontSettings,
+        origin: SocketAddr,
+        addresses: Vec<SocketAddr>,
+    ) -> Self {
         static CRYPTO: OnceLock<()> = OnceLock::new();
         CRYPTO.get_or_init(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let (held, held_receiver) = mpsc::channel(100);
@@ -310,8 +337,13 @@ impl World {
         });
         let clock: Arc<dyn Clock> = Arc::new(StillClock);
         let records = Arc::new(Records::default());
+        let connected = Arc::default();
+        let peers = Pinned {
+            addresses,
+            connected: Arc::clone(&connected),
+        };
         let pass = Pass::new(
-            Arc::new(Pinned(origin)),
+            Arc::new(peers),
             Arc::clone(&records) as Arc<dyn RecordSink>,
             Arc::clone(&clock),
             settings.node.clone(),
@@ -327,6 +359,7 @@ impl World {
             handler,
             held: held_receiver,
             records,
+            connected,
             shutdown,
             served,
         }
@@ -374,7 +407,10 @@ pub(super) struct Client {
 
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// In lower case.
     pub(super) head: String,
+    /// As it came.
+    pub(super) raw_head: String,
     pub(super) body: String,
 }
 
@@ -400,6 +436,7 @@ impl Client {
                 return Answer {
                     status,
                     head: head.to_ascii_lowercase(),
+                    raw_head: head.into(),
                     body: body.into(),
                 };
             }
