@@ -9,6 +9,7 @@ mod admin;
 mod cli;
 mod conf;
 mod error_page;
+mod field_name;
 mod front;
 mod gateway;
 mod logging;

@@ -1,9 +1,9 @@
-//! How field names look on the wire.
+//! Field names of passed responses.
 //!
-//! Names are case-insensitive (RFC 9110 §5.1), but scripts grep for them as people write them. So responses that are
-//! handed through are spelled like those from the store, by one rule, whatever the upstream wrote and whoever added
-//! the field. Pingora left alone capitalizes a dozen names and writes the others in lower case.
+//! Responses that are handed through are spelled like those from the store, whatever the upstream wrote and whoever
+//! added the field. Pingora left alone capitalizes a dozen names and writes the others in lower case.
 
+use crate::field_name::write_capitalized;
 use http::{HeaderMap, HeaderName, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -24,21 +24,9 @@ pub(super) fn spelled(
 }
 
 fn capitalized(name: &HeaderName) -> String {
-    if *name == http::header::ETAG {
-        return "ETag".to_owned();
-    }
-    let mut starts_word = true;
-    name.as_str()
-        .chars()
-        .map(|letter| {
-            let is_first = std::mem::replace(&mut starts_word, letter == '-');
-            if is_first {
-                letter.to_ascii_uppercase()
-            } else {
-                letter
-            }
-        })
-        .collect()
+    let mut written = Vec::with_capacity(name.as_str().len());
+    write_capitalized(&mut written, name.as_str());
+    String::from_utf8_lossy(&written).into_owned()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! that a lying origin cannot smuggle a second framing past us. Upstream Cache-Status and Via stay and ours follow
 //! (RFC 9211 §2, RFC 9110 §7.6.3).
 
+use crate::field_name::write_capitalized;
 use crate::front::Version;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, StatusCode};
@@ -115,21 +116,8 @@ impl Head<'_> {
     }
 }
 
-/// Writes a field. Names are case-insensitive (RFC 9110 §5.1), but scripts grep for them as people write them.
 fn put(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    if name == "etag" {
-        out.extend_from_slice(b"ETag");
-    } else {
-        let mut starts_word = true;
-        for byte in name.bytes() {
-            out.push(if starts_word {
-                byte.to_ascii_uppercase()
-            } else {
-                byte
-            });
-            starts_word = byte == b'-';
-        }
-    }
+    write_capitalized(out, name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -6,6 +6,7 @@
 //! Cannot be made to smuggle: a [`weir_policies::target::Target`] holds only visible ASCII, a `HeaderMap` no CR, LF
 //! or NUL, and framing fields are dropped here even if a caller left one in.
 
+use crate::field_name::write_capitalized;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_cache::ports::OriginRequest;
 use weir_policies::hop;
@@ -38,7 +39,7 @@ pub(super) fn serialize(request: &OriginRequest, node_name: &str) -> Vec<u8> {
     message.extend_from_slice(target.authority().as_bytes());
     message.extend_from_slice(b"\r\n");
     for (name, value) in &headers {
-        write_name(&mut message, name);
+        write_capitalized(&mut message, name.as_str());
         message.extend_from_slice(b": ");
         message.extend_from_slice(value.as_bytes());
         message.extend_from_slice(b"\r\n");
@@ -59,19 +60,6 @@ fn outgoing(end_to_end: &HeaderMap, node_name: &str) -> HeaderMap {
         headers.append(CDN_LOOP, value);
     }
     headers
-}
-
-/// Writes a name in its customary capitals: names are case-insensitive, but not to every old origin.
-fn write_name(message: &mut Vec<u8>, name: &HeaderName) {
-    let mut starts_word = true;
-    for byte in name.as_str().bytes() {
-        message.push(if starts_word {
-            byte.to_ascii_uppercase()
-        } else {
-            byte
-        });
-        starts_word = byte == b'-';
-    }
 }
 
 #[cfg(test)]
