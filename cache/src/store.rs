@@ -56,7 +56,7 @@ use pool::Pool;
 use recovery::Recovered;
 use sequence::Sequences;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -282,7 +282,7 @@ impl Store {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let disk = self.core.device.name();
-        let is_suspect = self.core.suspect.load(std::sync::atomic::Ordering::Acquire);
+        let is_suspect = self.core.suspect.load(Ordering::Acquire);
         let advice =
             "what was stored since may not survive a power loss; check the disk and restart";
         is_suspect.then(|| format!("{disk}: a sync failed: {advice}"))
@@ -304,6 +304,8 @@ impl Store {
 impl Core {
     /// Pool only.
     fn forget(&self, key: u128) {
+        // Before the index is read: what is being evicted now must not be put back behind our back.
+        self.forgets.fetch_add(1, Ordering::AcqRel);
         // The older files first: a crash in between must not bring them back.
         let older = self.replaced.take_key(key);
         for old in &older {
@@ -397,6 +399,7 @@ fn assemble(
         unsynced: AtomicBool::new(true),
         maintaining: AtomicBool::new(false),
         quarantined: AtomicU32::new(recovered.quarantined),
+        forgets: AtomicU64::new(0),
     }
 }
 

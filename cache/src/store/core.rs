@@ -19,7 +19,7 @@ use crate::metrics::{DiskStats, EvictionCause, StoreStats};
 use crate::object::Sequence;
 use crate::ports::{Clock, Device};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_policies::key::CacheKey;
 
@@ -48,7 +48,7 @@ pub(crate) struct Core {
     pub(crate) index: Arc<Mutex<Index>>,
     pub(crate) handles: moka::sync::Cache<HandleKey, Arc<Object>>,
     pub(crate) replaced: ReplacedFiles,
-    /// Temporary files whose removal found the pool's queue full.
+    /// Files that no counter knows and that could not be removed at once.
     pub(crate) leftovers: Mutex<Vec<String>>,
     pub(crate) stats: Arc<StoreStats>,
     /// Count of use at the start; see [`Self::use_now`].
@@ -61,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) unsynced: AtomicBool,
     pub(crate) maintaining: AtomicBool,
     pub(crate) quarantined: AtomicU32,
+    /// Requests to forget so far; an entry is not put back across one.
+    pub(crate) forgets: AtomicU64,
 }
 
 /// What was found under a name.
@@ -255,12 +257,13 @@ impl Core {
                 tracing::warn!(disk, file, %error, "object left out for now");
             }
             ShardFault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!(
-                    disk,
-                    file,
-                    "the file of an object is gone; it is a miss now"
-                );
+                // Without an entry it was evicted or replaced between the lookup and the opening.
                 if self.drop_entry(name) {
+                    tracing::warn!(
+                        disk,
+                        file,
+                        "the file of an object is gone; it is a miss now"
+                    );
                     self.count_removed(name.length, EvictionCause::Corrupt);
                 }
             }
@@ -278,7 +281,12 @@ impl Core {
 
     /// Takes an object out of index and handles; `true` when it was there.
     pub(crate) fn drop_entry(&self, name: &ShardName) -> bool {
-        let removed = lock(&self.index).remove(name.slot, name.sequence).is_some();
+        self.take_entry(name).is_some()
+    }
+
+    /// As [`Self::drop_entry`], for who may want to put it back.
+    pub(crate) fn take_entry(&self, name: &ShardName) -> Option<Record> {
+        let removed = lock(&self.index).remove(name.slot, name.sequence);
         self.handles.invalidate(&(name.slot, name.sequence));
         removed
     }

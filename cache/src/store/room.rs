@@ -7,7 +7,7 @@
 use super::StoreError;
 use super::budget::{Pressure, share};
 use super::core::{Core, is_no_space, lock};
-use super::index::Record;
+use super::index::{Inserted, Record};
 use super::layout::{ShardName, footprint_bytes};
 use super::shard::Shard;
 use crate::metrics::EvictionCause;
@@ -93,7 +93,8 @@ impl Core {
         }
     }
 
-    /// Evicts one object; bytes freed, or `None` when there is nothing to evict or the disk refuses.
+    /// Evicts one object; bytes freed, 0 when another thread was faster, or `None` when there is nothing to evict or
+    /// the disk refuses.
     pub(super) fn evict_one(&self, cause: EvictionCause) -> Option<u64> {
         let sample = lock(&self.index).sample(SAMPLE);
         let victim = sample
@@ -104,20 +105,35 @@ impl Core {
             // Nothing freed, but no reason to stop: it will not be offered again.
             return Some(0);
         }
-        self.remove_replaced(victim.slot);
-        // The file first: when the disk refuses, the object stays and eviction stops instead of emptying the index.
-        match self.device.unlink(&name.path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.disk().errors.add(1);
-                tracing::warn!(disk = self.device.name(), %error, "cannot evict");
-                return None;
-            }
-            Ok(()) | Err(_) => {}
+        self.remove_object(&name, cause)
+    }
+
+    /// Takes an object out of the index, then removes its file; results as for [`Self::evict_one`].
+    ///
+    /// The entry goes first: only the thread that took it frees and counts, and no lookup finds an entry whose file is
+    /// gone. When the disk refuses, the entry comes back, so that a disk gone read-only keeps what it can still serve.
+    pub(super) fn remove_object(&self, name: &ShardName, cause: EvictionCause) -> Option<u64> {
+        let forgets = self.forgets.load(Ordering::Acquire);
+        let Some(record) = self.take_entry(name) else {
+            return Some(0);
+        };
+        self.remove_replaced(name.slot);
+        if self.unlink_counted(name, cause) {
+            return Some(footprint_bytes(name.length));
         }
-        if self.drop_entry(&name) {
+        if !self.put_back(record, forgets) {
+            // Nobody will find it again: its file goes with the next maintenance pass.
             self.count_removed(name.length, cause);
+            lock(&self.leftovers).push(name.path());
         }
-        Some(footprint_bytes(name.length))
+        None
+    }
+
+    /// `false` when a newer object has the place, or when the entry was perhaps missed by a request to forget it.
+    fn put_back(&self, record: Record, forgets: u64) -> bool {
+        let mut index = lock(&self.index);
+        // Under the lock: a request that starts after this look finds the entry.
+        self.forgets.load(Ordering::Acquire) == forgets && index.insert(record) == Inserted::New
     }
 
     /// Reads the head of an object that only its name is known of. One that cannot be read may go.
