@@ -15,6 +15,7 @@
 mod budget;
 mod checkpoint;
 mod checksum;
+mod claim;
 mod close;
 mod core;
 mod fields;
@@ -47,7 +48,7 @@ pub use send::Sent;
 pub use writer::ObjectWriter;
 
 use self::core::{Core, handle_cache, lock};
-use crate::metrics::{EvictionCause, StoreStats};
+use crate::metrics::{EvictionCause, Gauge, StoreStats};
 use crate::object::ObjectHead;
 use crate::ports::{Clock, Device};
 use index::Index;
@@ -246,7 +247,7 @@ impl Store {
             .unwrap_or_default()
     }
 
-    /// Starts an object: takes its sequence, checks the room, creates the file and writes the head.
+    /// Starts an object: reserves the room, takes its sequence, creates the file and writes the head.
     ///
     /// # Errors
     /// [`StoreError::Full`] before anything was written when `length` does not fit.
@@ -392,6 +393,7 @@ fn assemble(
         index,
         replaced: replaced::ReplacedFiles::default(),
         leftovers: Mutex::default(),
+        unallocated_bytes: Gauge::default(),
         stats,
         use_base: recovered.use_base.saturating_sub(elapsed),
         resident,

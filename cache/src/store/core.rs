@@ -15,7 +15,7 @@ use super::sequence::Sequences;
 use super::shard::{Shard, ShardFault};
 use super::superblock::Superblock;
 use super::{BLOCK_BYTES, StoreError, StoreSettings, UNIT_BYTES};
-use crate::metrics::{DiskStats, EvictionCause, StoreStats};
+use crate::metrics::{DiskStats, EvictionCause, Gauge, StoreStats};
 use crate::object::Sequence;
 use crate::ports::{Clock, Device};
 use std::io;
@@ -50,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) replaced: ReplacedFiles,
     /// Files that no counter knows and that could not be removed at once.
     pub(crate) leftovers: Mutex<Vec<String>>,
+    /// The part of the claims that still counts as free on the disk.
+    pub(crate) unallocated_bytes: Gauge,
     pub(crate) stats: Arc<StoreStats>,
     /// Count of use at the start; see [`Self::use_now`].
     pub(crate) use_base: u32,
@@ -160,7 +162,12 @@ impl Core {
 
     /// The budget as of now.
     pub(crate) fn budget(&self) -> io::Result<Budget> {
-        let budget = Budget::of(&self.settings, self.usage(), self.device.space()?);
+        let mut usage = self.usage();
+        // What is only claimed would count twice: as our own, and as free. Read before the free space, so that an
+        // allocation in between makes the budget smaller and never larger.
+        let unallocated = self.unallocated_bytes.get();
+        usage.bytes = usage.bytes.saturating_sub(unallocated);
+        let budget = Budget::of(&self.settings, usage, self.device.space()?);
         self.disk().budget_bytes.set(budget.bytes);
         Ok(budget)
     }

@@ -5,7 +5,8 @@
 //! not make a pass evict everything.
 
 use super::StoreError;
-use super::budget::{Pressure, share};
+use super::budget::{Budget, Pressure, share};
+use super::claim::Claim;
 use super::core::{Core, is_no_space, lock};
 use super::index::{Inserted, Record};
 use super::layout::{ShardName, footprint_bytes};
@@ -19,22 +20,35 @@ use std::sync::atomic::Ordering;
 const SAMPLE: usize = 16;
 
 impl Core {
-    /// Makes sure that `bytes` more fit, evicting if necessary. Pool only.
-    pub(super) fn make_room(self: &Arc<Self>, bytes: u64) -> Result<(), StoreError> {
-        let budget = self
-            .budget()
-            .map_err(|error| self.disk_error("statvfs", error))?;
-        let limit = share(budget.bytes, self.settings.high_watermark);
-        if bytes > limit {
+    /// Reserves `bytes` for a new object, evicting if necessary. Pool only.
+    ///
+    /// Reserved first and checked afterwards: of several that begin at once, those fit that fit together. What can
+    /// never fit is refused before it makes others evict.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Claim, StoreError> {
+        let budget = self.measured_budget()?;
+        if bytes > share(budget.bytes, self.settings.high_watermark) {
             return Err(self.full());
         }
-        while self.usage().bytes.saturating_add(bytes) > limit {
+        let claim = Claim::reserve(self, bytes);
+        self.fit_into(&budget)?;
+        Ok(claim)
+    }
+
+    fn measured_budget(&self) -> Result<Budget, StoreError> {
+        self.budget()
+            .map_err(|error| self.disk_error("statvfs", error))
+    }
+
+    /// Evicts what is above the high watermark; an error when what cannot be evicted exceeds the budget.
+    fn fit_into(self: &Arc<Self>, budget: &Budget) -> Result<(), StoreError> {
+        let limit = share(budget.bytes, self.settings.high_watermark);
+        while self.usage().bytes > limit {
             if self.evict_one(EvictionCause::Watermark).is_none() {
                 break;
             }
         }
         let usage = self.usage();
-        if usage.bytes.saturating_add(bytes) > budget.bytes {
+        if usage.bytes > budget.bytes {
             return Err(self.full());
         }
         if budget.pressure(usage, self.settings.high_watermark) != Pressure::None {
@@ -49,7 +63,7 @@ impl Core {
         if self.usage().bytes <= share(measured, self.settings.high_watermark) {
             return Ok(());
         }
-        self.make_room(0)
+        self.fit_into(&self.measured_budget()?)
     }
 
     /// Runs a write; when the file system is full, evicts what `bytes` need and tries once more. Pool only.

@@ -84,3 +84,37 @@ async fn what_was_forgotten_while_its_eviction_failed_does_not_come_back() {
     assert!(files_in(&device, "ec/").is_empty());
     assert_eq!(store.stats().disks[0].stored_bytes.get(), 0);
 }
+
+#[tokio::test]
+async fn objects_that_begin_at_once_never_claim_more_than_the_budget() {
+    let mib = 1024 * 1024;
+    for (capacity_bytes, limit_bytes) in [(Some(4 * mib), 100 * mib), (None, 4 * mib)] {
+        let device = Arc::new(MemoryDevice::new());
+        let store = open_two_threads(&device, capacity_bytes).await;
+        device.limit_bytes(limit_bytes);
+        let calls = device.calls();
+        device.hold(Operation::Space);
+        let begin = |number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.begin(head(number), Some(3 * mib)).await })
+        };
+        let begun = [begin(1), begin(2)];
+        reached(&device, calls + 2, || false).await;
+        device.release();
+        let mut writers = Vec::new();
+        for begun in begun {
+            match begun.await.unwrap() {
+                Ok(writer) => writers.push(writer),
+                Err(error) => assert!(matches!(error, StoreError::Full { .. }), "{error}"),
+            }
+        }
+        assert!(writers.len() <= 1, "two of 3 MiB fit into 4 MiB");
+        let claimed = store.stats().disks[0].filling_bytes.get();
+        assert!(claimed <= 4 * mib, "{claimed}");
+        for writer in writers {
+            writer.abandon().await;
+        }
+        let alone = store.begin(head(3), Some(3 * mib)).await;
+        assert!(alone.is_ok(), "a refused object keeps its claim");
+    }
+}
