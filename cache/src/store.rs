@@ -1,8 +1,8 @@
 //! The local store: objects as verified files on one or more disks. One disk so far; the format is the final one.
 //!
 //! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
-//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`] and
-//! [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) → [`recovery`] and
+//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`]
+//! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) → [`recovery`] and
 //! [`close`] (how a store begins and ends).
 //!
 //! Invariants
@@ -20,6 +20,7 @@ mod close;
 mod core;
 mod fields;
 mod footer;
+mod handles;
 mod header;
 mod index;
 mod layout;
@@ -47,10 +48,11 @@ pub use reader::Object;
 pub use send::Sent;
 pub use writer::ObjectWriter;
 
-use self::core::{Core, handle_cache, lock};
+use self::core::{Core, lock};
 use crate::metrics::{EvictionCause, Gauge, StoreStats};
 use crate::object::ObjectHead;
 use crate::ports::{Clock, Device};
+use handles::handle_cache;
 use index::Index;
 use layout::ShardName;
 use pool::Pool;

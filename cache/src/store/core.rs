@@ -6,34 +6,27 @@
 //! disk's pool or before the store is open.
 
 use super::budget::{Budget, Usage};
+use super::handles::Handles;
 use super::index::{Index, Record};
 use super::layout::{QUARANTINE, ShardName, Slot, footprint_bytes};
 use super::pool::{Pool, PoolError};
 use super::reader::Object;
 use super::replaced::ReplacedFiles;
 use super::sequence::Sequences;
-use super::shard::{Shard, ShardFault};
+use super::shard::ShardFault;
 use super::superblock::Superblock;
 use super::{BLOCK_BYTES, StoreError, StoreSettings, UNIT_BYTES};
 use crate::metrics::{DiskStats, EvictionCause, Gauge, StoreStats};
-use crate::object::Sequence;
 use crate::ports::{Clock, Device};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_policies::key::CacheKey;
 
-/// Open files kept for the next reader. One handle of a small object counts 1; checksum tables count extra.
-pub(crate) const HANDLES_MAX: u64 = 4096;
-/// A handle counts 1 for every so many bytes it holds in memory.
-const HANDLE_WEIGHT_BYTES: usize = 16 * 1024;
 /// Corrupt files kept for inspection.
 const QUARANTINE_FILES_MAX: u32 = 8;
 /// Larger corrupt files are removed at once, bytes.
 const QUARANTINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Names one generation of one object.
-pub(crate) type HandleKey = (Slot, Sequence);
 
 /// The shared state.
 #[derive(Debug)]
@@ -46,7 +39,7 @@ pub(crate) struct Core {
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) sequences: Sequences,
     pub(crate) index: Arc<Mutex<Index>>,
-    pub(crate) handles: moka::sync::Cache<HandleKey, Arc<Object>>,
+    pub(crate) handles: Handles,
     pub(crate) replaced: ReplacedFiles,
     /// Files that no counter knows and that could not be removed at once.
     pub(crate) leftovers: Mutex<Vec<String>>,
@@ -77,20 +70,6 @@ pub(crate) enum Opened {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A bounded cache of handles that writes the last use back to the index when it lets go of one.
-pub(crate) fn handle_cache(index: &Arc<Mutex<Index>>) -> moka::sync::Cache<HandleKey, Arc<Object>> {
-    let index = Arc::clone(index);
-    moka::sync::Cache::builder()
-        .max_capacity(HANDLES_MAX)
-        .weigher(|_, object: &Arc<Object>| {
-            u32::try_from(1 + object.memory_bytes() / HANDLE_WEIGHT_BYTES).unwrap_or(u32::MAX)
-        })
-        .eviction_listener(move |key: Arc<HandleKey>, object: Arc<Object>, _| {
-            lock(&index).set_last_use(key.0, object.last_use());
-        })
-        .build()
 }
 
 impl Core {
@@ -186,19 +165,6 @@ impl Core {
         self.stats.objects.set(lock(&self.index).len() as u64);
     }
 
-    /// Already open handles of all variants; `None` when a file has to be opened first.
-    pub(crate) fn warm(&self, key: &CacheKey, records: &[Record]) -> Option<Vec<Arc<Object>>> {
-        let mut found = Vec::with_capacity(records.len());
-        for record in records {
-            let object = self.handles.get(&(record.slot, record.sequence))?;
-            // 128 bits stand in the index; the whole key stands in the header.
-            if object.head().key == *key {
-                found.push(object);
-            }
-        }
-        Some(found)
-    }
-
     /// Opens what is not open yet. Pool only.
     pub(crate) fn open_all(
         self: &Arc<Self>,
@@ -222,7 +188,7 @@ impl Core {
             return Opened::Object(object);
         }
         let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
-        let opened = Shard::open(self.device.as_ref(), self.pool_id, name);
+        let opened = self.open_shard(name);
         let checked = opened.and_then(|shard| {
             if record.unverified {
                 shard.verify_all()?;
@@ -241,16 +207,6 @@ impl Core {
                 self.judge(&name, &fault);
                 Opened::Nothing
             }
-        }
-    }
-
-    /// Keeps a handle for the next reader, unless the object was evicted or replaced meanwhile: then it would hold the
-    /// space of a file that nobody finds any more.
-    pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
-        let (slot, sequence) = (object.shard.name.slot, object.sequence());
-        self.handles.insert((slot, sequence), Arc::clone(object));
-        if !lock(&self.index).contains(slot, sequence) {
-            self.handles.invalidate(&(slot, sequence));
         }
     }
 

@@ -10,7 +10,6 @@ use super::claim::Claim;
 use super::core::{Core, is_no_space, lock};
 use super::index::{Inserted, Record};
 use super::layout::{ShardName, footprint_bytes};
-use super::shard::Shard;
 use crate::metrics::EvictionCause;
 use std::io;
 use std::sync::Arc;
@@ -152,7 +151,7 @@ impl Core {
 
     /// Reads the head of an object that only its name is known of. One that cannot be read may go.
     fn learn_is_pinned(&self, name: &ShardName) -> bool {
-        let Ok(shard) = Shard::open(self.device.as_ref(), self.pool_id, *name) else {
+        let Ok(shard) = self.open_shard(*name) else {
             return false;
         };
         lock(&self.index).learn(name.slot, name.sequence, &shard.head);

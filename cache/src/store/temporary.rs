@@ -31,9 +31,9 @@ impl TemporaryFile {
         path: String,
         claim: Claim,
     ) -> Result<Self, StoreError> {
-        let created = match core.device.create(&path) {
+        let created = match core.create_file(&path) {
             Err(error) if is_no_space(&error) => {
-                core.with_room(1, "create", || core.device.create(&path))
+                core.with_room(1, "create", || core.create_file(&path))
             }
             other => other.map_err(|error| core.disk_error("create", error)),
         };

@@ -267,3 +267,28 @@ async fn a_pin_is_respected_after_a_restart_that_only_read_names() {
     }
     assert_eq!(get(&store, 0).await, Some(body(7, 300_000)));
 }
+
+#[tokio::test]
+async fn too_many_open_files_cost_the_idle_handles_and_not_the_request() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = open(&device).await;
+    for number in 1..20 {
+        fill(&store, head(number), &body(1, 1000)).await.unwrap();
+    }
+    for errno in [libc::EMFILE, libc::ENFILE] {
+        store.core.handles.invalidate_all();
+        let held = store.lookup(&key(1)).await.remove(0);
+        for operation in [Operation::Open, Operation::Create] {
+            device.add_fault(Fault {
+                operation,
+                path_contains: String::new(),
+                errno,
+                times: 1,
+            });
+        }
+        assert_eq!(get(&store, 2).await, Some(body(1, 1000)));
+        fill(&store, head(30), &body(2, 1000)).await.unwrap();
+        assert_eq!(store.core.handles.entry_count(), 1, "only the last one");
+        assert_eq!(read_all(&held).await.unwrap(), body(1, 1000));
+    }
+}
