@@ -1,4 +1,4 @@
-//! Making room: eviction before a write, on ENOSPC, at the index bound and in the background.
+//! Making room: eviction before a write, on ENOSPC, at the bounds of the index and of a key, and in the background.
 //!
 //! Sampled LRU: of sixteen random objects the one used longest ago goes first (ties: the oldest sequence). Pinned
 //! objects are never offered. The budget is measured once per pass, so that files which readers still hold open do
@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering;
 
 /// Objects compared for each eviction.
 const SAMPLE: usize = 16;
+/// Variants of one key: a lookup opens them all, and whoever chooses request headers chooses how many there are.
+const VARIANTS_MAX: usize = 64;
 
 impl Core {
     /// Reserves `bytes` for a new object, evicting if necessary. Pool only.
@@ -113,12 +115,36 @@ impl Core {
         let victim = sample
             .into_iter()
             .min_by_key(|record| (self.last_use(record), record.sequence))?;
-        let name = ShardName::on_one_disk(victim.slot, victim.sequence, victim.length);
+        let name = victim.name();
         if !victim.head_known && self.learn_is_pinned(&name) {
             // Nothing freed, but no reason to stop: it will not be offered again.
             return Some(0);
         }
         self.remove_object(&name, cause)
+    }
+
+    /// Removes the oldest variants of a key beyond the bound; the newest stays, and pinned ones go only when nothing
+    /// else is left. Pool only.
+    pub(super) fn limit_variants(&self, key: u128) {
+        let mut variants = lock(&self.index).find(key);
+        let excess = variants.len().saturating_sub(VARIANTS_MAX);
+        if excess == 0 {
+            return;
+        }
+        let newest = variants.first().map(|newest| newest.sequence);
+        for record in variants.iter_mut().filter(|record| !record.head_known) {
+            record.pinned = self.learn_is_pinned(&record.name());
+        }
+        variants.sort_by_key(|record| {
+            let is_newest = Some(record.sequence) == newest;
+            (is_newest, record.pinned, record.sequence)
+        });
+        for record in variants.iter().take(excess) {
+            let removed = self.remove_object(&record.name(), EvictionCause::Variants);
+            if removed.is_none() {
+                return;
+            }
+        }
     }
 
     /// Takes an object out of the index, then removes its file; results as for [`Self::evict_one`].
