@@ -63,6 +63,8 @@ pub enum EvictionCause {
     ObjectsMax,
     /// The file system runs out of inodes.
     Inodes,
+    /// Its key had too many variants.
+    Variants,
     /// A newer object took its place.
     Replaced,
     /// It was corrupt or unreadable.
@@ -73,11 +75,12 @@ pub enum EvictionCause {
 
 impl EvictionCause {
     /// All causes, in the order of the counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Watermark,
         Self::NoSpace,
         Self::ObjectsMax,
         Self::Inodes,
+        Self::Variants,
         Self::Replaced,
         Self::Corrupt,
         Self::Forgotten,
@@ -91,6 +94,7 @@ impl EvictionCause {
             Self::NoSpace => "no-space",
             Self::ObjectsMax => "objects-max",
             Self::Inodes => "inodes",
+            Self::Variants => "variants",
             Self::Replaced => "replaced",
             Self::Corrupt => "corrupt",
             Self::Forgotten => "forgotten",

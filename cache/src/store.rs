@@ -1,8 +1,8 @@
 //! The local store: objects as verified files on one or more disks. One disk so far; the format is the final one.
 //!
 //! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
-//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`] and
-//! [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) → [`recovery`] and
+//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`]
+//! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) → [`recovery`] and
 //! [`close`] (how a store begins and ends).
 //!
 //! Invariants
@@ -15,10 +15,12 @@
 mod budget;
 mod checkpoint;
 mod checksum;
+mod claim;
 mod close;
 mod core;
 mod fields;
 mod footer;
+mod handles;
 mod header;
 mod index;
 mod layout;
@@ -46,17 +48,18 @@ pub use reader::Object;
 pub use send::Sent;
 pub use writer::ObjectWriter;
 
-use self::core::{Core, handle_cache, lock};
-use crate::metrics::{EvictionCause, StoreStats};
+use self::core::{Core, lock};
+use crate::metrics::{EvictionCause, Gauge, StoreStats};
 use crate::object::ObjectHead;
 use crate::ports::{Clock, Device};
+use handles::handle_cache;
 use index::Index;
 use layout::ShardName;
 use pool::Pool;
 use recovery::Recovered;
 use sequence::Sequences;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -246,7 +249,7 @@ impl Store {
             .unwrap_or_default()
     }
 
-    /// Starts an object: takes its sequence, checks the room, creates the file and writes the head.
+    /// Starts an object: reserves the room, takes its sequence, creates the file and writes the head.
     ///
     /// # Errors
     /// [`StoreError::Full`] before anything was written when `length` does not fit.
@@ -282,7 +285,7 @@ impl Store {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let disk = self.core.device.name();
-        let is_suspect = self.core.suspect.load(std::sync::atomic::Ordering::Acquire);
+        let is_suspect = self.core.suspect.load(Ordering::Acquire);
         let advice =
             "what was stored since may not survive a power loss; check the disk and restart";
         is_suspect.then(|| format!("{disk}: a sync failed: {advice}"))
@@ -304,6 +307,8 @@ impl Store {
 impl Core {
     /// Pool only.
     fn forget(&self, key: u128) {
+        // Before the index is read: what is being evicted now must not be put back behind our back.
+        self.forgets.fetch_add(1, Ordering::AcqRel);
         // The older files first: a crash in between must not bring them back.
         let older = self.replaced.take_key(key);
         for old in &older {
@@ -390,6 +395,7 @@ fn assemble(
         index,
         replaced: replaced::ReplacedFiles::default(),
         leftovers: Mutex::default(),
+        unallocated_bytes: Gauge::default(),
         stats,
         use_base: recovered.use_base.saturating_sub(elapsed),
         resident,
@@ -397,6 +403,7 @@ fn assemble(
         unsynced: AtomicBool::new(true),
         maintaining: AtomicBool::new(false),
         quarantined: AtomicU32::new(recovered.quarantined),
+        forgets: AtomicU64::new(0),
     }
 }
 

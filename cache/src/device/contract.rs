@@ -147,6 +147,23 @@ fn folders_are_made_once_and_listed_with_files() {
 }
 
 #[test]
+fn a_file_is_no_folder_and_a_folder_no_file() {
+    check(|device| {
+        device.mkdir("").unwrap();
+        device.create("file").unwrap();
+        device.mkdir("folder").unwrap();
+        assert_eq!(
+            device.read_dir("file").unwrap_err().kind(),
+            ErrorKind::NotADirectory
+        );
+        assert_eq!(
+            device.unlink("folder").unwrap_err().kind(),
+            ErrorKind::IsADirectory
+        );
+    });
+}
+
+#[test]
 fn reserving_space_leaves_the_length_alone_and_truncate_changes_it() {
     check(|device| {
         device.mkdir("").unwrap();

@@ -348,6 +348,9 @@ impl Device for MemoryDevice {
 
     fn unlink(&self, path: &str) -> io::Result<()> {
         let mut state = self.shared.enter(Operation::Unlink, path)?;
+        if state.seen.folders.contains(path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         let inode = *state.seen.names.get(path).ok_or(io::ErrorKind::NotFound)?;
         state.change(Change::Unlink {
             path: path.to_owned(),
@@ -369,6 +372,9 @@ impl Device for MemoryDevice {
 
     fn read_dir(&self, path: &str) -> io::Result<Vec<String>> {
         let state = self.shared.enter(Operation::ReadFolder, path)?;
+        if state.seen.names.contains_key(path) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         if !path.is_empty() && !state.seen.folders.contains(path) {
             return Err(io::ErrorKind::NotFound.into());
         }

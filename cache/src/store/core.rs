@@ -6,34 +6,27 @@
 //! disk's pool or before the store is open.
 
 use super::budget::{Budget, Usage};
+use super::handles::Handles;
 use super::index::{Index, Record};
 use super::layout::{QUARANTINE, ShardName, Slot, footprint_bytes};
 use super::pool::{Pool, PoolError};
 use super::reader::Object;
 use super::replaced::ReplacedFiles;
 use super::sequence::Sequences;
-use super::shard::{Shard, ShardFault};
+use super::shard::ShardFault;
 use super::superblock::Superblock;
 use super::{BLOCK_BYTES, StoreError, StoreSettings, UNIT_BYTES};
-use crate::metrics::{DiskStats, EvictionCause, StoreStats};
-use crate::object::Sequence;
+use crate::metrics::{DiskStats, EvictionCause, Gauge, StoreStats};
 use crate::ports::{Clock, Device};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_policies::key::CacheKey;
 
-/// Open files kept for the next reader. One handle of a small object counts 1; checksum tables count extra.
-pub(crate) const HANDLES_MAX: u64 = 4096;
-/// A handle counts 1 for every so many bytes it holds in memory.
-const HANDLE_WEIGHT_BYTES: usize = 16 * 1024;
 /// Corrupt files kept for inspection.
 const QUARANTINE_FILES_MAX: u32 = 8;
 /// Larger corrupt files are removed at once, bytes.
 const QUARANTINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Names one generation of one object.
-pub(crate) type HandleKey = (Slot, Sequence);
 
 /// The shared state.
 #[derive(Debug)]
@@ -46,10 +39,12 @@ pub(crate) struct Core {
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) sequences: Sequences,
     pub(crate) index: Arc<Mutex<Index>>,
-    pub(crate) handles: moka::sync::Cache<HandleKey, Arc<Object>>,
+    pub(crate) handles: Handles,
     pub(crate) replaced: ReplacedFiles,
-    /// Temporary files whose removal found the pool's queue full.
+    /// Files that no counter knows and that could not be removed at once.
     pub(crate) leftovers: Mutex<Vec<String>>,
+    /// The part of the claims that still counts as free on the disk.
+    pub(crate) unallocated_bytes: Gauge,
     pub(crate) stats: Arc<StoreStats>,
     /// Count of use at the start; see [`Self::use_now`].
     pub(crate) use_base: u32,
@@ -61,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) unsynced: AtomicBool,
     pub(crate) maintaining: AtomicBool,
     pub(crate) quarantined: AtomicU32,
+    /// Requests to forget so far; an entry is not put back across one.
+    pub(crate) forgets: AtomicU64,
 }
 
 /// What was found under a name.
@@ -73,20 +70,6 @@ pub(crate) enum Opened {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A bounded cache of handles that writes the last use back to the index when it lets go of one.
-pub(crate) fn handle_cache(index: &Arc<Mutex<Index>>) -> moka::sync::Cache<HandleKey, Arc<Object>> {
-    let index = Arc::clone(index);
-    moka::sync::Cache::builder()
-        .max_capacity(HANDLES_MAX)
-        .weigher(|_, object: &Arc<Object>| {
-            u32::try_from(1 + object.memory_bytes() / HANDLE_WEIGHT_BYTES).unwrap_or(u32::MAX)
-        })
-        .eviction_listener(move |key: Arc<HandleKey>, object: Arc<Object>, _| {
-            lock(&index).set_last_use(key.0, object.last_use());
-        })
-        .build()
 }
 
 impl Core {
@@ -158,7 +141,12 @@ impl Core {
 
     /// The budget as of now.
     pub(crate) fn budget(&self) -> io::Result<Budget> {
-        let budget = Budget::of(&self.settings, self.usage(), self.device.space()?);
+        let mut usage = self.usage();
+        // What is only claimed would count twice: as our own, and as free. Read before the free space, so that an
+        // allocation in between makes the budget smaller and never larger.
+        let unallocated = self.unallocated_bytes.get();
+        usage.bytes = usage.bytes.saturating_sub(unallocated);
+        let budget = Budget::of(&self.settings, usage, self.device.space()?);
         self.disk().budget_bytes.set(budget.bytes);
         Ok(budget)
     }
@@ -175,19 +163,6 @@ impl Core {
         self.disk().stored_bytes.subtract(bytes);
         self.stats.count_removed(cause, bytes);
         self.stats.objects.set(lock(&self.index).len() as u64);
-    }
-
-    /// Already open handles of all variants; `None` when a file has to be opened first.
-    pub(crate) fn warm(&self, key: &CacheKey, records: &[Record]) -> Option<Vec<Arc<Object>>> {
-        let mut found = Vec::with_capacity(records.len());
-        for record in records {
-            let object = self.handles.get(&(record.slot, record.sequence))?;
-            // 128 bits stand in the index; the whole key stands in the header.
-            if object.head().key == *key {
-                found.push(object);
-            }
-        }
-        Some(found)
     }
 
     /// Opens what is not open yet. Pool only.
@@ -213,7 +188,7 @@ impl Core {
             return Opened::Object(object);
         }
         let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
-        let opened = Shard::open(self.device.as_ref(), self.pool_id, name);
+        let opened = self.open_shard(name);
         let checked = opened.and_then(|shard| {
             if record.unverified {
                 shard.verify_all()?;
@@ -235,16 +210,6 @@ impl Core {
         }
     }
 
-    /// Keeps a handle for the next reader, unless the object was evicted or replaced meanwhile: then it would hold the
-    /// space of a file that nobody finds any more.
-    pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
-        let (slot, sequence) = (object.shard.name.slot, object.sequence());
-        self.handles.insert((slot, sequence), Arc::clone(object));
-        if !lock(&self.index).contains(slot, sequence) {
-            self.handles.invalidate(&(slot, sequence));
-        }
-    }
-
     /// Draws the consequence of a file that could not be opened or read.
     pub(crate) fn judge(&self, name: &ShardName, fault: &ShardFault) {
         let disk = self.device.name();
@@ -255,12 +220,13 @@ impl Core {
                 tracing::warn!(disk, file, %error, "object left out for now");
             }
             ShardFault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!(
-                    disk,
-                    file,
-                    "the file of an object is gone; it is a miss now"
-                );
+                // Without an entry it was evicted or replaced between the lookup and the opening.
                 if self.drop_entry(name) {
+                    tracing::warn!(
+                        disk,
+                        file,
+                        "the file of an object is gone; it is a miss now"
+                    );
                     self.count_removed(name.length, EvictionCause::Corrupt);
                 }
             }
@@ -278,7 +244,12 @@ impl Core {
 
     /// Takes an object out of index and handles; `true` when it was there.
     pub(crate) fn drop_entry(&self, name: &ShardName) -> bool {
-        let removed = lock(&self.index).remove(name.slot, name.sequence).is_some();
+        self.take_entry(name).is_some()
+    }
+
+    /// As [`Self::drop_entry`], for who may want to put it back.
+    pub(crate) fn take_entry(&self, name: &ShardName) -> Option<Record> {
+        let removed = lock(&self.index).remove(name.slot, name.sequence);
         self.handles.invalidate(&(name.slot, name.sequence));
         removed
     }

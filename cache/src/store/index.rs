@@ -9,7 +9,7 @@
 //!
 //! Pure memory: no I/O, no lock, no clock.
 
-use super::layout::Slot;
+use super::layout::{ShardName, Slot};
 use crate::object::{ObjectHead, Sequence};
 use std::hash::{BuildHasher, RandomState};
 
@@ -39,6 +39,13 @@ pub(crate) struct Record {
     pub(crate) unverified: bool,
     /// `false` after a scan of names: owner and pin stand in the head only and are learned when the file is opened.
     pub(crate) head_known: bool,
+}
+
+impl Record {
+    /// The name of its file.
+    pub(crate) fn name(&self) -> ShardName {
+        ShardName::on_one_disk(self.slot, self.sequence, self.length)
+    }
 }
 
 /// What became of an insertion.

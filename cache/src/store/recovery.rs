@@ -209,7 +209,17 @@ fn empty_temporary(device: &dyn Device) -> io::Result<u64> {
     let mut highest = 0;
     for name in device.read_dir(TEMPORARY)? {
         highest = highest.max(temporary_sequence(&name).map_or(0, |sequence| sequence.0));
-        device.unlink(&format!("{TEMPORARY}/{name}"))?;
+        let path = format!("{TEMPORARY}/{name}");
+        match device.unlink(&path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                tracing::warn!(
+                    disk = device.name(),
+                    path,
+                    "a folder that is not ours was left alone"
+                );
+            }
+            other => other?,
+        }
     }
     Ok(highest)
 }
@@ -275,7 +285,7 @@ fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Co
     for folder in device.read_dir(OBJECTS)? {
         let path = format!("{OBJECTS}/{folder}");
         let mut contenders: HashMap<super::layout::Slot, Vec<ShardName>> = HashMap::new();
-        for file in device.read_dir(&path)? {
+        for file in names_in(device, &path)? {
             match ShardName::parse(&file).filter(|name| is_ours(name, &path)) {
                 Some(name) => contenders.entry(name.slot).or_default().push(name),
                 None => strange += 1,
@@ -304,6 +314,21 @@ fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Co
         highest,
         use_base: 0,
     })
+}
+
+/// What a folder of objects holds; nothing where a stray file has taken its place.
+fn names_in(device: &dyn Device, path: &str) -> io::Result<Vec<String>> {
+    match device.read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            tracing::warn!(
+                disk = device.name(),
+                path,
+                "a file that is not ours was left alone"
+            );
+            Ok(Vec::new())
+        }
+        other => other,
+    }
 }
 
 fn is_ours(name: &ShardName, folder: &str) -> bool {

@@ -1,15 +1,15 @@
-//! Making room: eviction before a write, on ENOSPC, at the index bound and in the background.
+//! Making room: eviction before a write, on ENOSPC, at the bounds of the index and of a key, and in the background.
 //!
 //! Sampled LRU: of sixteen random objects the one used longest ago goes first (ties: the oldest sequence). Pinned
 //! objects are never offered. The budget is measured once per pass, so that files which readers still hold open do
 //! not make a pass evict everything.
 
 use super::StoreError;
-use super::budget::{Pressure, share};
+use super::budget::{Budget, Pressure, share};
+use super::claim::Claim;
 use super::core::{Core, is_no_space, lock};
-use super::index::Record;
+use super::index::{Inserted, Record};
 use super::layout::{ShardName, footprint_bytes};
-use super::shard::Shard;
 use crate::metrics::EvictionCause;
 use std::io;
 use std::sync::Arc;
@@ -17,24 +17,39 @@ use std::sync::atomic::Ordering;
 
 /// Objects compared for each eviction.
 const SAMPLE: usize = 16;
+/// Variants of one key: a lookup opens them all, and whoever chooses request headers chooses how many there are.
+const VARIANTS_MAX: usize = 64;
 
 impl Core {
-    /// Makes sure that `bytes` more fit, evicting if necessary. Pool only.
-    pub(super) fn make_room(self: &Arc<Self>, bytes: u64) -> Result<(), StoreError> {
-        let budget = self
-            .budget()
-            .map_err(|error| self.disk_error("statvfs", error))?;
-        let limit = share(budget.bytes, self.settings.high_watermark);
-        if bytes > limit {
+    /// Reserves `bytes` for a new object, evicting if necessary. Pool only.
+    ///
+    /// Reserved first and checked afterwards: of several that begin at once, those fit that fit together. What can
+    /// never fit is refused before it makes others evict.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Claim, StoreError> {
+        let budget = self.measured_budget()?;
+        if bytes > share(budget.bytes, self.settings.high_watermark) {
             return Err(self.full());
         }
-        while self.usage().bytes.saturating_add(bytes) > limit {
+        let claim = Claim::reserve(self, bytes);
+        self.fit_into(&budget)?;
+        Ok(claim)
+    }
+
+    fn measured_budget(&self) -> Result<Budget, StoreError> {
+        self.budget()
+            .map_err(|error| self.disk_error("statvfs", error))
+    }
+
+    /// Evicts what is above the high watermark; an error when what cannot be evicted exceeds the budget.
+    fn fit_into(self: &Arc<Self>, budget: &Budget) -> Result<(), StoreError> {
+        let limit = share(budget.bytes, self.settings.high_watermark);
+        while self.usage().bytes > limit {
             if self.evict_one(EvictionCause::Watermark).is_none() {
                 break;
             }
         }
         let usage = self.usage();
-        if usage.bytes.saturating_add(bytes) > budget.bytes {
+        if usage.bytes > budget.bytes {
             return Err(self.full());
         }
         if budget.pressure(usage, self.settings.high_watermark) != Pressure::None {
@@ -49,7 +64,7 @@ impl Core {
         if self.usage().bytes <= share(measured, self.settings.high_watermark) {
             return Ok(());
         }
-        self.make_room(0)
+        self.fit_into(&self.measured_budget()?)
     }
 
     /// Runs a write; when the file system is full, evicts what `bytes` need and tries once more. Pool only.
@@ -93,36 +108,76 @@ impl Core {
         }
     }
 
-    /// Evicts one object; bytes freed, or `None` when there is nothing to evict or the disk refuses.
+    /// Evicts one object; bytes freed, 0 when another thread was faster, or `None` when there is nothing to evict or
+    /// the disk refuses.
     pub(super) fn evict_one(&self, cause: EvictionCause) -> Option<u64> {
         let sample = lock(&self.index).sample(SAMPLE);
         let victim = sample
             .into_iter()
             .min_by_key(|record| (self.last_use(record), record.sequence))?;
-        let name = ShardName::on_one_disk(victim.slot, victim.sequence, victim.length);
+        let name = victim.name();
         if !victim.head_known && self.learn_is_pinned(&name) {
             // Nothing freed, but no reason to stop: it will not be offered again.
             return Some(0);
         }
-        self.remove_replaced(victim.slot);
-        // The file first: when the disk refuses, the object stays and eviction stops instead of emptying the index.
-        match self.device.unlink(&name.path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.disk().errors.add(1);
-                tracing::warn!(disk = self.device.name(), %error, "cannot evict");
-                return None;
+        self.remove_object(&name, cause)
+    }
+
+    /// Removes the oldest variants of a key beyond the bound; the newest stays, and pinned ones go only when nothing
+    /// else is left. Pool only.
+    pub(super) fn limit_variants(&self, key: u128) {
+        let mut variants = lock(&self.index).find(key);
+        let excess = variants.len().saturating_sub(VARIANTS_MAX);
+        if excess == 0 {
+            return;
+        }
+        let newest = variants.first().map(|newest| newest.sequence);
+        for record in variants.iter_mut().filter(|record| !record.head_known) {
+            record.pinned = self.learn_is_pinned(&record.name());
+        }
+        variants.sort_by_key(|record| {
+            let is_newest = Some(record.sequence) == newest;
+            (is_newest, record.pinned, record.sequence)
+        });
+        for record in variants.iter().take(excess) {
+            let removed = self.remove_object(&record.name(), EvictionCause::Variants);
+            if removed.is_none() {
+                return;
             }
-            Ok(()) | Err(_) => {}
         }
-        if self.drop_entry(&name) {
+    }
+
+    /// Takes an object out of the index, then removes its file; results as for [`Self::evict_one`].
+    ///
+    /// The entry goes first: only the thread that took it frees and counts, and no lookup finds an entry whose file is
+    /// gone. When the disk refuses, the entry comes back, so that a disk gone read-only keeps what it can still serve.
+    pub(super) fn remove_object(&self, name: &ShardName, cause: EvictionCause) -> Option<u64> {
+        let forgets = self.forgets.load(Ordering::Acquire);
+        let Some(record) = self.take_entry(name) else {
+            return Some(0);
+        };
+        self.remove_replaced(name.slot);
+        if self.unlink_counted(name, cause) {
+            return Some(footprint_bytes(name.length));
+        }
+        if !self.put_back(record, forgets) {
+            // Nobody will find it again: its file goes with the next maintenance pass.
             self.count_removed(name.length, cause);
+            lock(&self.leftovers).push(name.path());
         }
-        Some(footprint_bytes(name.length))
+        None
+    }
+
+    /// `false` when a newer object has the place, or when the entry was perhaps missed by a request to forget it.
+    fn put_back(&self, record: Record, forgets: u64) -> bool {
+        let mut index = lock(&self.index);
+        // Under the lock: a request that starts after this look finds the entry.
+        self.forgets.load(Ordering::Acquire) == forgets && index.insert(record) == Inserted::New
     }
 
     /// Reads the head of an object that only its name is known of. One that cannot be read may go.
     fn learn_is_pinned(&self, name: &ShardName) -> bool {
-        let Ok(shard) = Shard::open(self.device.as_ref(), self.pool_id, *name) else {
+        let Ok(shard) = self.open_shard(*name) else {
             return false;
         };
         lock(&self.index).learn(name.slot, name.sequence, &shard.head);

@@ -112,7 +112,7 @@ impl Core {
         let inserted = lock(&self.index).insert(record);
         self.count_stored(name.length);
         match inserted {
-            Inserted::New => {}
+            Inserted::New => self.limit_variants(name.slot.key),
             Inserted::Replaced(old) => self.retire(&old),
             Inserted::Outdated => {
                 self.unlink_counted(&name, EvictionCause::Replaced);

@@ -3,6 +3,7 @@
 //! The guard lives where the file is used, on whichever thread that is; it never blocks there: the removal goes to the
 //! pool, or onto a list that the next maintenance pass works off.
 
+use super::claim::Claim;
 use super::core::{Core, is_no_space, lock};
 use super::layout::{OBJECTS, ShardName};
 use super::{Durability, StoreError};
@@ -19,7 +20,7 @@ pub(crate) struct TemporaryFile {
     sequence: Sequence,
     /// `None` once it has its final name.
     path: Option<String>,
-    claimed_bytes: u64,
+    pub(crate) claim: Claim,
 }
 
 impl TemporaryFile {
@@ -28,10 +29,11 @@ impl TemporaryFile {
         core: &Arc<Core>,
         sequence: Sequence,
         path: String,
+        claim: Claim,
     ) -> Result<Self, StoreError> {
-        let created = match core.device.create(&path) {
+        let created = match core.create_file(&path) {
             Err(error) if is_no_space(&error) => {
-                core.with_room(1, "create", || core.device.create(&path))
+                core.with_room(1, "create", || core.create_file(&path))
             }
             other => other.map_err(|error| core.disk_error("create", error)),
         };
@@ -41,7 +43,7 @@ impl TemporaryFile {
                 handle,
                 sequence,
                 path: Some(path),
-                claimed_bytes: 0,
+                claim,
             }),
             Err(error) => {
                 core.sequences.finish(sequence);
@@ -52,13 +54,6 @@ impl TemporaryFile {
 
     pub(crate) fn sequence(&self) -> Sequence {
         self.sequence
-    }
-
-    /// Claims `bytes` of the budget in total; never less than before.
-    pub(crate) fn claim(&mut self, bytes: u64) {
-        let more = bytes.saturating_sub(self.claimed_bytes);
-        self.core.disk().filling_bytes.add(more);
-        self.claimed_bytes = self.claimed_bytes.max(bytes);
     }
 
     /// Gives the file its final name; its folder is created when it is the first one there.
@@ -101,7 +96,6 @@ fn make_folder(core: &Core, name: &ShardName) -> Result<(), StoreError> {
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        self.core.disk().filling_bytes.subtract(self.claimed_bytes);
         self.core.sequences.finish(self.sequence);
         let Some(path) = self.path.take() else { return };
         let (core, job_path) = (Arc::clone(&self.core), path.clone());

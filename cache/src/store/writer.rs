@@ -1,7 +1,7 @@
 //! One object being written.
 //!
 //! ```text
-//! begin:   sequence → room → tmp/<sequence> created → header
+//! begin:   room reserved → sequence → tmp/<sequence> created → header
 //! append:  hash, digest and write in one job of the pool, as often as needed
 //! commit:  footer → (strict: fdatasync) → rename → (strict: fsync of the folder) → index
 //! ```
@@ -56,16 +56,16 @@ struct Writing {
 }
 
 impl ObjectWriter {
-    /// Pool only. Takes the sequence, checks the room, creates the file and writes the head.
+    /// Pool only. Reserves the room, takes the sequence, creates the file and writes the head.
     pub(super) fn begin(
         core: &Arc<Core>,
         head: ObjectHead,
         length: Option<u64>,
     ) -> Result<Self, StoreError> {
-        core.make_room(footprint_bytes(length.unwrap_or(0)))?;
+        let claim = core.reserve(footprint_bytes(length.unwrap_or(0)))?;
         let sequence = core.take_sequence()?;
-        let mut file = TemporaryFile::create(core, sequence, temporary_path(sequence, INDEX))?;
-        file.claim(footprint_bytes(length.unwrap_or(0)));
+        let path = temporary_path(sequence, INDEX);
+        let mut file = TemporaryFile::create(core, sequence, path, claim)?;
         let identity = ShardIdentity {
             sequence,
             index: INDEX,
@@ -92,6 +92,7 @@ impl ObjectWriter {
         core.with_room(bytes.len() as u64, "write header", || {
             file.handle.write_all_at(&[IoSlice::new(&bytes)], 0)
         })?;
+        file.claim.allocated();
         let growing = Arc::new(Growing::new(
             core,
             Arc::clone(&file.handle),
@@ -198,7 +199,7 @@ impl Writing {
             }
         }
         let end = self.written.saturating_add(bytes);
-        self.file.claim(footprint_bytes(end));
+        self.file.claim.grow(footprint_bytes(end));
         core.stay_within_budget()?;
         let at = self.growing.data_start().saturating_add(self.written);
         core.with_room(bytes, "append", || {

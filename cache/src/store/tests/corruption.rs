@@ -139,7 +139,7 @@ async fn a_deleted_file_is_a_miss_and_too_many_open_files_are_not() {
         operation: Operation::Open,
         path_contains: "ec/".into(),
         errno: libc::EMFILE,
-        times: 1,
+        times: 2,
     });
     assert!(store.lookup(&key(2)).await.is_empty());
     assert_eq!(

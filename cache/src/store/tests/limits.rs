@@ -180,6 +180,46 @@ async fn the_index_keeps_its_bound() {
     assert!(store.stats().removed_bytes(EvictionCause::ObjectsMax) > 0);
 }
 
+fn variant(number: u32) -> ObjectHead {
+    let value = number.to_string().into_bytes();
+    ObjectHead {
+        selection: Selection(vec![("accept".into(), Some(value))]),
+        pinned: number == 0,
+        ..head(1)
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_variants_of_a_key_make_room_for_new_ones() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = open(&device).await;
+    fill(&store, head(2), &body(1, 10)).await.unwrap();
+    for number in 0..60 {
+        fill(&store, variant(number), &body(1, 10)).await.unwrap();
+    }
+    // The first one is pinned, which a start after a kill does not know before it opens the file.
+    let device = Arc::new(device.surviving(crate::device::memory::Survival::Kill));
+    let store = open(&device).await;
+    for number in 60..70 {
+        fill(&store, variant(number), &body(1, 10)).await.unwrap();
+    }
+    let found = store.lookup(&key(1)).await;
+    let kept: Vec<_> = found
+        .iter()
+        .map(|object| object.head().selection.clone())
+        .collect();
+    let expected: Vec<_> = (7..70)
+        .rev()
+        .chain([0])
+        .map(|number| variant(number).selection)
+        .collect();
+    assert_eq!(kept, expected);
+    assert_eq!(files_in(&device, "ec/").len(), 65);
+    assert_eq!(store.stats().objects.get(), 65);
+    assert!(store.stats().removed_bytes(EvictionCause::Variants) > 0);
+    assert!(get(&store, 2).await.is_some(), "another key is not touched");
+}
+
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_claimed_and_nothing_replaced_is_removed() {
     let device = Arc::new(MemoryDevice::new());
@@ -266,4 +306,29 @@ async fn a_pin_is_respected_after_a_restart_that_only_read_names() {
         fill(&store, head(number), &body(1, 300_000)).await.unwrap();
     }
     assert_eq!(get(&store, 0).await, Some(body(7, 300_000)));
+}
+
+#[tokio::test]
+async fn too_many_open_files_cost_the_idle_handles_and_not_the_request() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = open(&device).await;
+    for number in 1..20 {
+        fill(&store, head(number), &body(1, 1000)).await.unwrap();
+    }
+    for errno in [libc::EMFILE, libc::ENFILE] {
+        store.core.handles.invalidate_all();
+        let held = store.lookup(&key(1)).await.remove(0);
+        for operation in [Operation::Open, Operation::Create] {
+            device.add_fault(Fault {
+                operation,
+                path_contains: String::new(),
+                errno,
+                times: 1,
+            });
+        }
+        assert_eq!(get(&store, 2).await, Some(body(1, 1000)));
+        fill(&store, head(30), &body(2, 1000)).await.unwrap();
+        assert_eq!(store.core.handles.entry_count(), 1, "only the last one");
+        assert_eq!(read_all(&held).await.unwrap(), body(1, 1000));
+    }
 }

@@ -50,6 +50,30 @@ async fn a_file_in_place_of_the_folder_is_refused_with_advice() {
 }
 
 #[tokio::test]
+async fn a_stray_file_among_the_objects_and_a_folder_in_tmp_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let reopen = || {
+        open_with(
+            Arc::new(FileDevice::new(folder.path())),
+            settings_for_tests(),
+        )
+    };
+    let store = reopen().await.unwrap();
+    fill(&store, head(1), &body(1, 1000)).await.unwrap();
+    // Not closed: the next start has to read the names.
+    store.core.device.unlock();
+    let stray = [
+        folder.path().join("ec/notes.txt"),
+        folder.path().join("tmp/mine"),
+    ];
+    std::fs::write(&stray[0], "dear").unwrap();
+    std::fs::create_dir(&stray[1]).unwrap();
+    let store = reopen().await.unwrap();
+    assert_eq!(get(&store, 1).await, Some(body(1, 1000)));
+    assert!(stray.iter().all(|path| path.exists()));
+}
+
+#[tokio::test]
 async fn a_read_only_disk_cannot_be_opened() {
     let device = MemoryDevice::new();
     device.remount_read_only();
