@@ -335,16 +335,21 @@ const ROUNDS_LONG: u64 = 300;
 
 #[test]
 fn random_interleavings_agree_with_the_model() {
-    let named = std::env::var("WEIR_SEED").ok().and_then(|seed| seed.parse().ok());
+    let named = std::env::var("WEIR_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let is_long = std::env::var_os("WEIR_LONG").is_some();
     let (first, rounds): (u64, u64) = match (named, is_long) {
         (Some(seed), _) => (seed, 1),
         (None, false) => (1, ROUNDS),
-        (None, true) => (rand::random::<u32>().into(), ROUNDS_LONG),
+        (None, true) => (SmallRng::from_os_rng().random::<u32>().into(), ROUNDS_LONG),
     };
     for seed in first..first + rounds {
         println!("seed {seed} (WEIR_SEED={seed} repeats it)");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async { Model::new(seed).await.run().await });
     }
 }
