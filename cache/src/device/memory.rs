@@ -9,15 +9,16 @@
 //! and everything afterwards fails. A test loops over that number until its scenario runs through.
 
 mod faults;
+mod file;
 mod image;
 
 pub use faults::{Fault, Operation};
 
 use crate::ports::{Device, DeviceFile, Space};
 use faults::Faults;
+use file::MemoryFile;
 use image::{Change, Image};
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Space reported when no limit was set: 1 TiB.
@@ -421,84 +422,5 @@ impl Device for MemoryDevice {
             "boot-{}",
             self.shared.enter(Operation::BootId, "")?.boot
         ))
-    }
-}
-
-/// One open file; stays usable after its name is gone.
-#[derive(Debug)]
-struct MemoryFile {
-    shared: Arc<Shared>,
-    inode: u64,
-}
-
-impl DeviceFile for MemoryFile {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let state = self.shared.enter_file(Operation::Read, self.inode)?;
-        let bytes = state
-            .seen
-            .contents
-            .get(&self.inode)
-            .map_or(&[][..], Vec::as_slice);
-        let found = image::range(offset, buffer.len())
-            .and_then(|range| bytes.get(range))
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        buffer.copy_from_slice(found);
-        Ok(())
-    }
-
-    fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut state = self.shared.enter_file(Operation::Write, self.inode)?;
-        let mut bytes: Vec<u8> = buffers
-            .iter()
-            .flat_map(|part| part.iter().copied())
-            .collect();
-        let torn = state.faults.crashed;
-        if torn {
-            bytes.truncate(bytes.len() / 2);
-        }
-        let end = offset.saturating_add(bytes.len() as u64);
-        let length = state.seen.stored_bytes(self.inode).max(end);
-        state.room_for(self.inode, length)?;
-        state.change(Change::Write {
-            inode: self.inode,
-            offset,
-            bytes,
-        });
-        if torn { Err(faults::crashed()) } else { Ok(()) }
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        let mut state = self.shared.enter_file(Operation::Allocate, self.inode)?;
-        state.room_for(self.inode, length)?;
-        state.seen.reserved.insert(self.inode, length);
-        Ok(())
-    }
-
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        let mut state = self.shared.enter_file(Operation::Truncate, self.inode)?;
-        state.change(Change::SetLength {
-            inode: self.inode,
-            length,
-        });
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.shared.enter_file(Operation::SyncData, self.inode)?;
-        state.sync(|change| change.is_data_of(self.inode));
-        Ok(())
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        let state = self.shared.enter_file(Operation::Length, self.inode)?;
-        Ok(state
-            .seen
-            .contents
-            .get(&self.inode)
-            .map_or(0, |bytes| bytes.len() as u64))
-    }
-
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        None
     }
 }

@@ -1,0 +1,88 @@
+//! The files of a memory disk.
+
+use super::Shared;
+use super::faults::{Operation, crashed};
+use super::image::{Change, range};
+use crate::ports::DeviceFile;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+/// One open file; stays usable after its name is gone.
+#[derive(Debug)]
+pub(super) struct MemoryFile {
+    pub(super) shared: Arc<Shared>,
+    pub(super) inode: u64,
+}
+
+impl DeviceFile for MemoryFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let state = self.shared.enter_file(Operation::Read, self.inode)?;
+        let bytes = state
+            .seen
+            .contents
+            .get(&self.inode)
+            .map_or(&[][..], Vec::as_slice);
+        let found = range(offset, buffer.len())
+            .and_then(|range| bytes.get(range))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(found);
+        Ok(())
+    }
+
+    fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let mut state = self.shared.enter_file(Operation::Write, self.inode)?;
+        let mut bytes: Vec<u8> = buffers
+            .iter()
+            .flat_map(|part| part.iter().copied())
+            .collect();
+        let torn = state.faults.crashed;
+        if torn {
+            bytes.truncate(bytes.len() / 2);
+        }
+        let end = offset.saturating_add(bytes.len() as u64);
+        let length = state.seen.stored_bytes(self.inode).max(end);
+        state.room_for(self.inode, length)?;
+        state.change(Change::Write {
+            inode: self.inode,
+            offset,
+            bytes,
+        });
+        if torn { Err(crashed()) } else { Ok(()) }
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        let mut state = self.shared.enter_file(Operation::Allocate, self.inode)?;
+        state.room_for(self.inode, length)?;
+        state.seen.reserved.insert(self.inode, length);
+        Ok(())
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        let mut state = self.shared.enter_file(Operation::Truncate, self.inode)?;
+        state.change(Change::SetLength {
+            inode: self.inode,
+            length,
+        });
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.shared.enter_file(Operation::SyncData, self.inode)?;
+        state.sync(|change| change.is_data_of(self.inode));
+        Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        let state = self.shared.enter_file(Operation::Length, self.inode)?;
+        Ok(state
+            .seen
+            .contents
+            .get(&self.inode)
+            .map_or(0, |bytes| bytes.len() as u64))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
