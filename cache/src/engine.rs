@@ -419,6 +419,9 @@ fn decide(
         headers: &head.headers,
         exchange: head.exchange,
         selection: &head.selection,
+        invalidated: head.invalidated,
+        immutable: head.immutable,
+        lifetime_max: head.lifetime_max,
     };
     reuse::decide(
         &request.headers,
@@ -452,7 +455,7 @@ fn never_storable(request: &FetchRequest) -> Option<NotStored> {
         Some(NotStored::Method)
     } else if request.plan.directives.no_store {
         Some(NotStored::NoStore)
-    } else if request.plan.store == weir_policies::rules::StoreRule::Never {
+    } else if request.plan.effect.store == weir_policies::effect::StoreRule::Never {
         Some(NotStored::Rule)
     } else if conditions
         .iter()

@@ -44,8 +44,27 @@ pub struct ObjectHead {
     pub pinned: bool,
     /// Sequence of the object that this one contradicts.
     pub conflict_of: Option<Sequence>,
+    /// Upper bound of its lifetime from the redirects that led to it, seconds; `None` without redirects.
+    pub lifetime_max: Option<u64>,
+    /// Imported by an operator: it never changes, whatever its fields say.
+    pub immutable: bool,
+    /// Not to be used without asking the origin; set later, by an amendment.
+    pub invalidated: bool,
     /// Wall clock at the start of the fill (provenance).
     pub stored_at: SystemTime,
+}
+
+/// What changes about a stored object without its bytes: kept in the metadata log, bound to key, variant and sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Amendment {
+    /// All storable fields from now on.
+    pub headers: HeaderMap,
+    /// The exchange that they come from.
+    pub exchange: Exchange,
+    /// Not to be used without asking the origin.
+    pub invalidated: bool,
+    /// Never evicted.
+    pub pinned: bool,
 }
 
 /// Digests of the whole body, known at commit.

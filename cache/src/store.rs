@@ -12,6 +12,7 @@
 //! - All device calls are made on the disk's own bounded pool; no lock is held across an await.
 //! - A full, read-only or failing disk makes calls fail, never the process.
 
+mod amend;
 mod budget;
 mod checkpoint;
 mod checksum;

@@ -55,8 +55,31 @@ pub struct Lifetime {
 pub struct Adjust {
     /// Lifetime where the origin is silent (before heuristics), seconds.
     pub ttl_default: Option<u64>,
+    /// Lower bound, seconds; never over no-store, private or Set-Cookie.
+    pub ttl_min: Option<u64>,
     /// Upper bound, seconds.
     pub ttl_max: Option<u64>,
+    /// How long a stale response may answer while the origin fails, where nobody says otherwise, seconds.
+    pub stale_for: Option<u64>,
+    /// No request forces a revalidation, and once stale it is served while it is revalidated.
+    pub immutable: bool,
+    /// Weir acts for the origin: CDN-Cache-Control counts (RFC 9213).
+    pub cdn: bool,
+    /// What of the standard is set aside.
+    pub overrides: Overrides,
+}
+
+/// Reasons not to store or share that a rule sets aside, each by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// Response `no-store`.
+    pub no_store: bool,
+    /// Response `no-cache`.
+    pub no_cache: bool,
+    /// Response `private`.
+    pub private: bool,
+    /// Set-Cookie.
+    pub set_cookie: bool,
 }
 
 /// The freshness lifetime of a response for a shared cache (§4.2.1).

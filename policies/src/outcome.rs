@@ -17,6 +17,14 @@ pub enum Outcome {
     Miss,
     /// A stored response was too old and was fetched anew.
     Stale,
+    /// A stored response was too old; its origin said that it still holds (304).
+    Revalidated,
+    /// Served too old, while it is being revalidated.
+    StaleWhileRevalidate,
+    /// Served too old, because its origin failed.
+    StaleIfError,
+    /// Not here: the client was sent to the upstream.
+    Redirected,
     /// Fetched for this client alone and not stored.
     Uncached(NotStored),
     /// Fetched for this client alone because a bound (memory, disk) was reached.
@@ -44,6 +52,10 @@ impl Outcome {
             Self::Joined => "joined",
             Self::Miss => "miss",
             Self::Stale => "stale",
+            Self::Revalidated => "revalidated",
+            Self::StaleWhileRevalidate => "stale-while-revalidate",
+            Self::StaleIfError => "stale-if-error",
+            Self::Redirected => "redirected",
             Self::Uncached(_) => "uncached",
             Self::Bypass => "bypass",
             Self::Pass => "pass",
@@ -59,11 +71,13 @@ impl Outcome {
     #[must_use]
     pub fn x_cache(self) -> Option<&'static str> {
         match self {
-            Self::Hit => Some("HIT"),
+            Self::Hit | Self::Revalidated | Self::StaleWhileRevalidate | Self::StaleIfError => {
+                Some("HIT")
+            }
             Self::Joined | Self::Miss | Self::Stale | Self::Uncached(_) | Self::Bypass => {
                 Some("MISS")
             }
-            Self::NotCached => Some("MISS"),
+            Self::NotCached | Self::Redirected => Some("MISS"),
             Self::Pass | Self::Local | Self::Refused | Self::Failed | Self::Aborted => None,
         }
     }
@@ -92,7 +106,7 @@ impl Outcome {
                 add(format!("fwd-status={status}"));
             }
         }
-        if self == Self::Hit {
+        if matches!(self, Self::Hit | Self::StaleWhileRevalidate) {
             add("hit".to_owned());
             if let Some(seconds) = ttl {
                 add(format!("ttl={}", seconds.clamp(-INTEGER_MAX, INTEGER_MAX)));
@@ -118,12 +132,13 @@ impl Outcome {
     /// RFC 9211 §2.2 `fwd`; `None` where nothing was forwarded.
     fn forward(self) -> Option<&'static str> {
         match self {
-            Self::Joined | Self::Miss | Self::Failed => Some("uri-miss"),
-            Self::Stale => Some("stale"),
+            Self::Joined | Self::Miss | Self::Failed | Self::Redirected => Some("uri-miss"),
+            Self::Stale | Self::Revalidated | Self::StaleIfError => Some("stale"),
             Self::Uncached(NotStored::Method) | Self::Pass => Some("method"),
             Self::Uncached(_) => Some("uri-miss"),
             Self::Bypass => Some("bypass"),
-            Self::Hit | Self::NotCached | Self::Local | Self::Refused | Self::Aborted => None,
+            Self::Hit | Self::StaleWhileRevalidate | Self::NotCached => None,
+            Self::Local | Self::Refused | Self::Aborted => None,
         }
     }
 
@@ -131,7 +146,9 @@ impl Outcome {
     fn detail(self) -> Option<&'static str> {
         match self {
             Self::Uncached(reason) => Some(reason.as_str()),
-            Self::Failed | Self::NotCached => Some(self.as_str()),
+            Self::Failed | Self::NotCached | Self::Redirected => Some(self.as_str()),
+            Self::StaleWhileRevalidate | Self::StaleIfError => Some(self.as_str()),
+            Self::Revalidated => None,
             Self::Hit | Self::Joined | Self::Miss | Self::Stale | Self::Bypass => None,
             Self::Pass | Self::Local | Self::Refused | Self::Aborted => None,
         }
@@ -142,6 +159,9 @@ impl Outcome {
     pub fn squid_code(self) -> &'static str {
         match self {
             Self::Hit => "TCP_HIT",
+            Self::Revalidated => "TCP_REFRESH_UNMODIFIED",
+            Self::StaleWhileRevalidate | Self::StaleIfError => "TCP_STALE_HIT",
+            Self::Redirected => "TCP_MISS_REDIRECT",
             Self::Joined => "TCP_CF_MISS",
             Self::Miss | Self::Uncached(_) | Self::Bypass | Self::Pass => "TCP_MISS",
             Self::Failed | Self::NotCached => "TCP_MISS",

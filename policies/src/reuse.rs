@@ -21,6 +21,12 @@ pub struct Stored<'a> {
     pub exchange: Exchange,
     /// What selected it.
     pub selection: &'a Selection,
+    /// It was marked as not to be used without asking the origin (an unsafe request succeeded, a soft purge).
+    pub invalidated: bool,
+    /// It never changes, whatever its fields say (imported by an operator).
+    pub immutable: bool,
+    /// Upper bound of its lifetime from the redirects that led to it, seconds.
+    pub lifetime_max: Option<u64>,
 }
 
 /// The answer for one candidate.
@@ -40,9 +46,20 @@ pub enum Reuse {
         age: u64,
         /// why
         why: StaleReason,
+        /// What it may be used for all the same.
+        may: StaleUse,
     },
     /// Another representation: the selecting fields differ.
     Mismatch,
+}
+
+/// What a stale response may be used for (RFC 5861, RFC 9111 §4.2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StaleUse {
+    /// Served now while it is revalidated behind the client's back.
+    pub while_revalidating: bool,
+    /// Served when the origin fails.
+    pub on_error: bool,
 }
 
 /// Why a matching response may not be served as it is.
@@ -74,6 +91,7 @@ pub fn decide(
         return Reuse::Stale {
             age,
             why: StaleReason::ResponseNoCache,
+            may: StaleUse::default(),
         };
     }
     let lifetime = lifetime(stored.status, stored.headers, stored.exchange, adjust);
@@ -83,12 +101,14 @@ pub fn decide(
         return Reuse::Stale {
             age,
             why: StaleReason::Expired,
+            may: StaleUse::default(),
         };
     }
     if !satisfies(directives, age, ttl) {
         return Reuse::Stale {
             age,
             why: StaleReason::RequestDirective,
+            may: StaleUse::default(),
         };
     }
     Reuse::Fresh { age, ttl }

@@ -4,20 +4,11 @@
 #[cfg(test)]
 mod tests;
 
-use crate::freshness::Adjust;
+use crate::effect::Effect;
 use crate::target::{Form, Resource, Scheme};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use std::collections::HashSet;
-
-/// What a rule says of storing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StoreRule {
-    /// RFC 9111 decides.
-    #[default]
-    Standard,
-    /// Never stored, never shared.
-    Never,
-}
+use std::sync::Arc;
 
 /// A rule as written, before its globs are compiled. Empty lists match everything.
 #[derive(Debug, Clone, Default)]
@@ -34,27 +25,15 @@ pub struct RuleSpec {
     pub path: Vec<String>,
     /// Extensions without the leading dot, compared case-insensitively, also compound ones (`tar.gz`).
     pub extension: Vec<String>,
-    /// Effect.
-    pub store: StoreRule,
-    /// Effect.
-    pub adjust: Adjust,
-}
-
-/// What the rules say of one resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Effect<'a> {
-    /// The matching rule's name; `None` for the standard.
-    pub rule: Option<&'a str>,
-    /// Store or not.
-    pub store: StoreRule,
-    /// Freshness.
-    pub adjust: Adjust,
+    /// What it does; its name is filled in here.
+    pub effect: Effect,
 }
 
 /// Compiled rules.
 #[derive(Debug, Default)]
 pub struct Rules {
     compiled: Vec<Rule>,
+    standard: Arc<Effect>,
 }
 
 /// The most bytes in one glob.
@@ -66,6 +45,7 @@ const GLOBS_MAX: usize = 256;
 #[derive(Debug)]
 struct Rule {
     spec: RuleSpec,
+    effect: Arc<Effect>,
     host: Option<GlobSet>,
     path: Option<GlobSet>,
 }
@@ -97,25 +77,18 @@ impl Rules {
         let compiled: Result<Vec<Rule>, RuleError> = specs.into_iter().map(Rule::compile).collect();
         Ok(Self {
             compiled: compiled?,
+            standard: Arc::default(),
         })
     }
 
     /// The first rule that matches, else the standard.
     #[must_use]
-    pub fn effect(&self, resource: &Resource) -> Effect<'_> {
-        let standard = Effect {
-            rule: None,
-            store: StoreRule::Standard,
-            adjust: Adjust::default(),
-        };
-        self.compiled
-            .iter()
-            .find(|rule| rule.matches(resource))
-            .map_or(standard, |rule| Effect {
-                rule: Some(&rule.spec.name),
-                store: rule.spec.store,
-                adjust: rule.spec.adjust,
-            })
+    pub fn effect(&self, resource: &Resource) -> Arc<Effect> {
+        let matching = self.compiled.iter().find(|rule| rule.matches(resource));
+        matching.map_or_else(
+            || Arc::clone(&self.standard),
+            |rule| Arc::clone(&rule.effect),
+        )
     }
 }
 
@@ -127,7 +100,16 @@ impl Rule {
         };
         let host = globs(&spec.host, Subject::Host).map_err(failed)?;
         let path = globs(&spec.path, Subject::Path).map_err(failed)?;
-        Ok(Self { spec, host, path })
+        let effect = Arc::new(Effect {
+            rule: Some(spec.name.clone()),
+            ..spec.effect.clone()
+        });
+        Ok(Self {
+            spec,
+            effect,
+            host,
+            path,
+        })
     }
 
     fn matches(&self, resource: &Resource) -> bool {

@@ -5,12 +5,14 @@ mod tests;
 
 use crate::address::is_metadata_service;
 use crate::cache_control::RequestDirectives;
+use crate::effect::{Effect, StoreRule};
 use crate::freshness::Adjust;
 use crate::hop;
-use crate::rules::{Rules, StoreRule};
+use crate::rules::Rules;
 use crate::target::{Resource, Scheme};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method};
+use std::sync::Arc;
 
 /// The verdict. Tunnel and Redirect come with their features.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +70,9 @@ impl Refusal {
 pub struct Plan {
     /// May lead or join a shared fill: no Authorization, no Cookie, no request no-store, no rule against it.
     pub shared: bool,
-    /// What a rule says of storing.
-    pub store: StoreRule,
-    /// What a rule says of freshness.
+    /// What the rules say.
+    pub effect: Arc<Effect>,
+    /// What rules and the mirror say of freshness.
     pub adjust: Adjust,
     /// The request's own directives.
     pub directives: RequestDirectives,
@@ -138,8 +140,8 @@ fn plan(headers: &HeaderMap, resource: &Resource, rules: &Rules) -> Plan {
     let personal = headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE);
     Plan {
         shared: !personal && !directives.no_store && effect.store != StoreRule::Never,
-        store: effect.store,
         adjust: effect.adjust,
+        effect,
         directives,
     }
 }

@@ -184,7 +184,7 @@ impl<'a> Turn<'a> {
 
     async fn fetch(&mut self, conn: &mut Conn, resource: Resource, plan: Plan) -> Flow {
         let adjust = plan.adjust;
-        self.record.rule = self.gateway.rules.effect(&resource).rule.map(str::to_owned);
+        self.record.rule.clone_from(&plan.effect.rule);
         let fetch = FetchRequest {
             key: CacheKey::of("", false, &resource.target),
             resource,

@@ -22,9 +22,9 @@ use error_body::{Continued, ErrorBody, error_body, is_shareable};
 use http::{HeaderMap, Method};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use weir_policies::effect::StoreRule;
 use weir_policies::freshness::{self, Exchange};
 use weir_policies::outcome::Outcome;
-use weir_policies::rules::StoreRule;
 use weir_policies::storability::{self, NotStored, Storability};
 use weir_policies::vary::{Selection, Vary};
 
@@ -87,7 +87,7 @@ impl Fill {
     }
 
     fn judge(&self, response: &OriginResponse, exchange: Exchange) -> Storability {
-        if self.request.plan.store == StoreRule::Never {
+        if self.request.plan.effect.store == StoreRule::Never {
             return Storability::Refuse(NotStored::Rule);
         }
         if response.framing == Framing::UntilClose {
@@ -231,6 +231,9 @@ impl Fill {
             tags: Vec::new(),
             pinned: false,
             conflict_of: None,
+            lifetime_max: None,
+            immutable: false,
+            invalidated: false,
             stored_at: self.engine.clock.wall(),
         }
     }

@@ -12,7 +12,8 @@
 //! 0x0006 selection: (name, 0|1, value)…    0x8006 conflicts with sequence u64
 //! 0x0007 status, u16                       0x8007 stored at: seconds i64, nanoseconds u32
 //! 0x0008 headers: (name, value)…
-//! 0x0009 requested and responded, i64 Unix seconds
+//! 0x0009 requested and responded, i64 Unix      0x8008 bound of the lifetime, u64 seconds
+//!        seconds                              0x8009 immutable (empty value)
 //! ```
 
 use super::tlv::{
@@ -43,6 +44,8 @@ const TAGS: u16 = OPTIONAL | 0x0004;
 const PINNED: u16 = OPTIONAL | 0x0005;
 const CONFLICT: u16 = OPTIONAL | 0x0006;
 const STORED_AT: u16 = OPTIONAL | 0x0007;
+const LIFETIME_MAX: u16 = OPTIONAL | 0x0008;
+const IMMUTABLE: u16 = OPTIONAL | 0x0009;
 
 /// Decoded fields of a header.
 #[derive(Debug)]
@@ -83,6 +86,12 @@ pub(super) fn encode(head: &ObjectHead, length: Option<u64>, unknown: &[UnknownF
         writer.put(CONFLICT, &other.to_le_bytes());
     }
     writer.put(STORED_AT, &encode_time(head.stored_at));
+    if let Some(seconds) = head.lifetime_max {
+        writer.put(LIFETIME_MAX, &seconds.to_le_bytes());
+    }
+    if head.immutable {
+        writer.put(IMMUTABLE, &[]);
+    }
     for field in unknown {
         writer.put(field.kind, &field.value);
     }
@@ -146,6 +155,9 @@ impl Mandatory {
             tags: Vec::new(),
             pinned: false,
             conflict_of: None,
+            lifetime_max: None,
+            immutable: false,
+            invalidated: false,
             stored_at: UNIX_EPOCH,
         })
     }
@@ -185,6 +197,8 @@ impl Decoded {
             PINNED => self.head.pinned = true,
             CONFLICT => self.head.conflict_of = Some(Sequence(cursor.u64()?)),
             STORED_AT => self.head.stored_at = decode_time(value)?,
+            LIFETIME_MAX => self.head.lifetime_max = Some(cursor.u64()?),
+            IMMUTABLE => self.head.immutable = true,
             _ => self.unknown.push(UnknownField {
                 kind,
                 value: value.to_vec(),

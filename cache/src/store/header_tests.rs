@@ -41,6 +41,9 @@ fn header() -> Header {
         tags: vec!["a".into(), String::new()],
         pinned: true,
         conflict_of: Some(Sequence(9)),
+        lifetime_max: None,
+        immutable: false,
+        invalidated: false,
         stored_at: UNIX_EPOCH + Duration::new(1_800_000_000, 123_456_789),
     };
     Header {

@@ -42,6 +42,9 @@ pub(super) fn head(number: u8) -> ObjectHead {
         tags: Vec::new(),
         pinned: false,
         conflict_of: None,
+        lifetime_max: None,
+        immutable: false,
+        invalidated: false,
         stored_at: SystemTime::UNIX_EPOCH,
     }
 }

@@ -55,11 +55,15 @@ fn hierarchy(line: &mut String, record: &Record) {
     let asked_upstream = match record.outcome {
         Outcome::Miss
         | Outcome::Stale
+        | Outcome::Revalidated
         | Outcome::Uncached(_)
         | Outcome::Bypass
         | Outcome::Pass
         | Outcome::Failed => record.upstream,
         Outcome::Hit
+        | Outcome::StaleWhileRevalidate
+        | Outcome::StaleIfError
+        | Outcome::Redirected
         | Outcome::Joined
         | Outcome::Local
         | Outcome::Refused

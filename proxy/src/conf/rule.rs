@@ -3,8 +3,9 @@
 use super::check::{Check, Section, quoted};
 use super::span::TimeSpan;
 use serde::{Deserialize, Serialize};
+use weir_policies::effect::{Effect, StoreRule};
 use weir_policies::freshness::Adjust;
-use weir_policies::rules::{RuleSpec, Rules, StoreRule};
+use weir_policies::rules::{RuleSpec, Rules};
 use weir_policies::target::{Form, Scheme};
 
 /// One `[[rule]]` as written. Empty lists match everything.
@@ -82,17 +83,21 @@ impl RuleConfig {
             host: self.host.clone(),
             path: self.path.clone(),
             extension: section.each("extension", &self.extension, parse_extension),
-            store: match self.store {
-                StoreWord::Standard => StoreRule::Standard,
-                StoreWord::Never => StoreRule::Never,
-            },
-            adjust: Adjust {
-                ttl_default: self
-                    .ttl_default
-                    .map(|ttl| seconds(&mut section, "ttl_default", ttl)),
-                ttl_max: self
-                    .ttl_max
-                    .map(|ttl| seconds(&mut section, "ttl_max", ttl)),
+            effect: Effect {
+                store: match self.store {
+                    StoreWord::Standard => StoreRule::Standard,
+                    StoreWord::Never => StoreRule::Never,
+                },
+                adjust: Adjust {
+                    ttl_default: self
+                        .ttl_default
+                        .map(|ttl| seconds(&mut section, "ttl_default", ttl)),
+                    ttl_max: self
+                        .ttl_max
+                        .map(|ttl| seconds(&mut section, "ttl_max", ttl)),
+                    ..Adjust::default()
+                },
+                ..Effect::default()
             },
         }
     }

@@ -43,6 +43,10 @@ impl Label for Answered {
         Self(Outcome::Joined),
         Self(Outcome::Miss),
         Self(Outcome::Stale),
+        Self(Outcome::Revalidated),
+        Self(Outcome::StaleWhileRevalidate),
+        Self(Outcome::StaleIfError),
+        Self(Outcome::Redirected),
         Self(Outcome::Uncached(NotStored::Method)),
         Self(Outcome::Bypass),
         Self(Outcome::Pass),
@@ -82,10 +86,14 @@ impl ByteSource {
     /// The source that an outcome implies. A new outcome stops here; it also belongs into [`Answered::ALL`].
     pub(crate) fn of(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Hit => Self::Store,
+            Outcome::Hit
+            | Outcome::Revalidated
+            | Outcome::StaleWhileRevalidate
+            | Outcome::StaleIfError => Self::Store,
             Outcome::Joined | Outcome::Miss | Outcome::Stale => Self::Flight,
             Outcome::Uncached(_) | Outcome::Bypass | Outcome::Pass => Self::Upstream,
             Outcome::Local
+            | Outcome::Redirected
             | Outcome::Refused
             | Outcome::Failed
             | Outcome::NotCached

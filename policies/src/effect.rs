@@ -1,0 +1,84 @@
+//! What a rule does: everything that may be different for one resource than for another.
+//!
+//! The default of every field is the standard. Pure values; [`crate::rules`] decides which effect a request gets.
+
+use crate::freshness::Adjust;
+use http::{HeaderName, HeaderValue};
+
+/// What a rule says of storing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreRule {
+    /// RFC 9111 decides (with what [`Adjust::overrides`] takes away from it).
+    #[default]
+    Standard,
+    /// Never stored, never shared.
+    Never,
+}
+
+/// What a client gets for something that is not cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissMode {
+    /// The bytes, while they are stored.
+    #[default]
+    Stream,
+    /// A redirect to the upstream; nothing is fetched.
+    Redirect,
+    /// A redirect to the upstream, and one fill behind it.
+    RedirectAndFetch,
+}
+
+/// What is fetched for a range of something that is not cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RangeMiss {
+    /// The whole object; the range is answered as soon as its bytes are there.
+    #[default]
+    Whole,
+    /// The range only; parts are stored and combined.
+    Part,
+}
+
+/// Digests that an object must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExpectedDigests {
+    /// sha256.
+    pub sha256: Option<[u8; 32]>,
+    /// md5.
+    pub md5: Option<[u8; 16]>,
+}
+
+impl ExpectedDigests {
+    /// Whether anything is expected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sha256.is_none() && self.md5.is_none()
+    }
+}
+
+/// What the rules say of one resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Effect {
+    /// The rule's name; `None` for the standard.
+    pub rule: Option<String>,
+    /// Store or not.
+    pub store: StoreRule,
+    /// Freshness, and what of the standard is overridden.
+    pub adjust: Adjust,
+    /// On a miss.
+    pub miss: MissMode,
+    /// On a miss of a range.
+    pub range_miss: RangeMiss,
+    /// Whether redirects are followed for the client; `None`: as the form of the request has it.
+    pub follow_redirects: Option<bool>,
+    /// How long a 404 or 410 answers for the next requests, seconds.
+    pub negative_ttl: u64,
+    /// Checked before the commit.
+    pub verify: ExpectedDigests,
+    /// Where to look when the upstream says 404 or 410 or fails.
+    pub fallback: Vec<crate::fallback::Fallback>,
+    /// Fields set on requests to the upstream; `None` removes one.
+    pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
+    /// Larger objects are refused, bytes.
+    pub size_max: Option<u64>,
+    /// Never evicted.
+    pub pin: bool,
+}
