@@ -187,6 +187,19 @@ impl Index {
         }
     }
 
+    /// Notes whether an object may be evicted; `false` when this generation is not there.
+    pub(crate) fn set_pinned(&mut self, slot: Slot, sequence: Sequence, pinned: bool) -> bool {
+        let entry = self.position(slot).and_then(|id| self.entry_mut(id));
+        let Some(entry) = entry.filter(|entry| entry.sequence == sequence.0) else {
+            return false;
+        };
+        entry.flags &= !PINNED;
+        if pinned {
+            entry.flags |= PINNED;
+        }
+        true
+    }
+
     /// Whether this very generation is there.
     pub(crate) fn contains(&self, slot: Slot, sequence: Sequence) -> bool {
         let entry = self.position(slot).and_then(|id| self.entry(id));

@@ -9,7 +9,7 @@ use super::core::Core;
 use super::marks::Marks;
 use super::shard::{Shard, ShardFault};
 use super::{StoreError, UNIT_BYTES};
-use crate::object::{Digests, ObjectHead, Sequence};
+use crate::object::{Amendment, Digests, ObjectHead, Sequence};
 use bytes::Bytes;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +21,10 @@ pub struct Object {
     pub(super) core: Weak<Core>,
     pub(super) shard: Arc<Shard>,
     pub(super) marks: Arc<Marks>,
-    last_use: AtomicU32,
+    /// Shared by all heads of this generation.
+    last_use: Arc<AtomicU32>,
+    /// The head as it was amended; `None`: as it was stored.
+    amended: Option<ObjectHead>,
 }
 
 impl Object {
@@ -34,14 +37,33 @@ impl Object {
             core: Arc::downgrade(core),
             shard: Arc::new(shard),
             marks,
-            last_use: AtomicU32::new(last_use),
+            last_use: Arc::new(AtomicU32::new(last_use)),
+            amended: None,
         }
     }
 
-    /// The head.
+    /// The same object under another head; file, checksums, marks and last use stay shared.
+    pub(super) fn amended(&self, amendment: Amendment) -> Self {
+        let head = ObjectHead {
+            headers: amendment.headers,
+            exchange: amendment.exchange,
+            invalidated: amendment.invalidated,
+            pinned: amendment.pinned,
+            ..self.shard.head.clone()
+        };
+        Self {
+            core: Weak::clone(&self.core),
+            shard: Arc::clone(&self.shard),
+            marks: Arc::clone(&self.marks),
+            last_use: Arc::clone(&self.last_use),
+            amended: Some(head),
+        }
+    }
+
+    /// The head, as it was last amended.
     #[must_use]
     pub fn head(&self) -> &ObjectHead {
-        &self.shard.head
+        self.amended.as_ref().unwrap_or(&self.shard.head)
     }
 
     /// Body length, bytes.

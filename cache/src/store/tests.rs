@@ -2,6 +2,7 @@
 //!
 //! Background work never runs by itself here: stores are opened without their timer, and tests call the passes.
 
+mod amendment;
 mod concurrency;
 mod corruption;
 mod crash;
