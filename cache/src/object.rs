@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::net::SocketAddr;
 use std::time::SystemTime;
-use weir_policies::freshness::Exchange;
+use weir_policies::freshness::{self, Adjust, Exchange};
 use weir_policies::key::CacheKey;
+use weir_policies::time::UnixSeconds;
 use weir_policies::vary::Selection;
 
 /// Generation, commit order and identity of one stored object: pool-wide, monotone, never reused; epoch in the high
@@ -52,6 +53,25 @@ pub struct ObjectHead {
     pub invalidated: bool,
     /// Wall clock at the start of the fill (provenance).
     pub stored_at: SystemTime,
+}
+
+impl ObjectHead {
+    /// `current_age` (RFC 9111 §4.2.3), seconds.
+    #[must_use]
+    pub fn age(&self, now: UnixSeconds) -> u64 {
+        freshness::current_age(&self.headers, self.exchange, now)
+    }
+
+    /// Seconds of freshness left at `age`; negative when stale.
+    #[must_use]
+    pub fn ttl(&self, adjust: Adjust, age: u64) -> i64 {
+        let lifetime =
+            freshness::lifetime(self.status, &self.headers, self.exchange, adjust).seconds;
+        let bound = self.lifetime_max.filter(|_| !adjust.immutable);
+        let lifetime = bound.map_or(lifetime, |bound| lifetime.min(bound));
+        let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        signed(lifetime).saturating_sub(signed(age))
+    }
 }
 
 /// What changes about a stored object without its bytes: kept in the metadata log, bound to key, variant and sequence.

@@ -193,6 +193,18 @@ pub enum OriginError {
     /// The body ended early or was malformed.
     #[error("{0} cut the body short: {1}")]
     Truncated(String, &'static str),
+    /// A redirect that is not followed: 502.
+    #[error("{0} redirects where it is not followed: {1}")]
+    Redirect(String, &'static str),
+    /// The origin is left alone after failures or because it asked for it: 503.
+    #[error("{0} is left alone for {secs} s more after it failed or asked to wait", secs = .1.as_secs().max(1))]
+    Suspended(String, Duration),
+    /// The whole body is here and is not what was expected: 502.
+    #[error("{0} delivered bytes with another digest than the rule expects")]
+    Digest(String),
+    /// The body is larger than its rule allows: 403.
+    #[error("{0}: the object is larger than the limit of {1} bytes")]
+    TooLarge(String, u64),
     /// The scheme has no adapter yet: 501.
     #[error("scheme {0} is not served yet")]
     Scheme(&'static str),
@@ -214,6 +226,10 @@ impl OriginError {
             Self::Protocol(..) => "protocol",
             Self::Stalled(_) => "stalled",
             Self::Truncated(..) => "truncated",
+            Self::Redirect(..) => "redirect",
+            Self::Suspended(..) => "suspended",
+            Self::Digest(_) => "digest",
+            Self::TooLarge(..) => "too-large",
             Self::Scheme(_) => "scheme",
         }
     }
@@ -222,7 +238,8 @@ impl OriginError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Refused { .. } => StatusCode::FORBIDDEN,
+            Self::Refused { .. } | Self::TooLarge(..) => StatusCode::FORBIDDEN,
+            Self::Suspended(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Resolver(_)
             | Self::ConnectTimeout(_)
             | Self::HeadTimeout(_)
@@ -233,7 +250,31 @@ impl OriginError {
             | Self::Tls(..)
             | Self::NoAnswer(_)
             | Self::Protocol(..)
+            | Self::Redirect(..)
+            | Self::Digest(_)
             | Self::Truncated(..) => StatusCode::BAD_GATEWAY,
         }
+    }
+
+    /// Whether it speaks against the origin as a whole, not against one URL or our own policy.
+    #[must_use]
+    pub fn is_about_the_origin(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAddress(_)
+                | Self::Resolver(_)
+                | Self::Connect(..)
+                | Self::ConnectTimeout(_)
+                | Self::Tls(..)
+                | Self::NoAnswer(_)
+                | Self::HeadTimeout(_)
+                | Self::Stalled(_)
+        )
+    }
+
+    /// Whether trying again in a moment may help, and costs little.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Connect(..) | Self::Resolver(_))
     }
 }

@@ -143,6 +143,12 @@ pub enum StoreError {
         /// File name.
         object: String,
     },
+    /// The bytes are not those that were expected.
+    #[error("{object}: digest")]
+    Digest {
+        /// File name.
+        object: String,
+    },
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

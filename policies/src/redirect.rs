@@ -21,6 +21,55 @@ pub fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
         && headers.contains_key(http::header::LOCATION)
 }
 
+impl RedirectRefusal {
+    /// In a sentence.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Location => "without a usable Location",
+            Self::Downgrade => "to a weaker scheme",
+            Self::MetadataService => "to a metadata service",
+        }
+    }
+}
+
+/// What redirects say of storing what is behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChainBound {
+    /// Nothing: there were none.
+    #[default]
+    None,
+    /// Not fresher than this, seconds.
+    Seconds(u64),
+    /// Not to be stored.
+    NotStorable,
+}
+
+impl ChainBound {
+    /// Both hold.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::NotStorable, _) | (_, Self::NotStorable) => Self::NotStorable,
+            (Self::None, other) => other,
+            (known, Self::None) => known,
+            (Self::Seconds(one), Self::Seconds(two)) => Self::Seconds(one.min(two)),
+        }
+    }
+}
+
+/// What one redirect says of storing what is behind it.
+#[must_use]
+pub fn chain_bound(
+    status: StatusCode,
+    headers: &HeaderMap,
+    exchange: crate::freshness::Exchange,
+    adjust: crate::freshness::Adjust,
+) -> ChainBound {
+    let _ = (status, headers, exchange, adjust);
+    ChainBound::Seconds(0)
+}
+
 /// The next target.
 ///
 /// # Errors

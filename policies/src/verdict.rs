@@ -9,7 +9,7 @@ use crate::effect::{Effect, StoreRule};
 use crate::freshness::Adjust;
 use crate::hop;
 use crate::rules::Rules;
-use crate::target::{Resource, Scheme};
+use crate::target::{Form, Resource, Scheme};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method};
 use std::sync::Arc;
@@ -74,6 +74,12 @@ pub struct Plan {
     pub effect: Arc<Effect>,
     /// What rules and the mirror say of freshness.
     pub adjust: Adjust,
+    /// Redirects are followed for the client.
+    pub follows: bool,
+    /// Cookies are not sent upstream: archives are the same for everybody.
+    pub drop_cookie: bool,
+    /// The origin is asked for the bytes as they are, without a content coding.
+    pub identity_only: bool,
     /// The request's own directives.
     pub directives: RequestDirectives,
 }
@@ -141,6 +147,11 @@ fn plan(headers: &HeaderMap, resource: &Resource, rules: &Rules) -> Plan {
     Plan {
         shared: !personal && !directives.no_store && effect.store != StoreRule::Never,
         adjust: effect.adjust,
+        follows: effect
+            .follow_redirects
+            .unwrap_or(matches!(resource.form, Form::Download | Form::Path)),
+        drop_cookie: effect.adjust.immutable,
+        identity_only: effect.adjust.immutable,
         effect,
         directives,
     }

@@ -19,9 +19,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::Instrument;
 use weir_cache::engine::{Answer, Engine, FetchRequest};
-use weir_cache::object::ObjectHead;
 use weir_cache::ports::{Clock, Framing, OriginResponse};
-use weir_policies::freshness::{self, Adjust, Exchange};
+use weir_policies::freshness::{self, Exchange};
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
 use weir_policies::rules::Rules;
@@ -35,6 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) forms: Forms,
     pub(crate) rules: Rules,
     pub(crate) access: AccessSettings,
+    /// How long a stale response may stand in for a failing origin, where nobody says otherwise.
+    pub(crate) stale_for_seconds: u64,
     /// Name in Via and Cache-Status.
     pub(crate) node: String,
     pub(crate) clock: Arc<dyn Clock>,
@@ -182,7 +183,10 @@ impl<'a> Turn<'a> {
         }
     }
 
-    async fn fetch(&mut self, conn: &mut Conn, resource: Resource, plan: Plan) -> Flow {
+    async fn fetch(&mut self, conn: &mut Conn, resource: Resource, mut plan: Plan) -> Flow {
+        plan.adjust
+            .stale_for
+            .get_or_insert(self.gateway.stale_for_seconds);
         let adjust = plan.adjust;
         self.record.rule.clone_from(&plan.effect.rule);
         let fetch = FetchRequest {
@@ -201,9 +205,14 @@ impl<'a> Turn<'a> {
         );
         self.now = self.gateway.clock.wall();
         match answer {
-            Answer::Stored { object, age, ttl } => {
+            Answer::Stored {
+                object,
+                age,
+                ttl,
+                outcome,
+            } => {
                 object.touch();
-                self.record.outcome = Outcome::Hit;
+                self.record.outcome = outcome;
                 self.record.upstream = object.head().upstream;
                 let head = object.head();
                 let mut response = self.response(head.status, &head.headers, Some(object.length()));
@@ -216,18 +225,14 @@ impl<'a> Turn<'a> {
                 self.record.outcome = outcome;
                 let head = reader.head().clone();
                 self.record.upstream = head.upstream;
-                let age = freshness::current_age(
-                    &head.headers,
-                    head.exchange,
-                    UnixSeconds::from(self.now),
-                );
+                let age = head.age(UnixSeconds::from(self.now));
                 let mut response = self.response(head.status, &head.headers, reader.length());
                 // First-hand bytes have an age only where the upstream said so (RFC 9111 §5.1).
                 let is_first_hand =
                     outcome != Outcome::Joined && !head.headers.contains_key(header::AGE);
                 response.age = (!is_first_hand).then_some(age);
                 response.stored = reader.is_being_stored();
-                response.ttl = Some(ttl(&head, adjust, age));
+                response.ttl = Some(head.ttl(adjust, age));
                 response
                     .send(conn, Source::Growing(reader), &mut self.record)
                     .await
@@ -319,13 +324,6 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-fn ttl(head: &ObjectHead, adjust: Adjust, age: u64) -> i64 {
-    let lifetime = freshness::lifetime(head.status, &head.headers, head.exchange, adjust).seconds;
-    i64::try_from(lifetime)
-        .unwrap_or(i64::MAX)
-        .saturating_sub(i64::try_from(age).unwrap_or(i64::MAX))
 }
 
 /// `Max-Forwards: 0`: we are the last recipient (RFC 9110 §7.6.2).

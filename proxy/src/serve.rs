@@ -175,6 +175,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         forms: settings.forms,
         rules: settings.rules,
         access: settings.access,
+        stale_for_seconds: settings.fill.stale_for.as_secs(),
         node,
         clock: Arc::clone(&clock),
         sink,
@@ -332,6 +333,9 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         flights_max: fill.flights_max,
         readers_max: fill.readers_max,
         total_time: fill.total_time_max,
+        redirects_max: fill.redirects_max,
+        retries_max: fill.retries_max,
+        range_wait: fill.range_wait,
         rate_min: fill.rate_min,
     }
 }

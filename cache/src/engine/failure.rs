@@ -20,6 +20,13 @@ pub enum Failure {
     Origin(OriginError),
     /// The upstream answered with an error status.
     Status(StatusAnswer),
+    /// The object is larger than its rule allows, bytes.
+    TooLarge {
+        /// What the origin announced.
+        length: u64,
+        /// What the rule allows.
+        limit: u64,
+    },
 }
 
 /// An error answer of an upstream, small enough to be repeated.
@@ -33,6 +40,26 @@ pub struct StatusAnswer {
     pub body: Option<Bytes>,
     /// Why it is not stored as any other response.
     pub reason: NotStored,
+}
+
+impl Failure {
+    /// Whether the origin failed, so that a stale response may stand in (RFC 5861 §4); an answer such as 404 is none.
+    #[must_use]
+    pub fn is_of_the_origin(&self) -> bool {
+        match self {
+            Self::Origin(error) => !matches!(
+                error,
+                OriginError::Refused { .. } | OriginError::Scheme(_) | OriginError::TooLarge(..)
+            ),
+            Self::Status(answer) => is_stale_worthy(answer.status),
+            Self::TooLarge { .. } => false,
+        }
+    }
+}
+
+/// RFC 5861 §4: 500, 502, 503, 504.
+pub(crate) fn is_stale_worthy(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502..=504)
 }
 
 /// The statuses that answer everybody who waits.
@@ -60,11 +87,24 @@ impl HoldDown {
         }
     }
 
-    pub(crate) fn remember(&self, key: CacheKey, failure: Arc<Failure>) {
-        if !self.hold.is_zero() {
+    /// `negative_ttl`: how long a rule lets a 404 or 410 answer.
+    pub(crate) fn remember(&self, key: CacheKey, failure: Arc<Failure>, negative_ttl: Duration) {
+        let is_absent = matches!(&*failure, Failure::Status(answer)
+            if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE));
+        let hold = if is_absent {
+            self.hold.max(negative_ttl)
+        } else {
+            self.hold
+        };
+        if !hold.is_zero() {
             self.held
-                .insert(key, (self.clock.elapsed() + self.hold, failure));
+                .insert(key, (self.clock.elapsed() + hold, failure));
         }
+    }
+
+    /// A request that changed something: what was absent a moment ago may be there now.
+    pub(crate) fn forget(&self, key: &CacheKey) {
+        self.held.invalidate(key);
     }
 
     pub(crate) fn failure(&self, key: &CacheKey) -> Option<Arc<Failure>> {

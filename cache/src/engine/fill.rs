@@ -1,92 +1,211 @@
-//! The task behind a flight: ask the upstreams, judge the head, stream the body into the store, commit.
+//! The task behind a flight: ask the sources, judge the head, stream the body into the store, commit.
 //!
 //! It belongs to the object, not to a client: it goes on when the client that caused it leaves. What cannot be
 //! shared or stored goes back to that client as a private response, body and all.
+//!
+//! ```text
+//! ask ─ 304 ──────────────────► validate.rs   the stored object goes on with new fields
+//!  │  └ 200 behind an immutable object ► contradict.rs
+//!  ├─ an error ───────────────► everybody who waits
+//!  ├─ not to be stored ───────► the leader alone
+//!  └─ else ───────────────────► body.rs       (and again, when another representation turns up in the middle)
+//! ```
 //!
 //! Invariants: nothing is committed unless the upstream delivered what its framing promised; a store that fails in
 //! the middle costs the object, never the clients.
 
 mod body;
+mod contradict;
 mod error_body;
 mod rate;
+mod resume;
+mod validate;
 
-use super::failure::{Failure, StatusAnswer, answers_everybody};
+use super::failure::{Failure, StatusAnswer, answers_everybody, is_stale_worthy};
 use super::flight::{Listing, Phase};
 use super::growing::{FlightReader, Growing};
-use super::{Engine, FetchRequest};
+use super::lookup::StaleObject;
+use super::sources::{Asked, Asking, by_rule};
+use super::{Engine, FetchRequest, UNASKED_304};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginError, OriginResponse};
-use body::Body;
+use crate::store::Object;
+use body::{Body, Purpose};
 use bytes::BytesMut;
 use error_body::{Continued, ErrorBody, error_body, is_shareable};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use weir_policies::effect::StoreRule;
 use weir_policies::freshness::{self, Exchange};
+use weir_policies::hop;
 use weir_policies::outcome::Outcome;
+use weir_policies::redirect::ChainBound;
+use weir_policies::revalidation;
 use weir_policies::storability::{self, NotStored, Storability};
 use weir_policies::vary::{Selection, Vary};
 
 /// What the request that started the flight gets.
+#[derive(Debug)]
 pub(crate) enum Led {
     /// A reader of the growing object.
     Reader(FlightReader),
+    /// A stored object after all.
+    Stored(Arc<Object>, Outcome),
     /// The response itself: it is for this client alone.
     Private(OriginResponse, Outcome, Exchange),
     /// The failure that everybody gets.
     Failed(Arc<Failure>),
 }
 
+/// Who wants the bytes.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// The client that waits here, and whoever joins.
+    ByReaders(oneshot::Sender<Led>),
+    /// Nobody reads; somebody may want to know what came of it.
+    ByItself(oneshot::Sender<Led>),
+}
+
 /// One fill about to run.
 pub(crate) struct Fill {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) request: FetchRequest,
-    /// The fields sent upstream.
-    pub(crate) headers: HeaderMap,
-    pub(crate) listing: Listing,
-    pub(crate) leader: oneshot::Sender<Led>,
+    engine: Arc<Engine>,
+    request: FetchRequest,
+    /// What is sent, but for conditions.
+    asking: Asking,
+    listing: Listing,
+    leader: Option<oneshot::Sender<Led>>,
+    goes_on_unread: bool,
+    /// The stored object that is too old.
+    stale: Option<StaleObject>,
 }
 
 impl Fill {
-    pub(crate) async fn run(self) {
-        let (response, exchange) = match self.first_answer().await {
-            Ok(answer) => answer,
-            Err(error) => return self.fail(Failure::Origin(error)),
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        request: FetchRequest,
+        listing: Listing,
+        stale: Option<StaleObject>,
+        wanted: Wanted,
+    ) -> Self {
+        // Fields of one client's own go with a flight that nobody else can join.
+        let headers = if listing.is_listed() {
+            hop::shared_request(&request.headers)
+        } else {
+            hop::private_request(&request.headers)
         };
-        let judged = self.judge(&response, exchange);
+        let asking = Asking {
+            method: Method::GET,
+            headers: by_rule(headers, &request.plan),
+        };
+        let (leader, goes_on_unread) = match wanted {
+            Wanted::ByReaders(leader) => (leader, false),
+            Wanted::ByItself(leader) => (leader, true),
+        };
+        Self {
+            engine,
+            request,
+            asking,
+            listing,
+            leader: Some(leader),
+            goes_on_unread,
+            stale,
+        }
+    }
+
+    pub(crate) async fn run(self) {
+        let validating = self.validating();
+        let asked = match &validating {
+            Some(object) => self.ask_on_condition(object).await,
+            None => self.ask().await,
+        };
+        match (asked, validating) {
+            (Err(error), _) => self.fail(Failure::Origin(error)),
+            (Ok(asked), Some(object)) if asked.response.status == StatusCode::NOT_MODIFIED => {
+                self.validated(object, asked).await;
+            }
+            (Ok(asked), _) => self.answered(asked).await,
+        }
+    }
+
+    /// The stored object to ask about, if there is one with a validator.
+    fn validating(&self) -> Option<Arc<Object>> {
+        let object = &self.stale.as_ref()?.usable.object;
+        let has_validator = !revalidation::conditions(&object.head().headers).is_empty();
+        has_validator.then(|| Arc::clone(object))
+    }
+
+    async fn ask(&self) -> Result<Asked, OriginError> {
+        self.engine.ask_upstreams(&self.request, &self.asking).await
+    }
+
+    async fn ask_on_condition(&self, object: &Object) -> Result<Asked, OriginError> {
+        let mut asking = self.asking.clone();
+        asking
+            .headers
+            .extend(revalidation::conditions(&object.head().headers));
+        self.engine.ask_upstreams(&self.request, &asking).await
+    }
+
+    /// A final answer that is about itself, not about what is stored.
+    async fn answered(self, asked: Asked) {
+        let status = asked.response.status;
+        if status == StatusCode::NOT_MODIFIED {
+            let error = OriginError::Protocol(asked.source.authority(), UNASKED_304);
+            return self.fail(Failure::Origin(error));
+        }
+        if let Some(failure) = self.too_large(&asked) {
+            return self.fail(failure);
+        }
+        if let Some(original) = self.contradicted(&asked) {
+            return self.contradict(original, asked).await;
+        }
+        let judged = self.judge(&asked);
         let refused = match judged {
             // An error that is stale at once would answer nobody from the store, but it answers those who wait.
-            Storability::Store if !self.is_lasting(&response, exchange) => {
-                Some(NotStored::NoFreshness)
-            }
+            Storability::Store if !self.is_lasting(&asked) => Some(NotStored::NoFreshness),
             Storability::Store => None,
             Storability::Refuse(reason) => Some(reason),
         };
         match (refused, judged) {
-            (Some(reason), _) if answers_everybody(response.status) => {
-                self.share_error(response, reason, exchange).await;
+            (Some(reason), _) if answers_everybody(status) => {
+                self.share_error(asked, reason).await;
             }
-            (_, Storability::Store) => self.store(response, exchange).await,
+            (_, Storability::Store) => self.store(asked).await,
             (_, Storability::Refuse(reason)) => {
-                self.hand_over(response, Outcome::Uncached(reason), exchange);
+                self.hand_over(asked, Outcome::Uncached(reason));
             }
         }
     }
 
-    fn is_lasting(&self, response: &OriginResponse, exchange: Exchange) -> bool {
+    fn too_large(&self, asked: &Asked) -> Option<Failure> {
+        let limit = self.request.plan.effect.size_max?;
+        match asked.response.framing {
+            Framing::Length(length) if length > limit => Some(Failure::TooLarge { length, limit }),
+            _ => None,
+        }
+    }
+
+    fn is_lasting(&self, asked: &Asked) -> bool {
         let adjust = self.request.plan.adjust;
-        freshness::lifetime(response.status, &response.headers, exchange, adjust).seconds > 0
+        let response = &asked.response;
+        let lifetime =
+            freshness::lifetime(response.status, &response.headers, asked.exchange, adjust);
+        let bound = self.lifetime_max(asked).unwrap_or(u64::MAX);
+        lifetime.seconds.min(bound) > 0
     }
 
-    /// Asks the upstreams in order; an error or a 5xx moves on to the next one.
-    async fn first_answer(&self) -> Result<(OriginResponse, Exchange), OriginError> {
-        self.engine
-            .ask_upstreams(&self.request, &Method::GET, &self.headers)
-            .await
+    /// What redirects leave of the lifetime; the rule's word for immutable bytes counts more.
+    fn lifetime_max(&self, asked: &Asked) -> Option<u64> {
+        match asked.chain {
+            ChainBound::Seconds(seconds) if !self.request.plan.adjust.immutable => Some(seconds),
+            ChainBound::Seconds(_) | ChainBound::None | ChainBound::NotStorable => None,
+        }
     }
 
-    fn judge(&self, response: &OriginResponse, exchange: Exchange) -> Storability {
+    fn judge(&self, asked: &Asked) -> Storability {
+        let response = &asked.response;
         if self.request.plan.effect.store == StoreRule::Never {
             return Storability::Refuse(NotStored::Rule);
         }
@@ -94,31 +213,43 @@ impl Fill {
             // A clean FIN proves nothing: RFC 9112 §8.
             return Storability::Refuse(NotStored::Framing);
         }
-        let adjust = self.request.plan.adjust;
-        let request = &self.request.headers;
+        if asked.chain == ChainBound::NotStorable {
+            return Storability::Refuse(NotStored::NoStore);
+        }
+        let has_validator = !revalidation::conditions(&response.headers).is_empty();
+        if self.lifetime_max(asked) == Some(0) && !has_validator {
+            return Storability::Refuse(NotStored::NoFreshness);
+        }
         storability::judge(
             &Method::GET,
-            request,
+            &self.request.headers,
             response.status,
             &response.headers,
-            exchange,
-            adjust,
+            asked.exchange,
+            self.request.plan.adjust,
         )
+    }
+
+    fn lead(&mut self, led: Led) {
+        if let Some(leader) = self.leader.take() {
+            // The leader may be gone; what it got goes with it, a connection included.
+            drop(leader.send(led));
+        }
     }
 
     fn fail(mut self, failure: Failure) {
         let failure = self.tell_waiters(failure);
-        // The leader may be gone; the others have been told through the phase.
-        drop(self.leader.send(Led::Failed(failure)));
+        self.lead(Led::Failed(failure));
     }
 
     fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
         let failure = Arc::new(failure);
         // A request with credentials fails for its client alone.
         if self.listing.is_listed() {
+            let negative_ttl = Duration::from_secs(self.request.plan.effect.negative_ttl);
             self.engine
                 .hold_down
-                .remember(self.request.key, Arc::clone(&failure));
+                .remember(self.request.key, Arc::clone(&failure), negative_ttl);
         }
         self.listing.unlist();
         self.listing
@@ -129,112 +260,139 @@ impl Fill {
 
     /// A short error that is for sharing goes to everybody as it is. Of any other one the waiters learn the status,
     /// and the client that caused the fetch gets the response itself.
-    async fn share_error(
-        mut self,
-        mut response: OriginResponse,
-        reason: NotStored,
-        exchange: Exchange,
-    ) {
+    async fn share_error(mut self, asked: Asked, reason: NotStored) {
+        let Asked {
+            mut response,
+            exchange,
+            ..
+        } = asked;
         let status = response.status;
         let read = if is_shareable(&response.headers) {
             error_body(&mut response).await
         } else {
             ErrorBody::TooLong(BytesMut::new())
         };
+        let answer = |headers, body| {
+            Failure::Status(StatusAnswer {
+                status,
+                headers,
+                body,
+                reason,
+            })
+        };
         match read {
             ErrorBody::Broken(error) => self.fail(Failure::Origin(error)),
             ErrorBody::Whole(body) => {
                 let headers = storability::storable_fields(&response.headers);
-                let body = Some(body.freeze());
-                self.fail(Failure::Status(StatusAnswer {
-                    status,
-                    headers,
-                    body,
-                    reason,
-                }));
+                self.fail(answer(headers, Some(body.freeze())));
             }
             ErrorBody::TooLong(read) => {
-                let headers = HeaderMap::new();
-                let answer = StatusAnswer {
-                    status,
-                    headers,
-                    body: None,
-                    reason,
-                };
-                self.tell_waiters(Failure::Status(answer));
+                let failure = self.tell_waiters(answer(HeaderMap::new(), None));
+                if self.may_use_stale(status) {
+                    return self.lead(Led::Failed(failure));
+                }
                 response.body = Box::new(Continued {
                     read: read.freeze(),
                     rest: response.body,
                 });
                 let outcome = Outcome::Uncached(reason);
-                drop(self.leader.send(Led::Private(response, outcome, exchange)));
+                self.lead(Led::Private(response, outcome, exchange));
             }
         }
     }
 
-    fn hand_over(mut self, response: OriginResponse, outcome: Outcome, exchange: Exchange) {
+    /// Whether the leader has something better than this error.
+    fn may_use_stale(&self, status: StatusCode) -> bool {
+        let stale = self.stale.as_ref();
+        is_stale_worthy(status) && stale.is_some_and(|stale| stale.may.on_error)
+    }
+
+    fn hand_over(mut self, asked: Asked, outcome: Outcome) {
         self.listing.unlist();
         self.listing.flight.advance(Phase::Unshared(outcome));
-        // A leader that is gone drops the response, and with it the connection.
-        drop(self.leader.send(Led::Private(response, outcome, exchange)));
+        self.lead(Led::Private(asked.response, outcome, asked.exchange));
     }
 
-    async fn store(self, response: OriginResponse, exchange: Exchange) {
-        let length = match response.framing {
-            Framing::Length(length) => Some(length),
-            Framing::None => Some(0),
-            Framing::Chunked | Framing::UntilClose => None,
-        };
-        let Some(share) = self.engine.memory.take(length) else {
-            self.engine.stats.bound_memory.add(1);
-            return self.hand_over(response, Outcome::Bypass, exchange);
-        };
-        let head = self.object_head(&response, exchange);
-        let writer = match self.engine.store.begin(head.clone(), length).await {
+    /// Stores the response, and whatever takes its place while it is being received.
+    async fn store(mut self, asked: Asked) {
+        let mut next = Some(asked);
+        while let Some(asked) = next {
+            let length = announced_length(&asked.response);
+            let Some(share) = self.engine.memory.take(length) else {
+                self.engine.stats.bound_memory.add(1);
+                return self.hand_over(asked, Outcome::Bypass);
+            };
+            let head = self.object_head(&asked);
+            let writer = self.begin(head.clone(), length).await;
+            let growing = Growing::new(head, length);
+            let seat = self.engine.seat();
+            let reader = FlightReader::new(Arc::clone(&growing), seat);
+            let mut body = Body::new(self, Arc::clone(&growing), writer, share, Purpose::Object);
+            body.fill.listing.flight.advance(Phase::Body(growing));
+            body.fill.lead(Led::Reader(reader));
+            (self, next) = body.run(asked).await;
+            if let Some(replacement) = &next
+                && self.judge(replacement) != Storability::Store
+            {
+                // Its readers are cut off already; whoever asks again gets it for itself.
+                return self.listing.unlist();
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        head: ObjectHead,
+        length: Option<u64>,
+    ) -> Option<crate::store::ObjectWriter> {
+        let url = head.url.clone();
+        match self.engine.store.begin(head, length).await {
             Ok(writer) => Some(writer),
             Err(error) => {
-                self.engine.note_store_refusal(&error, &head.url);
+                self.engine.note_store_refusal(&error, &url);
                 None
             }
-        };
-        let growing = Growing::new(head, length);
-        let Self {
-            engine,
-            mut listing,
-            leader,
-            ..
-        } = self;
-        let reader = FlightReader::new(Arc::clone(&growing), engine.seat());
-        let body = Body::new(engine, Arc::clone(&growing), writer, share);
-        listing.flight.advance(Phase::Body(growing));
-        drop(leader.send(Led::Reader(reader)));
-        body.run(response, &mut listing).await;
+        }
     }
 
-    fn object_head(&self, response: &OriginResponse, exchange: Exchange) -> ObjectHead {
+    fn object_head(&self, asked: &Asked) -> ObjectHead {
+        let response = &asked.response;
         let fields = match Vary::of(&response.headers) {
             Vary::Fields(fields) => fields,
             Vary::Star => Vec::new(),
         };
+        let was_followed = !asked.redirects.is_empty();
         ObjectHead {
-            key: self.request.key,
+            key: if was_followed {
+                self.request.followed_key()
+            } else {
+                self.request.key
+            },
             selection: Selection::of(&fields, &self.request.headers),
             url_as_asked: self.request.resource.as_asked.clone(),
             url: self.request.resource.target.to_string(),
             namespace: String::new(),
-            redirects: Vec::new(),
+            redirects: asked.redirects.clone(),
             status: response.status,
             headers: storability::storable_fields(&response.headers),
-            exchange,
+            exchange: asked.exchange,
             upstream: Some(response.address),
             origin_id: 0,
             tags: Vec::new(),
-            pinned: false,
+            pinned: self.request.plan.effect.pin,
             conflict_of: None,
-            lifetime_max: None,
+            lifetime_max: self.lifetime_max(asked),
             immutable: false,
             invalidated: false,
             stored_at: self.engine.clock.wall(),
         }
+    }
+}
+
+fn announced_length(response: &OriginResponse) -> Option<u64> {
+    match response.framing {
+        Framing::Length(length) => Some(length),
+        Framing::None => Some(0),
+        Framing::Chunked | Framing::UntilClose => None,
     }
 }

@@ -10,9 +10,11 @@
 
 use super::failure::Failure;
 use super::growing::Growing;
+use crate::store::Object;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
@@ -26,6 +28,8 @@ pub(crate) enum Phase {
     Body(Arc<Growing>),
     /// Everything arrived and is being committed: a hit in a moment.
     Committing,
+    /// A stored object answers: the origin said that it still holds, or it stands while a new one is looked at.
+    Validated(Arc<Object>),
     /// Nothing to share: leave and decide again.
     Over,
     /// The response was for one client only, for this reason: the others go alone.
@@ -39,6 +43,8 @@ pub(crate) enum Phase {
 pub(crate) struct Flight {
     pub(crate) key: CacheKey,
     phase: watch::Sender<Phase>,
+    /// An unsafe request succeeded while it ran: what it stores must be asked about before it is used.
+    invalidated: AtomicBool,
 }
 
 impl Flight {
@@ -46,6 +52,7 @@ impl Flight {
         Arc::new(Self {
             key,
             phase: watch::Sender::new(Phase::Waiting),
+            invalidated: AtomicBool::new(false),
         })
     }
 
@@ -65,6 +72,10 @@ impl Flight {
             .wait_for(|phase| !matches!(phase, Phase::Waiting | Phase::Committing))
             .await;
         settled.map_or(Phase::Over, |phase| phase.clone())
+    }
+
+    pub(crate) fn is_invalidated(&self) -> bool {
+        self.invalidated.load(Ordering::Acquire)
     }
 
     fn is_waiting(&self) -> bool {
@@ -114,6 +125,7 @@ impl Flights {
         if let Some(running) = listed.get(&key) {
             let open = |flight: &&Arc<Flight>| match flight.phase() {
                 Phase::Body(growing) => fits(&growing),
+                Phase::Validated(_) => true,
                 _ => flight.is_waiting(),
             };
             if let Some(flight) = running.iter().find(open) {
@@ -137,6 +149,14 @@ impl Flights {
             .lock()
             .get(key)
             .and_then(|running| running.first().cloned())
+    }
+
+    /// Takes all flights of a key out of the table and marks what they bring: it may be older than a change.
+    pub(crate) fn invalidate(&self, key: &CacheKey) {
+        let running = self.listed.lock().remove(key).unwrap_or_default();
+        for flight in running {
+            flight.invalidated.store(true, Ordering::Release);
+        }
     }
 
     fn remove(&self, flight: &Arc<Flight>) {

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 /// How a fill ended.
@@ -57,6 +58,7 @@ pub(crate) struct Growing {
     progress: watch::Sender<u64>,
     /// Told when a reader moves or leaves.
     readers_moved: Notify,
+    started: tokio::time::Instant,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +89,7 @@ impl Growing {
             state: Mutex::default(),
             progress: watch::Sender::new(0),
             readers_moved: Notify::new(),
+            started: tokio::time::Instant::now(),
         })
     }
 
@@ -155,6 +158,27 @@ impl Growing {
     pub(crate) fn finish(&self, end: FillEnd) {
         self.state.lock().end.get_or_insert(end);
         self.progress.send_modify(|version| *version += 1);
+    }
+
+    /// Bytes that have arrived so far.
+    pub(crate) fn arrived_bytes(&self) -> u64 {
+        self.state.lock().tail.end()
+    }
+
+    /// Time since the first byte could arrive.
+    pub(crate) fn running_for(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Resolves with the next change; `true` when the fill has ended.
+    pub(crate) async fn changed(&self) -> bool {
+        let mut progress = self.progress.subscribe();
+        if self.state.lock().end.is_some() {
+            return true;
+        }
+        // The sender lives in `self`: waiting cannot fail.
+        drop(progress.changed().await);
+        self.state.lock().end.is_some()
     }
 
     pub(crate) fn readers(&self) -> usize {
@@ -229,6 +253,10 @@ impl FlightReader {
             position: 0,
             _seat: seat,
         }
+    }
+
+    pub(crate) fn growing(&self) -> &Arc<Growing> {
+        &self.growing
     }
 
     /// The head of the response.

@@ -27,6 +27,12 @@ pub struct EngineSettings {
     pub readers_max: usize,
     /// The longest a fill may take.
     pub total_time: Duration,
+    /// Redirects followed for one response.
+    pub redirects_max: usize,
+    /// Attempts after the first one: to get an answer, and to resume a body without getting a byte further.
+    pub retries_max: u32,
+    /// A range that a running fill would reach later than this is fetched by itself; zero: never.
+    pub range_wait: Duration,
     /// Bytes a second below which a fill is given up.
     pub rate_min: Option<NonZeroU64>,
 }

@@ -21,6 +21,20 @@ pub struct EngineStats {
     pub bound_readers: Counter,
     /// Fills that a full or failing store turned into uncached streams.
     pub store_refused: Counter,
+    /// Ranges that were fetched by themselves because a fill was too far from them.
+    pub far_ranges: Counter,
+    /// Broken bodies that were continued.
+    pub fills_resumed: Counter,
+    /// Attempts to get an answer after the first one.
+    pub retries: Counter,
+    /// Conditional fetches that found the stored object still holding.
+    pub revalidated: Counter,
+    /// Objects that were marked after a successful unsafe request.
+    pub invalidated: Counter,
+    /// Immutable objects whose origin now has other bytes.
+    pub conflicts: Counter,
+    /// Objects whose digest was not the expected one.
+    pub digest_mismatches: Counter,
     /// Requests answered by the failure that a moment ago answered others.
     pub held_down: Counter,
 }

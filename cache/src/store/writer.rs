@@ -138,6 +138,11 @@ impl ObjectWriter {
         Ok(())
     }
 
+    /// Placeholder.
+    pub async fn sha256_so_far(&self) -> Option<[u8; 32]> {
+        None
+    }
+
     /// Gives the object up; when this returns its file is gone. Dropping the writer does the same a moment later.
     pub async fn abandon(self) {
         let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));

@@ -27,6 +27,12 @@ pub(crate) struct FillConfig {
     pub(crate) total_time: TimeSpan,
     /// Slowest fill, bytes a second.
     pub(crate) min_rate: ByteBound,
+    /// Attempts after the first one.
+    pub(crate) retries: u64,
+    /// Redirects followed for one response.
+    pub(crate) redirects: u64,
+    /// How long a stale response may stand in for a failing origin.
+    pub(crate) stale_for: TimeSpan,
 }
 
 /// What becomes of a fill when its last reader has left.
@@ -51,6 +57,9 @@ impl Default for FillConfig {
             total_time: TimeSpan::from_secs(24 * 60 * 60),
             // An origin that stalls is caught by `[upstream] stall_timeout`; a slow one is only slow.
             min_rate: ByteBound::NONE,
+            retries: 3,
+            redirects: 5,
+            stale_for: TimeSpan::from_secs(7 * 24 * 60 * 60),
         }
     }
 }
@@ -74,6 +83,12 @@ pub(crate) struct FillSettings {
     pub(crate) total_time_max: Duration,
     /// Bytes a second below which a fill is given up; `None`: never.
     pub(crate) rate_min: Option<NonZeroU64>,
+    /// Attempts after the first one.
+    pub(crate) retries_max: u32,
+    /// Redirects followed for one response.
+    pub(crate) redirects_max: usize,
+    /// How long a stale response may stand in for a failing origin, where nobody says otherwise.
+    pub(crate) stale_for: Duration,
 }
 
 /// Least `memory`: a handful of stripe units, without which even a single fill could not move.
@@ -94,6 +109,10 @@ impl FillConfig {
             readers_max: section.count("readers", self.readers, 1..=10_000_000),
             total_time_max: section.positive("total_time", self.total_time),
             rate_min: self.min_rate.get().and_then(NonZeroU64::new),
+            retries_max: u32::try_from(section.count("retries", self.retries, 0..=100))
+                .unwrap_or(u32::MAX),
+            redirects_max: section.count("redirects", self.redirects, 0..=20),
+            stale_for: self.stale_for.get(),
         };
         // While a failure is held down every request for the URL fails: an hour would be an outage of our own making.
         if self.hold_down > HOLD_DOWN_MAX {

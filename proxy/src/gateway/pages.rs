@@ -122,7 +122,8 @@ impl Turn<'_> {
 
     pub(super) async fn failed(&mut self, conn: &mut Conn, failure: &Failure) -> Flow {
         self.record.outcome = match failure {
-            Failure::Origin(OriginError::Refused { .. }) => Outcome::Refused,
+            Failure::Origin(OriginError::Refused { .. } | OriginError::TooLarge(..))
+            | Failure::TooLarge { .. } => Outcome::Refused,
             Failure::Origin(_) | Failure::Status(_) => Outcome::Failed,
         };
         match failure {
@@ -132,6 +133,13 @@ impl Turn<'_> {
                     .await
             }
             Failure::Status(answer) => self.error_status(conn, answer).await,
+            Failure::TooLarge { length, limit } => {
+                self.record.detail = Some("too-large");
+                let what = format!(
+                    "out limit: the object has {length} bytes, and its rule allows {limit}"
+                );
+                self.page(conn, 403, &what).await
+            }
         }
     }
 

@@ -82,8 +82,7 @@ fn engine_samples(engine: &Engine, samples: &mut Samples) {
     let stats = engine.stats();
     samples.add(Collected::FillActive, "", stats.fills_active.get());
     samples.add(Collected::FillBytes, "", stats.fill_bytes.get());
-    // No fill is resumed yet; the name is there so that dashboards need not change when one is.
-    samples.add(Collected::FillResumed, "", 0);
+    samples.add(Collected::FillResumed, "", stats.fills_resumed.get());
     samples.add(Collected::FillAbandoned, "", stats.fills_abandoned.get());
     for (bound, hits) in [
         ("fill-memory", &stats.bound_memory),

@@ -3,29 +3,58 @@
 //! Bytes are published first and stored second. The store may fail at any point: then the object is lost and the
 //! readers go on from memory.
 
+use super::contradict::note_conflict;
 use super::rate::Rate;
-use crate::engine::ask::without_query;
+use super::resume::{Resume, Resumed};
+use super::{Asked, Fill};
+use crate::engine::OnAbandon;
 use crate::engine::budget::MemoryShare;
-use crate::engine::flight::{Listing, Phase};
+use crate::engine::flight::Phase;
 use crate::engine::growing::{FillEnd, Growing};
-use crate::engine::{Engine, OnAbandon};
-use crate::ports::OriginResponse;
-use crate::store::ObjectWriter;
+use crate::engine::sources::without_query;
+use crate::ports::{OriginBody, OriginError};
+use crate::store::{Object, ObjectWriter, StoreError};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the bytes are for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// Readers, and the store.
+    Object,
+    /// To be held against an immutable object, and kept only if they differ.
+    Contradiction(Arc<Object>),
+}
+
 /// A body on its way into the store.
 pub(super) struct Body {
-    engine: Arc<Engine>,
+    pub(super) fill: Fill,
     growing: Arc<Growing>,
     writer: Option<ObjectWriter>,
     share: MemoryShare,
+    purpose: Purpose,
     /// Collected for the next write; small pieces together in `gathered`, which comes last.
     pending: Vec<Bytes>,
     gathered: BytesMut,
     pending_bytes: u64,
     received: u64,
+    /// With an expected digest: the last piece, which nobody gets before the digest is known.
+    held_back: Option<Bytes>,
+    _active: Active,
+}
+
+/// Counts a fill as active while it lives, and lets no reader wait for one that has died.
+struct Active {
+    engine: Arc<crate::engine::Engine>,
+    growing: Arc<Growing>,
+}
+
+/// How receiving ended.
+enum Received {
+    Ended(FillEnd),
+    /// The origin has another representation now.
+    Replaced(Box<Asked>),
 }
 
 /// Pieces below this size are copied together before they are written, bytes.
@@ -36,59 +65,118 @@ const SLOW_READER_PATIENCE: Duration = Duration::from_secs(5);
 impl Body {
     /// `writer`: `None` when the store took no object; then the body lives in memory only.
     pub(super) fn new(
-        engine: Arc<Engine>,
+        fill: Fill,
         growing: Arc<Growing>,
         writer: Option<ObjectWriter>,
         share: MemoryShare,
+        purpose: Purpose,
     ) -> Self {
-        engine.stats.fills_active.add(1);
         match &writer {
             Some(writer) => growing.attach(writer.partial()),
             None => growing.detach(),
         }
         Self {
-            engine,
+            _active: Active::new(&fill.engine, &growing),
+            fill,
             growing,
             writer,
             share,
+            purpose,
             pending: Vec::new(),
             gathered: BytesMut::new(),
             pending_bytes: 0,
             received: 0,
+            held_back: None,
         }
     }
 
-    /// Runs to the end, whatever it is; afterwards the flight is out of the table.
-    pub(super) async fn run(mut self, mut response: OriginResponse, listing: &mut Listing) {
-        let end = self.receive(&mut response, listing).await;
-        drop(response);
-        match end {
-            FillEnd::Complete => self.complete(listing).await,
-            FillEnd::Failed(_) | FillEnd::Abandoned => self.give_up(end, listing).await,
+    /// Runs to the end, whatever it is. Gives the fill back, with the response that took the place of this one, if one
+    /// did; otherwise the flight is out of the table.
+    pub(super) async fn run(mut self, asked: Asked) -> (Fill, Option<Asked>) {
+        match self.receive(asked).await {
+            Received::Ended(FillEnd::Complete) => self.complete().await,
+            Received::Ended(end) => {
+                self.fill.listing.unlist();
+                self.fill.listing.flight.advance(Phase::Over);
+                self.give_up(end).await;
+            }
+            Received::Replaced(asked) => {
+                // Who comes now waits for the head of the new one.
+                self.fill.listing.flight.advance(Phase::Waiting);
+                self.give_up(FillEnd::Failed(OriginError::Truncated(
+                    asked.source.authority(),
+                    "the object changed during the download",
+                )))
+                .await;
+                return (self.fill, Some(*asked));
+            }
         }
+        (self.fill, None)
     }
 
-    async fn receive(&mut self, response: &mut OriginResponse, listing: &Listing) -> FillEnd {
-        let deadline = tokio::time::sleep(self.engine.settings.total_time);
+    /// Receives, and resumes where the upstream breaks off.
+    async fn receive(&mut self, asked: Asked) -> Received {
+        let deadline = tokio::time::sleep(self.fill.engine.settings.total_time);
         tokio::pin!(deadline);
-        let mut rate = Rate::new(self.engine.settings.rate_min);
+        let mut resume = Resume::new(asked.source);
+        let (mut body, mut skip) = (asked.response.body, 0);
         loop {
-            if self.writer.is_none() && self.growing.readers() == 0 {
+            let end = tokio::select! {
+                biased;
+                () = &mut deadline => FillEnd::Abandoned,
+                end = self.pump(body.as_mut(), skip) => end,
+            };
+            let FillEnd::Failed(error) = end else {
+                return Received::Ended(end);
+            };
+            drop(body);
+            let resumed = tokio::select! {
+                biased;
+                () = &mut deadline => return Received::Ended(FillEnd::Abandoned),
+                resumed = resume.run(&self.fill, &self.growing, self.received, error) => resumed,
+            };
+            match resumed {
+                Resumed::Continues(asked, already_here) => {
+                    self.fill.engine.stats.fills_resumed.add(1);
+                    (body, skip) = (asked.response.body, already_here);
+                }
+                Resumed::Complete => return Received::Ended(FillEnd::Complete),
+                Resumed::Replaced(asked) => return Received::Replaced(asked),
+                Resumed::Failed(error) => return Received::Ended(FillEnd::Failed(error)),
+            }
+        }
+    }
+
+    /// Takes what one response brings, without its first `skip` bytes.
+    async fn pump(&mut self, body: &mut dyn OriginBody, mut skip: u64) -> FillEnd {
+        let engine = Arc::clone(&self.fill.engine);
+        let growing = Arc::clone(&self.growing);
+        let stops_unread =
+            engine.settings.on_abandon == OnAbandon::Stop && !self.fill.goes_on_unread;
+        let mut rate = Rate::new(engine.settings.rate_min);
+        loop {
+            if self.writer.is_none() && growing.readers() == 0 {
                 return FillEnd::Abandoned;
             }
             tokio::select! {
                 biased;
-                () = &mut deadline => return FillEnd::Abandoned,
                 () = rate.too_slow() => return FillEnd::Abandoned,
-                () = nobody_left(&self.growing), if self.engine.settings.on_abandon == OnAbandon::Stop => {
-                    return FillEnd::Abandoned;
-                }
-                piece = response.body.next() => match piece {
-                    Ok(Some(piece)) => {
+                () = nobody_left(&growing), if stops_unread => return FillEnd::Abandoned,
+                piece = body.next() => match piece {
+                    Ok(Some(mut piece)) => {
                         rate.count(piece.len());
+                        let known = skip.min(piece.len() as u64);
+                        skip -= known;
+                        drop(piece.split_to(usize::try_from(known).unwrap_or(piece.len())));
+                        if piece.is_empty() {
+                            continue;
+                        }
+                        if let Some(end) = self.past_limit(piece.len()) {
+                            return end;
+                        }
                         if self.is_last(&piece) {
                             // Before a reader can have it all: whoever comes back for more finds a hit, not us.
-                            listing.flight.advance(Phase::Committing);
+                            self.fill.listing.flight.advance(Phase::Committing);
                         }
                         self.take(piece).await;
                     }
@@ -99,6 +187,14 @@ impl Body {
         }
     }
 
+    /// A body without a length that turns out larger than its rule allows.
+    fn past_limit(&self, piece_bytes: usize) -> Option<FillEnd> {
+        let limit = self.fill.request.plan.effect.size_max?;
+        let host = || self.fill.request.resource.target.authority();
+        (self.received + piece_bytes as u64 > limit)
+            .then(|| FillEnd::Failed(OriginError::TooLarge(host(), limit)))
+    }
+
     /// Whether nothing follows `piece`: known where the upstream said a length.
     fn is_last(&self, piece: &Bytes) -> bool {
         self.writer.is_some() && self.growing.length() == Some(self.received + piece.len() as u64)
@@ -106,8 +202,8 @@ impl Body {
 
     async fn take(&mut self, piece: Bytes) {
         self.received += piece.len() as u64;
-        self.engine.stats.fill_bytes.add(piece.len() as u64);
-        self.growing.append(piece.clone());
+        self.fill.engine.stats.fill_bytes.add(piece.len() as u64);
+        self.publish(piece.clone());
         if self.writer.is_none() {
             return self.wait_for_readers().await;
         }
@@ -120,6 +216,17 @@ impl Body {
         }
         if self.pending_bytes >= self.share.write_bytes {
             self.write().await;
+        }
+    }
+
+    fn publish(&mut self, piece: Bytes) {
+        let piece = if self.fill.request.plan.effect.verify.is_empty() {
+            Some(piece)
+        } else {
+            self.held_back.replace(piece)
+        };
+        if let Some(piece) = piece {
+            self.growing.append(piece);
         }
     }
 
@@ -142,7 +249,8 @@ impl Body {
                 .growing
                 .release(writer.readable(), self.share.keep_bytes),
             Err(error) => {
-                self.engine
+                self.fill
+                    .engine
                     .note_store_refusal(&error, &self.growing.head().url);
                 self.growing.detach();
                 self.writer = None;
@@ -164,43 +272,109 @@ impl Body {
         }
     }
 
-    async fn complete(mut self, listing: &mut Listing) {
+    async fn complete(&mut self) {
         if self.pending_bytes > 0 {
             self.write().await;
         }
-        let Some(writer) = self.writer.take() else {
-            return self.give_up(FillEnd::Complete, listing).await;
-        };
         // Readers have every byte already; a request that arrives now waits for the commit and is a hit.
-        listing.flight.advance(Phase::Committing);
-        self.growing.finish(FillEnd::Complete);
-        match writer.commit().await {
-            Ok(_) => tracing::debug!(url = without_query(&self.growing.head().url), "stored"),
-            Err(error) => self
-                .engine
-                .note_store_refusal(&error, &self.growing.head().url),
+        self.fill.listing.flight.advance(Phase::Committing);
+        let Some(writer) = self.writer.take() else {
+            self.fill.listing.unlist();
+            self.fill.listing.flight.advance(Phase::Over);
+            return self.give_up(FillEnd::Complete).await;
+        };
+        if self.held_back.is_none() {
+            self.growing.finish(FillEnd::Complete);
         }
-        listing.unlist();
-        listing.flight.advance(Phase::Over);
+        if self.is_as_the_original(&writer).await {
+            writer.abandon().await;
+        } else {
+            let committed = writer.commit().await;
+            self.committed(committed).await;
+        }
+        self.fill.listing.unlist();
+        self.fill.listing.flight.advance(Phase::Over);
     }
 
-    async fn give_up(mut self, end: FillEnd, listing: &mut Listing) {
+    async fn committed(&mut self, committed: Result<Arc<Object>, StoreError>) {
+        let url = &self.growing.head().url;
+        let end = match &committed {
+            Ok(_) => FillEnd::Complete,
+            Err(StoreError::Digest { .. }) => {
+                self.fill.engine.stats.digest_mismatches.add(1);
+                tracing::error!(
+                    url = without_query(url),
+                    "the digest is not the expected one; the bytes are in quarantine"
+                );
+                FillEnd::Failed(OriginError::Digest(
+                    self.fill.request.resource.target.authority(),
+                ))
+            }
+            Err(error) => {
+                self.fill.engine.note_store_refusal(error, url);
+                FillEnd::Complete
+            }
+        };
+        if let (Some(piece), FillEnd::Complete) = (self.held_back.take(), &end) {
+            self.growing.append(piece);
+        }
+        self.growing.finish(end);
+        let Ok(object) = committed else { return };
+        tracing::debug!(url = without_query(url), "stored");
+        if let Purpose::Contradiction(original) = &self.purpose {
+            note_conflict(&self.fill, original, "the new bytes are kept beside it");
+        }
+        if self.fill.listing.flight.is_invalidated() {
+            self.fill.engine.mark(&object).await;
+        }
+    }
+
+    /// Bytes that turn out to be those of the immutable object are no contradiction: it goes on with new fields.
+    async fn is_as_the_original(&self, writer: &ObjectWriter) -> bool {
+        let Purpose::Contradiction(original) = &self.purpose else {
+            return false;
+        };
+        let sha256 = writer.sha256_so_far().await;
+        let is_same = sha256.is_some() && sha256 == original.digests().sha256;
+        if is_same {
+            let head = self.growing.head();
+            self.fill
+                .engine
+                .update(original, head.headers.clone(), head.exchange)
+                .await;
+        }
+        is_same
+    }
+
+    async fn give_up(&mut self, end: FillEnd) {
         if let FillEnd::Failed(error) = &end {
             tracing::info!(url = without_query(&self.growing.head().url), %error, "fill broke off, nothing stored");
         }
-        // Out of the table first: whoever asks after seeing the failure starts anew.
-        listing.unlist();
-        listing.flight.advance(Phase::Over);
+        // Without a store nothing was compared with the expected digest: then nobody gets the end of it.
+        let end = match self.held_back.take() {
+            Some(_) if end == FillEnd::Complete => FillEnd::Abandoned,
+            _ => end,
+        };
         self.growing.finish(end);
-        self.engine.stats.fills_abandoned.add(1);
+        self.fill.engine.stats.fills_abandoned.add(1);
         if let Some(writer) = self.writer.take() {
             writer.abandon().await;
         }
     }
 }
 
+impl Active {
+    fn new(engine: &Arc<crate::engine::Engine>, growing: &Arc<Growing>) -> Self {
+        engine.stats.fills_active.add(1);
+        Self {
+            engine: Arc::clone(engine),
+            growing: Arc::clone(growing),
+        }
+    }
+}
+
 /// A fill that ends in any other way (a panic, an aborted task) must not leave its readers waiting.
-impl Drop for Body {
+impl Drop for Active {
     fn drop(&mut self) {
         self.growing.finish(FillEnd::Abandoned);
         self.engine.stats.fills_active.subtract(1);

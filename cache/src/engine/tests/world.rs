@@ -42,6 +42,9 @@ pub(crate) fn engine_settings() -> EngineSettings {
         flights_max: 1000,
         readers_max: 1000,
         total_time: Duration::from_secs(3600),
+        redirects_max: 5,
+        retries_max: 3,
+        range_wait: Duration::ZERO,
         rate_min: None,
     }
 }
@@ -139,8 +142,9 @@ pub(crate) fn request(method: Method, url: &str, fields: &[(&'static str, &str)]
 
 pub(crate) fn outcome(answer: &Answer) -> Option<Outcome> {
     match answer {
-        Answer::Stored { .. } => Some(Outcome::Hit),
-        Answer::Growing { outcome, .. } | Answer::Private { outcome, .. } => Some(*outcome),
+        Answer::Stored { outcome, .. }
+        | Answer::Growing { outcome, .. }
+        | Answer::Private { outcome, .. } => Some(*outcome),
         Answer::Failed(_) | Answer::NotCached => None,
     }
 }
@@ -168,6 +172,7 @@ pub(crate) async fn read(answer: Answer) -> Got {
         Answer::Failed(failure) => match &*failure {
             crate::engine::Failure::Origin(error) => Got::Failed(error.clone()),
             crate::engine::Failure::Status(answer) => Got::Status(answer.status.as_u16()),
+            crate::engine::Failure::TooLarge { .. } => Got::Status(403),
         },
         Answer::NotCached => Got::NotCached,
     }

@@ -1,0 +1,132 @@
+//! What changes about stored objects without a fill: an unsafe request that succeeded, a HEAD that told something,
+//! a 304.
+
+use super::{Engine, FetchRequest};
+use crate::engine::lookup::StaleObject;
+use crate::object::Amendment;
+use crate::store::Object;
+use http::{HeaderMap, Method, StatusCode};
+use std::sync::Arc;
+use weir_policies::freshness::Exchange;
+use weir_policies::invalidation;
+use weir_policies::key::CacheKey;
+use weir_policies::revalidation::{self, Freshening};
+use weir_policies::storability::storable_fields;
+use weir_policies::target::Target;
+
+impl Engine {
+    /// An unsafe request was answered: what it may have changed is asked about before it is used again (RFC 9111
+    /// §4.4).
+    pub async fn answered_unsafe(
+        &self,
+        method: &Method,
+        target: &Target,
+        status: StatusCode,
+        response: &HeaderMap,
+    ) {
+        for changed in invalidation::targets(method, target, status, response) {
+            self.invalidate(&changed).await;
+        }
+    }
+
+    /// Every stored or arriving response of a URL is stale from now on, whatever its fields say.
+    pub async fn invalidate(&self, target: &Target) {
+        for key in [
+            CacheKey::of("", false, target),
+            CacheKey::of("", true, target),
+        ] {
+            self.hold_down.forget(&key);
+            self.flights.invalidate(&key);
+            for object in self.store.lookup(&key).await {
+                self.mark(&object).await;
+            }
+        }
+    }
+
+    /// Marks one object as not to be used without asking; imported ones stay as they are.
+    pub(super) async fn mark(&self, object: &Arc<Object>) {
+        let head = object.head();
+        if head.immutable || head.invalidated {
+            return;
+        }
+        let amendment = Amendment {
+            headers: head.headers.clone(),
+            exchange: head.exchange,
+            invalidated: true,
+            pinned: head.pinned,
+        };
+        if self.amend(object, amendment).await.is_some() {
+            self.stats.invalidated.add(1);
+        }
+    }
+
+    /// What a HEAD response tells of the stored one (RFC 9111 §4.3.5).
+    pub(super) async fn freshen(
+        &self,
+        object: &Arc<Object>,
+        status: StatusCode,
+        fields: &HeaderMap,
+        exchange: Exchange,
+    ) {
+        let head = object.head();
+        match revalidation::freshen(&head.headers, object.length(), status, fields) {
+            Freshening::Updated(headers) => {
+                self.update(object, headers, exchange).await;
+            }
+            Freshening::Outdated => self.mark(object).await,
+            Freshening::Nothing => {}
+        }
+    }
+
+    /// New fields for an object that its origin vouched for. The object to go on with: also where the store could
+    /// not write them down, the bytes hold.
+    pub(super) async fn update(
+        &self,
+        object: &Arc<Object>,
+        headers: HeaderMap,
+        exchange: Exchange,
+    ) -> Arc<Object> {
+        let amendment = Amendment {
+            headers: storable_fields(&headers),
+            exchange,
+            invalidated: false,
+            pinned: object.head().pinned,
+        };
+        let amended = self.amend(object, amendment).await;
+        amended.unwrap_or_else(|| Arc::clone(object))
+    }
+
+    async fn amend(&self, object: &Arc<Object>, amendment: Amendment) -> Option<Arc<Object>> {
+        match self.store.amend(object, amendment).await {
+            Ok(amended) => amended,
+            Err(error) => {
+                self.note_store_refusal(&error, &object.head().url);
+                None
+            }
+        }
+    }
+
+    /// Revalidates a stale object that is served meanwhile. Immutable bytes that their origin has contradicted are left
+    /// alone until the operator has decided.
+    pub(super) async fn look_after(self: &Arc<Self>, request: &FetchRequest, stale: &StaleObject) {
+        let object = &stale.usable.object;
+        let is_immutable = request.plan.adjust.immutable || object.head().immutable;
+        if is_immutable && self.is_contradicted(request, object).await {
+            return;
+        }
+        self.revalidate_behind(request, stale);
+    }
+
+    async fn is_contradicted(&self, request: &FetchRequest, object: &Object) -> bool {
+        let key = request.conflict_key(object);
+        !self.store.lookup(&key).await.is_empty()
+    }
+}
+
+impl FetchRequest {
+    /// Where bytes are kept that contradict an immutable object.
+    pub(super) fn conflict_key(&self, original: &Object) -> CacheKey {
+        let followed = original.head().key != self.key;
+        CacheKey::of("conflict", followed, &self.resource.target)
+    }
+}

@@ -1,0 +1,215 @@
+//! Where a response may come from, in order: the upstreams of a resource, then its rule's fallbacks. One attempt
+//! follows the redirects that are to be followed.
+//!
+//! Invariants: every hop passes policy (the pure judge here, the address judge in the origin's adapter); credentials
+//! never cross origins; attempts, hops and retries are bounded.
+
+use super::{Engine, FetchRequest};
+use crate::ports::{OriginError, OriginRequest, OriginResponse};
+use crate::store::StoreError;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use weir_policies::freshness::Exchange;
+use weir_policies::redirect::{self, ChainBound};
+use weir_policies::target::Target;
+use weir_policies::verdict::Plan;
+
+/// A response, and how it was reached.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) response: OriginResponse,
+    pub(crate) exchange: Exchange,
+    /// The redirects that were followed, in order: where each led to.
+    pub(crate) redirects: Vec<String>,
+    /// What the redirects say of storing.
+    pub(crate) chain: ChainBound,
+    /// The upstream that was asked, before any redirect.
+    pub(crate) source: Target,
+}
+
+/// What is sent, to whichever source.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+}
+
+/// How much an answer is worth while there are other sources to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Nothing usable: the connection failed, or the origin is left alone.
+    Failure,
+    /// An error of the server.
+    ServerError,
+    /// It does not have it.
+    Absent,
+    /// What was asked for.
+    Answer,
+}
+
+impl Engine {
+    /// Says once what the store refused; the client is served from upstream.
+    pub(crate) fn note_store_refusal(&self, error: &StoreError, url: &str) {
+        self.stats.store_refused.add(1);
+        let url = without_query(url);
+        tracing::warn!(url, %error, "not stored, served from upstream");
+    }
+
+    /// Asks the sources of a resource in order until one has an answer; the best of the others otherwise.
+    pub(crate) async fn ask_upstreams(
+        &self,
+        request: &FetchRequest,
+        asking: &Asking,
+    ) -> Result<Asked, OriginError> {
+        self.origins.earn();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let result = self.ask_each(request, asking).await;
+            let error = match result {
+                Err(error) if error.may_pass() && attempt <= self.settings.retries_max => error,
+                settled => return settled,
+            };
+            let Some(pause) = self.origins.pause(attempt) else {
+                return Err(error);
+            };
+            tracing::debug!(attempt, %error, "trying again");
+            self.stats.retries.add(1);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ask_each(
+        &self,
+        request: &FetchRequest,
+        asking: &Asking,
+    ) -> Result<Asked, OriginError> {
+        let mut best: Option<(Worth, Result<Asked, OriginError>)> = None;
+        let missing = &request.resource.target;
+        let fallbacks = request.plan.effect.fallback.iter();
+        let fallbacks = fallbacks.filter_map(|fallback| fallback.target(missing).ok());
+        let sources = request.resource.upstreams.iter().cloned().chain(fallbacks);
+        for source in sources {
+            let result = self.ask_one(request, asking, source).await;
+            let worth = worth_of(&result);
+            if worth == Worth::Answer {
+                return result;
+            }
+            note_failure(&result);
+            if best.as_ref().is_none_or(|(known, _)| worth > *known) {
+                best = Some((worth, result));
+            }
+        }
+        let nowhere = || OriginError::NoAddress(missing.host().to_owned());
+        best.map_or_else(|| Err(nowhere()), |(_, result)| result)
+    }
+
+    /// Asks one source and follows where it leads.
+    pub(crate) async fn ask_one(
+        &self,
+        request: &FetchRequest,
+        asking: &Asking,
+        source: Target,
+    ) -> Result<Asked, OriginError> {
+        let mut target = source.clone();
+        let mut headers = asking.headers.clone();
+        let mut redirects = Vec::new();
+        let mut chain = ChainBound::None;
+        loop {
+            let sent = OriginRequest {
+                method: asking.method.clone(),
+                target: target.clone(),
+                headers: headers.clone(),
+            };
+            let (response, exchange) = self.exchange(sent).await?;
+            let leads_on = redirect::is_redirect(response.status, &response.headers);
+            if !(request.plan.follows && leads_on) {
+                return Ok(Asked {
+                    response,
+                    exchange,
+                    redirects,
+                    chain,
+                    source,
+                });
+            }
+            if redirects.len() >= self.settings.redirects_max {
+                let reason = "redirects in a circle, or too often";
+                return Err(OriginError::Redirect(target.authority(), reason));
+            }
+            let adjust = request.plan.adjust;
+            let bound = redirect::chain_bound(response.status, &response.headers, exchange, adjust);
+            chain = chain.and(bound);
+            let next = redirect::next(&target, &response.headers)
+                .map_err(|refusal| OriginError::Redirect(target.authority(), refusal.as_str()))?;
+            headers = redirect::hop_fields(&headers, &target, &next);
+            redirects.push(next.to_string());
+            target = next;
+        }
+    }
+
+    /// One request to one origin that may be asked.
+    async fn exchange(
+        &self,
+        request: OriginRequest,
+    ) -> Result<(OriginResponse, Exchange), OriginError> {
+        let target = request.target.clone();
+        self.origins.admit(&target)?;
+        let requested = self.now();
+        let result = self.origin.fetch(request).await;
+        let responded = self.now();
+        match &result {
+            Ok(response) => self
+                .origins
+                .answered(&target, response.status, &response.headers),
+            Err(error) if error.is_about_the_origin() => self.origins.failed(&target),
+            Err(_) => {}
+        }
+        let exchange = Exchange {
+            requested,
+            responded,
+        };
+        result.map(|response| (response, exchange))
+    }
+}
+
+fn worth_of(result: &Result<Asked, OriginError>) -> Worth {
+    match result {
+        Err(_) => Worth::Failure,
+        Ok(asked) => match asked.response.status {
+            status if status.is_server_error() => Worth::ServerError,
+            StatusCode::TOO_MANY_REQUESTS => Worth::ServerError,
+            StatusCode::NOT_FOUND | StatusCode::GONE => Worth::Absent,
+            _ => Worth::Answer,
+        },
+    }
+}
+
+fn note_failure(result: &Result<Asked, OriginError>) {
+    if let Err(error) = result {
+        tracing::info!(%error, "this source failed");
+    }
+}
+
+/// The fields of a request as its rule wants them.
+pub(crate) fn by_rule(mut headers: HeaderMap, plan: &Plan) -> HeaderMap {
+    if plan.drop_cookie {
+        headers.remove(header::COOKIE);
+    }
+    if plan.identity_only {
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+    }
+    for (name, value) in &plan.effect.headers {
+        match value {
+            Some(value) => headers.insert(name, value.clone()),
+            None => headers.remove(name),
+        };
+    }
+    headers
+}
+
+/// A URL for the log: queries may be signatures.
+pub(super) fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
