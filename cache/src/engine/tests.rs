@@ -1,8 +1,14 @@
 //! The engine's promises, one test each, over a memory disk and a scripted origin.
 
+mod contradictions;
 mod model;
 mod origin;
+mod redirects;
+mod resuming;
+mod revalidation;
+mod sources;
 mod storeless;
+mod warming;
 mod world;
 
 use super::{Answer, EngineSettings, OnAbandon};

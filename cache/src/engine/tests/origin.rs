@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -23,6 +23,10 @@ pub(crate) struct Script {
     /// No answer at all.
     pub(crate) unreachable: bool,
     pub(crate) piece_bytes: usize,
+    /// Where the connection is reset, one after the other, counted from the start of the whole body.
+    pub(crate) breaks: Arc<Mutex<VecDeque<usize>>>,
+    /// Ranges are ignored.
+    pub(crate) no_ranges: bool,
     /// Bytes that may leave; `None`: all at once.
     pub(crate) gate: Option<Arc<Semaphore>>,
 }
@@ -37,6 +41,8 @@ impl Script {
             breaks_at: None,
             panics_at: None,
             unreachable: false,
+            breaks: Arc::default(),
+            no_ranges: false,
             piece_bytes: 16 * 1024,
             gate: None,
         }
@@ -47,6 +53,16 @@ impl Script {
         let gate = Arc::new(Semaphore::new(0));
         self.gate = Some(Arc::clone(&gate));
         (self, gate)
+    }
+
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = StatusCode::from_u16(status).expect("a status");
+        self
+    }
+
+    pub(crate) fn breaking_at(self, positions: impl IntoIterator<Item = usize>) -> Self {
+        self.breaks.lock().extend(positions);
+        self
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -64,17 +80,25 @@ pub(crate) struct Asked {
     /// Bodies on their way now, and the most there ever were.
     pub(crate) running: usize,
     pub(crate) running_max: usize,
+    /// Of the GETs: those with a condition, and those for a range.
+    pub(crate) conditional: usize,
+    pub(crate) ranged: usize,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct ScriptedOrigin {
     scripts: Mutex<HashMap<String, Script>>,
     asked: Arc<Mutex<HashMap<String, Asked>>>,
+    /// The fields of the last request for a URL.
+    fields: Mutex<HashMap<String, HeaderMap>>,
 }
 
 struct ScriptedBody {
     url: String,
     left: Bytes,
+    /// Where `left` begins in the whole body.
+    at: usize,
+    breaks: Arc<Mutex<VecDeque<usize>>>,
     breaks_after: Option<usize>,
     panics_below: Option<usize>,
     piece_bytes: usize,
@@ -85,6 +109,10 @@ struct ScriptedBody {
 impl ScriptedOrigin {
     pub(crate) fn set(&self, url: &str, script: Script) {
         self.scripts.lock().insert(url.to_owned(), script);
+    }
+
+    pub(crate) fn fields(&self, url: &str) -> HeaderMap {
+        self.fields.lock().get(url).cloned().unwrap_or_default()
     }
 
     pub(crate) fn asked(&self, url: &str) -> Asked {
@@ -98,15 +126,7 @@ impl Origin for ScriptedOrigin {
         let url = request.target.to_string();
         let script = self.scripts.lock().get(&url).cloned();
         let is_head = request.method == Method::HEAD;
-        {
-            let mut asked = self.asked.lock();
-            let asked = asked.entry(url.clone()).or_default();
-            if is_head {
-                asked.heads += 1
-            } else {
-                asked.gets += 1
-            }
-        }
+        self.note(&url, &request);
         tokio::task::yield_now().await;
         let Some(script) = script.filter(|script| !script.unreachable) else {
             return Err(OriginError::NoAnswer(url));
@@ -118,15 +138,27 @@ impl Origin for ScriptedOrigin {
                 HeaderValue::from_str(value).expect("a field value"),
             );
         }
-        let framing = match (is_head, script.chunked) {
+        let mut script = script;
+        let whole = script.body.len();
+        let (status, from) = answer(&script, &request.headers);
+        if status == StatusCode::PARTIAL_CONTENT {
+            let range = format!("bytes {from}-{}/{whole}", whole.saturating_sub(1));
+            headers.insert(
+                "content-range",
+                HeaderValue::from_str(&range).expect("text"),
+            );
+        }
+        let is_empty = is_head || status == StatusCode::NOT_MODIFIED;
+        script.body = script.body.split_off(from.min(whole));
+        let framing = match (is_empty, script.chunked) {
             (true, _) => Framing::None,
             (false, true) => Framing::Chunked,
             (false, false) => Framing::Length(script.body.len() as u64),
         };
-        let body = ScriptedBody::start(url, script.clone(), is_head, Arc::clone(&self.asked));
+        let body = ScriptedBody::start(url, from, script, is_empty, Arc::clone(&self.asked));
         let address = ([127, 0, 0, 1], 80).into();
         Ok(OriginResponse {
-            status: script.status,
+            status,
             headers,
             framing,
             address,
@@ -135,9 +167,61 @@ impl Origin for ScriptedOrigin {
     }
 }
 
+impl ScriptedOrigin {
+    fn note(&self, url: &str, request: &OriginRequest) {
+        let fields = &request.headers;
+        self.fields.lock().insert(url.to_owned(), fields.clone());
+        let mut asked = self.asked.lock();
+        let asked = asked.entry(url.to_owned()).or_default();
+        if request.method == Method::HEAD {
+            asked.heads += 1;
+            return;
+        }
+        asked.gets += 1;
+        let is_conditional =
+            fields.contains_key("if-none-match") || fields.contains_key("if-modified-since");
+        asked.conditional += usize::from(is_conditional);
+        asked.ranged += usize::from(fields.contains_key("range"));
+    }
+}
+
+/// Status and first byte of what an honest server answers.
+fn answer(script: &Script, request: &HeaderMap) -> (StatusCode, usize) {
+    let own = |name: &str| {
+        let mut fields = script.headers.iter();
+        fields
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let said = |name: &str| request.get(name).and_then(|value| value.to_str().ok());
+    if script.status != StatusCode::OK {
+        return (script.status, 0);
+    }
+    let unchanged = said("if-none-match").map_or_else(
+        || said("if-modified-since").is_some_and(|date| own("last-modified") == Some(date)),
+        |tags| own("etag").is_some_and(|tag| tags.contains(tag)),
+    );
+    if unchanged {
+        return (StatusCode::NOT_MODIFIED, 0);
+    }
+    let same = said("if-range").is_none_or(|tag| own("etag") == Some(tag));
+    let from = said("range").and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse()
+            .ok()
+    });
+    match from {
+        Some(from) if same && !script.no_ranges => (StatusCode::PARTIAL_CONTENT, from),
+        _ => (StatusCode::OK, 0),
+    }
+}
+
 impl ScriptedBody {
     fn start(
         url: String,
+        at: usize,
         script: Script,
         is_head: bool,
         asked: Arc<Mutex<HashMap<String, Asked>>>,
@@ -153,6 +237,8 @@ impl ScriptedBody {
         Self {
             url,
             left,
+            at,
+            breaks: script.breaks,
             breaks_after: script.breaks_at,
             panics_below: script.panics_at.map(|at| left_bytes.saturating_sub(at)),
             piece_bytes: script.piece_bytes,
@@ -181,13 +267,20 @@ impl OriginBody for ScriptedBody {
         if self.breaks_after == Some(0) {
             return Err(OriginError::Truncated(self.url.clone(), "reset"));
         }
+        let next_break = self.breaks.lock().front().copied();
+        if next_break.is_some_and(|position| position <= self.at) {
+            self.breaks.lock().pop_front();
+            return Err(OriginError::Truncated(self.url.clone(), "reset"));
+        }
         if self.left.is_empty() {
             return Ok(None);
         }
         let length = self
             .piece_bytes
             .min(self.left.len())
+            .min(next_break.map_or(usize::MAX, |position| position - self.at))
             .min(self.breaks_after.unwrap_or(usize::MAX));
+        self.at += length;
         if let Some(left) = &mut self.breaks_after {
             *left -= length;
         }

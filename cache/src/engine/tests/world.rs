@@ -105,6 +105,36 @@ impl World {
         self.engine.fetch(&request(Method::GET, url, fields)).await
     }
 
+    /// A GET whose resource and plan are `adapted` by the test, as rules and mirrors would.
+    pub(crate) async fn fetch_as(
+        &self,
+        url: &str,
+        adapt: impl FnOnce(&mut FetchRequest),
+    ) -> Answer {
+        let mut request = request(Method::GET, url, &[]);
+        adapt(&mut request);
+        self.engine.fetch(&request).await
+    }
+
+    pub(crate) async fn get_as(
+        &self,
+        url: &str,
+        adapt: impl FnOnce(&mut FetchRequest),
+    ) -> (Got, Option<Outcome>) {
+        let answer = self.fetch_as(url, adapt).await;
+        let outcome = outcome(&answer);
+        (read(answer).await, outcome)
+    }
+
+    /// Lets everything that runs come to its end.
+    pub(crate) async fn settle(&self) {
+        self.engine.tasks().idle().await;
+    }
+
+    pub(crate) fn later(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
     pub(crate) async fn get(&self, url: &str) -> (Got, Option<Outcome>) {
         let answer = self.fetch(url, &[]).await;
         let outcome = outcome(&answer);

@@ -1,0 +1,193 @@
+//! Several sources: failover, fallbacks, origins that are left alone, digests and limits.
+
+use super::URL;
+use super::origin::Script;
+use super::world::{Got, World, content};
+use crate::engine::FetchRequest;
+use sha2::{Digest, Sha256};
+use weir_policies::effect::{Effect, ExpectedDigests};
+use weir_policies::fallback::Fallback;
+use weir_policies::outcome::Outcome;
+use weir_policies::target::Target;
+
+const SECOND: &str = "http://second.test/file-1.0.tar.gz";
+
+fn with_effect(change: impl FnOnce(&mut Effect)) -> impl FnOnce(&mut FetchRequest) {
+    |request| {
+        let mut effect = (*request.plan.effect).clone();
+        change(&mut effect);
+        request.plan.effect = effect.into();
+    }
+}
+
+fn with_second(request: &mut FetchRequest) {
+    request
+        .resource
+        .upstreams
+        .push(Target::parse(SECOND).expect("a URL"));
+}
+
+fn whole(body: &str) -> Got {
+    Got::Whole(body.as_bytes().to_vec())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_upstream_is_asked_after_a_failure_or_a_404() {
+    let failures = [
+        Script {
+            unreachable: true,
+            ..Script::body("")
+        },
+        Script::body("").status(500),
+        Script::body("").status(404),
+        Script::body("").status(410),
+        Script::body("").status(429),
+    ];
+    for failure in failures {
+        let world = World::new().await;
+        world.script(URL, failure.clone());
+        world.script(SECOND, Script::body("text"));
+        assert_eq!(
+            world.get_as(URL, with_second).await,
+            (whole("text"), Some(Outcome::Miss)),
+            "{failure:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_no_source_has_it_the_definite_answer_counts() {
+    let world = World::new().await;
+    world.script(URL, Script::body("").status(404));
+    world.script(SECOND, Script::body("").status(500));
+    assert_eq!(world.get_as(URL, with_second).await.0, Got::Status(404));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cp_23_a_fallback_is_asked_when_the_upstream_does_not_have_it() {
+    for (status, unreachable) in [(404, false), (410, false), (500, false), (200, true)] {
+        let world = World::new().await;
+        let gone = Script {
+            unreachable,
+            ..Script::body("gone").status(status)
+        };
+        world.script(URL, gone);
+        world.script(
+            "http://archive.test/all/file-1.0.tar.gz",
+            Script::body("text"),
+        );
+        let fallback = || Fallback::parse("http://archive.test/all/").expect("a base");
+        let got = world
+            .get_as(
+                URL,
+                with_effect(|effect| effect.fallback = vec![fallback()]),
+            )
+            .await;
+        assert_eq!(got, (whole("text"), Some(Outcome::Miss)), "{status}");
+        world.settle().await;
+        assert_eq!(
+            world.get(URL).await,
+            (whole("text"), Some(Outcome::Hit)),
+            "under its own URL"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_139_an_origin_that_asks_to_wait_is_left_alone_for_so_long() {
+    for status in [429, 503] {
+        let world = World::new().await;
+        let busy = Script::body("").status(status).header("retry-after", "20");
+        world.script(URL, busy.header("cache-control", "no-store"));
+        let other = "http://origin.test/other";
+        world.script(other, Script::body("text"));
+        assert_eq!(world.get(URL).await.0, Got::Status(status));
+        let (got, _) = world.get(other).await;
+        assert!(
+            matches!(&got, Got::Failed(error) if error.status() == 503 && error.as_str() == "suspended"),
+            "{got:?}"
+        );
+        assert_eq!(world.origin.asked(other).gets, 0);
+        world.later(21);
+        assert_eq!(world.get(other).await.0, whole("text"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_keeps_failing_is_left_alone_and_tried_again_later() {
+    let world = World::new().await;
+    let url = |number: usize| format!("http://origin.test/{number}");
+    for number in 0..20 {
+        world.get(&url(number)).await;
+    }
+    let asked: usize = (0..20)
+        .map(|number| world.origin.asked(&url(number)).gets)
+        .sum();
+    assert_eq!(
+        asked, 5,
+        "nothing is listening there: it has had its five chances"
+    );
+    world.later(60);
+    world.script(URL, Script::body("well again"));
+    assert_eq!(world.get(URL).await.0, whole("well again"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_96_a_body_with_another_digest_is_never_completed_and_never_stored() {
+    for length in [10, 300_000] {
+        let world = World::new().await;
+        let body = content(1, length);
+        world.script(URL, Script::body(body.clone()));
+        let right: [u8; 32] = Sha256::digest(&body).into();
+        let expecting = |sha256| {
+            with_effect(move |effect| {
+                effect.verify = ExpectedDigests {
+                    sha256: Some(sha256),
+                    md5: None,
+                };
+            })
+        };
+        let (got, _) = world.get_as(URL, expecting([7; 32])).await;
+        assert!(matches!(&got, Got::Cut(_)), "{length}");
+        world.settle().await;
+        assert_eq!(world.engine.stats().digest_mismatches.get(), 1);
+        assert_eq!(
+            world.get_as(URL, expecting(right)).await,
+            (Got::Whole(body.clone()), Some(Outcome::Miss))
+        );
+        world.settle().await;
+        assert_eq!(world.get(URL).await, (Got::Whole(body), Some(Outcome::Hit)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_above_its_limit_is_refused() {
+    for chunked in [false, true] {
+        let world = World::new().await;
+        let body = content(2, 300_000);
+        world.script(
+            URL,
+            Script {
+                chunked,
+                ..Script::body(body.clone())
+            },
+        );
+        let (got, _) = world
+            .get_as(URL, with_effect(|effect| effect.size_max = Some(100_000)))
+            .await;
+        if chunked {
+            assert!(matches!(got, Got::Cut(_)));
+        } else {
+            assert_eq!(got, Got::Status(403));
+        }
+        world.settle().await;
+        world.later(2);
+        assert_eq!(
+            world
+                .get_as(URL, with_effect(|effect| effect.size_max = Some(300_000)))
+                .await
+                .0,
+            Got::Whole(body)
+        );
+    }
+}
