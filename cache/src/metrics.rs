@@ -140,6 +140,16 @@ pub struct StoreStats {
     pub replaced_waiting: Gauge,
     /// Bound hits: replaced files removed before a sync because too many waited.
     pub replaced_bound_hits: Counter,
+    /// Bodies refused at their commit because their digest is not the expected one.
+    pub digest_mismatches: Counter,
+    /// Variants removed because their key had too many.
+    pub variants_capped: Counter,
+    /// Bytes of the metadata log.
+    pub metadata_log_bytes: Gauge,
+    /// Objects whose head was amended.
+    pub amendments: Counter,
+    /// Damaged or unreadable parts of the metadata log, and records of kinds that must be understood and are not.
+    pub log_problems: Counter,
     removed_bytes: [Counter; EvictionCause::ALL.len()],
 }
 

@@ -19,6 +19,7 @@ mod checksum;
 mod claim;
 mod close;
 mod core;
+mod digest;
 mod fields;
 mod footer;
 mod handles;
@@ -64,6 +65,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use weir_policies::effect::ExpectedDigests;
 use weir_policies::key::CacheKey;
 
 /// Bytes per checksum.
@@ -143,11 +145,15 @@ pub enum StoreError {
         /// File name.
         object: String,
     },
-    /// The bytes are not those that were expected.
-    #[error("{object}: digest")]
+    /// The body is not what was published. Nothing was committed; the bytes are in quarantine/ as long as that has room.
+    #[error("{object} has {found} instead of {expected}")]
     Digest {
         /// File name.
         object: String,
+        /// `sha256:` or `md5:` and hex digits.
+        expected: String,
+        /// In the same form.
+        found: String,
     },
     /// The store is shutting down.
     #[error("the store is closed")]
@@ -265,10 +271,24 @@ impl Store {
         head: ObjectHead,
         length: Option<u64>,
     ) -> Result<ObjectWriter, StoreError> {
+        self.begin_verified(head, length, ExpectedDigests::default())
+            .await
+    }
+
+    /// As [`Self::begin`]; the commit refuses a body with other digests before any trailer is written. What is expected
+    /// is computed and stored, whatever the settings say.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn begin_verified(
+        &self,
+        head: ObjectHead,
+        length: Option<u64>,
+        expected: ExpectedDigests,
+    ) -> Result<ObjectWriter, StoreError> {
         let core = Arc::clone(&self.core);
-        self.core
-            .on_pool("begin", move || ObjectWriter::begin(&core, head, length))
-            .await?
+        let begin = move || ObjectWriter::begin(&core, head, length, expected);
+        self.core.on_pool("begin", begin).await?
     }
 
     /// Forgets every variant of `key` and unlinks it. Open readers keep their files.

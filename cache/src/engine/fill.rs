@@ -346,7 +346,8 @@ impl Fill {
         length: Option<u64>,
     ) -> Option<crate::store::ObjectWriter> {
         let url = head.url.clone();
-        match self.engine.store.begin(head, length).await {
+        let expected = self.request.plan.effect.verify;
+        match self.engine.store.begin_verified(head, length, expected).await {
             Ok(writer) => Some(writer),
             Err(error) => {
                 self.engine.note_store_refusal(&error, &url);

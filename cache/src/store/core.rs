@@ -263,15 +263,22 @@ impl Core {
         self.disk().corrupt_objects.add(1);
         self.count_removed(name.length, EvictionCause::Corrupt);
         self.remove_replaced(name.slot);
-        let kept = name.length <= QUARANTINE_BYTES_MAX
+        if !self.quarantine(&name.path(), name)
+            && let Err(error) = self.device.unlink(&name.path())
+        {
+            tracing::warn!(disk = self.device.name(), %error, "cannot remove a corrupt object");
+        }
+    }
+
+    /// Moves a file that is not what it should be to quarantine/; `false`: it is too large, there are enough, or the
+    /// disk refuses.
+    pub(crate) fn quarantine(&self, path: &str, name: &ShardName) -> bool {
+        name.length <= QUARANTINE_BYTES_MAX
             && self.quarantined.fetch_add(1, Ordering::Relaxed) < QUARANTINE_FILES_MAX
             && self
                 .device
-                .rename(&name.path(), &format!("{QUARANTINE}/{}", name.file_name()))
-                .is_ok();
-        if !kept && let Err(error) = self.device.unlink(&name.path()) {
-            tracing::warn!(disk = self.device.name(), %error, "cannot remove a corrupt object");
-        }
+                .rename(path, &format!("{QUARANTINE}/{}", name.file_name()))
+                .is_ok()
     }
 
     /// Removes the files that an object of this slot has replaced: without it they must not come back.

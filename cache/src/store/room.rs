@@ -123,8 +123,8 @@ impl Core {
         self.remove_object(&name, cause)
     }
 
-    /// Removes the oldest variants of a key beyond the bound; the newest stays, and pinned ones go only when nothing
-    /// else is left. Pool only.
+    /// Removes the variants of a key beyond the bound, the one used longest ago first; the newest stays, and pinned ones
+    /// go only when nothing else is left. Pool only.
     pub(super) fn limit_variants(&self, key: u128) {
         let mut variants = lock(&self.index).find(key);
         let excess = variants.len().saturating_sub(VARIANTS_MAX);
@@ -135,14 +135,17 @@ impl Core {
         for record in variants.iter_mut().filter(|record| !record.head_known) {
             record.pinned = self.learn_is_pinned(&record.name());
         }
-        variants.sort_by_key(|record| {
+        variants.sort_by_cached_key(|record| {
             let is_newest = Some(record.sequence) == newest;
-            (is_newest, record.pinned, record.sequence)
+            let last_use = self.last_use(record);
+            (is_newest, record.pinned, last_use, record.sequence)
         });
         for record in variants.iter().take(excess) {
             let removed = self.remove_object(&record.name(), EvictionCause::Variants);
-            if removed.is_none() {
-                return;
+            match removed {
+                None => return,
+                Some(0) => {}
+                Some(_) => self.stats.variants_capped.add(1),
             }
         }
     }

@@ -82,6 +82,15 @@ impl TemporaryFile {
             core.unlink_uncounted(&path);
         }
     }
+
+    /// Pool only. Keeps the file for inspection under `name`; removes it when there is no room for it.
+    pub(crate) fn quarantine(&mut self, core: &Core, name: &ShardName) {
+        if let Some(path) = self.path.take()
+            && !core.quarantine(&path, name)
+        {
+            core.unlink_uncounted(&path);
+        }
+    }
 }
 
 fn make_folder(core: &Core, name: &ShardName) -> Result<(), StoreError> {

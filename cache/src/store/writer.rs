@@ -13,6 +13,7 @@
 
 use super::checksum::{BlockHasher, ShardIdentity};
 use super::core::Core;
+use super::digest::{Digesting, Mismatch};
 use super::footer::{Footer, footer_start};
 use super::header::Header;
 use super::layout::{Geometry, ShardName, Slot, footprint_bytes, temporary_path};
@@ -23,9 +24,9 @@ use super::temporary::TemporaryFile;
 use super::{Durability, StoreError};
 use crate::object::{Digests, ObjectHead, Sequence};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
+use weir_policies::effect::ExpectedDigests;
 
 use super::core::lock;
 
@@ -52,7 +53,7 @@ struct Writing {
     length_expected: Option<u64>,
     written: u64,
     hasher: BlockHasher,
-    sha256: Option<Sha256>,
+    digesting: Digesting,
 }
 
 impl ObjectWriter {
@@ -61,6 +62,7 @@ impl ObjectWriter {
         core: &Arc<Core>,
         head: ObjectHead,
         length: Option<u64>,
+        expected: ExpectedDigests,
     ) -> Result<Self, StoreError> {
         let claim = core.reserve(footprint_bytes(length.unwrap_or(0)))?;
         let sequence = core.take_sequence()?;
@@ -106,7 +108,7 @@ impl ObjectWriter {
             length_expected: length,
             written: 0,
             hasher: BlockHasher::new(identity),
-            sha256: core.settings.sha256.then(Sha256::new),
+            digesting: Digesting::new(expected, core.settings.sha256),
         };
         let state = Arc::new(Mutex::new(writing));
         Ok(Self {
@@ -138,11 +140,6 @@ impl ObjectWriter {
         Ok(())
     }
 
-    /// Placeholder.
-    pub async fn sha256_so_far(&self) -> Option<[u8; 32]> {
-        None
-    }
-
     /// Gives the object up; when this returns its file is gone. Dropping the writer does the same a moment later.
     pub async fn abandon(self) {
         let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
@@ -168,10 +165,19 @@ impl ObjectWriter {
         PartialObject::new(Arc::clone(&self.growing))
     }
 
+    /// sha256 of what was appended so far; `None` when it is not computed, or while a step is under way or has failed.
+    #[must_use]
+    pub fn sha256_so_far(&self) -> Option<[u8; 32]> {
+        // Without a step under way nobody holds the lock.
+        let settled = !self.interrupted;
+        settled.then(|| lock(&self.state).digesting.sha256_so_far())?
+    }
+
     /// Footer, trailer, rename, index. The object becomes a hit when this returns, and not before.
     ///
     /// # Errors
-    /// On error nothing is visible and the file is removed.
+    /// On error nothing is visible and the file is removed; with [`StoreError::Digest`] it goes to quarantine/ as long
+    /// as that has room.
     pub async fn commit(mut self) -> Result<Arc<Object>, StoreError> {
         self.claim_turn()?;
         let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
@@ -199,9 +205,7 @@ impl Writing {
         let mut completed = Vec::new();
         for piece in pieces {
             self.hasher.update(piece, &mut completed);
-            if let Some(sha256) = &mut self.sha256 {
-                sha256.update(piece);
-            }
+            self.digesting.update(piece);
         }
         let end = self.written.saturating_add(bytes);
         self.file.claim.grow(footprint_bytes(end));
@@ -218,14 +222,12 @@ impl Writing {
     fn commit(&mut self, core: &Arc<Core>) -> Result<Arc<Object>, StoreError> {
         self.check_complete(core)?;
         let table = self.growing.finish(self.hasher.finish(), self.written);
-        let sha256 = self.sha256.take().map(|digest| digest.finalize().into());
-        let digests = Digests { sha256, md5: None };
+        let name = self.name();
+        let digests = self
+            .digesting
+            .finish()
+            .map_err(|mismatch| self.refuse(core, &name, mismatch))?;
         self.write_footer(core, &table, &digests)?;
-        let slot = Slot {
-            key: self.head.key.short(),
-            variant: self.head.selection.variant(),
-        };
-        let name = ShardName::on_one_disk(slot, self.file.sequence(), self.written);
         self.publish(core, &name)?;
         let shard = Shard {
             name,
@@ -236,6 +238,35 @@ impl Writing {
             digests,
         };
         Ok(core.admit(shard))
+    }
+
+    fn name(&self) -> ShardName {
+        let slot = Slot {
+            key: self.head.key.short(),
+            variant: self.head.selection.variant(),
+        };
+        ShardName::on_one_disk(slot, self.file.sequence(), self.written)
+    }
+
+    /// Keeps what is not what was published for inspection, within bounds. It has no trailer, so nothing ever takes it
+    /// for an object.
+    fn refuse(&mut self, core: &Core, name: &ShardName, mismatch: Mismatch) -> StoreError {
+        let Mismatch { expected, found } = mismatch;
+        let object = name.file_name();
+        core.stats.digest_mismatches.add(1);
+        tracing::warn!(
+            disk = core.device.name(),
+            object,
+            expected,
+            found,
+            "the body is not what was published; refused"
+        );
+        self.file.quarantine(core, name);
+        StoreError::Digest {
+            object,
+            expected,
+            found,
+        }
     }
 
     /// A body that is shorter than promised, or that was seen rotting while it grew, is never made visible.

@@ -334,7 +334,7 @@ impl Body {
         let Purpose::Contradiction(original) = &self.purpose else {
             return false;
         };
-        let sha256 = writer.sha256_so_far().await;
+        let sha256 = writer.sha256_so_far();
         let is_same = sha256.is_some() && sha256 == original.digests().sha256;
         if is_same {
             let head = self.growing.head();
