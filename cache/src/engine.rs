@@ -19,16 +19,24 @@
 
 mod ask;
 mod budget;
+mod conflict;
 mod failure;
 mod fill;
 mod flight;
 mod growing;
+mod holdings;
+mod import;
 mod settings;
 mod stats;
 mod tail;
 
+pub use conflict::{Accepted, Conflict, ConflictError, same_bytes};
 pub use failure::{Failure, StatusAnswer};
 pub use growing::{FillEnd, FlightReader, ReadError};
+pub use holdings::{CONFLICT_NAMESPACE, Entry, Holdings};
+pub use import::{
+    Algorithms, BodyDigests, Import, ImportError, ImportOrder, Imported, Known, OnOther,
+};
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 
