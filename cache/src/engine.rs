@@ -35,7 +35,8 @@ pub use failure::{Failure, StatusAnswer};
 pub use growing::{FillEnd, FlightReader, ReadError};
 pub use holdings::{CONFLICT_NAMESPACE, Entry, Holdings};
 pub use import::{
-    Algorithms, BodyDigests, Import, ImportError, ImportOrder, Imported, Known, OnOther,
+    Algorithms, BodyDigests, FoundDigests, Import, ImportError, ImportOrder, Known, OnOther,
+    from_hex, hex,
 };
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;

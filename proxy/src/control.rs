@@ -20,6 +20,7 @@
 //! carried.
 
 mod conflict;
+mod describe;
 mod dialog;
 mod explain;
 mod import;
@@ -27,9 +28,9 @@ mod media_type;
 pub(crate) mod protocol;
 pub(crate) mod shown;
 pub(crate) mod socket;
+mod subject;
 #[cfg(test)]
 mod tests;
-mod wording;
 
 use crate::gateway::Gateway;
 use dialog::{Dialog, DialogError};
@@ -138,10 +139,7 @@ impl Control {
     }
 }
 
-async fn answer<S, T>(
-    dialog: &mut Dialog<S>,
-    answer: Result<T, Refused>,
-) -> Result<(), DialogError>
+async fn answer<S, T>(dialog: &mut Dialog<S>, answer: Result<T, Refused>) -> Result<(), DialogError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     T: Serialize + Sync,

@@ -16,10 +16,10 @@ mod digests;
 use super::conflict::{is_in_place, unit};
 use super::holdings::without_query;
 use super::{Engine, Entry};
-use crate::object::{Digests, ObjectHead};
+use crate::object::ObjectHead;
 use crate::store::{Object, ObjectWriter, StoreError};
 use bytes::Bytes;
-pub use digests::{Algorithms, BodyDigests, hex};
+pub use digests::{Algorithms, BodyDigests, FoundDigests, from_hex, hex};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, InvalidHeaderValue, LAST_MODIFIED,
 };
@@ -80,15 +80,6 @@ pub struct Import {
     writer: ObjectWriter,
     digests: BodyDigests,
     received: u64,
-}
-
-/// A file that is stored.
-#[derive(Debug)]
-pub struct Imported {
-    /// The object.
-    pub object: Arc<Object>,
-    /// Its digests, as computed from what arrived.
-    pub digests: Digests,
 }
 
 /// Why a file was not imported; nothing was stored then.
@@ -246,14 +237,13 @@ impl Import {
     ///
     /// # Errors
     /// [`ImportError`]
-    pub async fn finish(self) -> Result<Imported, ImportError> {
+    pub async fn finish(self) -> Result<Arc<Object>, ImportError> {
         if self.received != self.order.length {
             let error = self.wrong_length();
             self.writer.abandon().await;
             return Err(error);
         }
-        let digests = self.digests.finish();
-        if let Err(error) = compare(&digests, &self.order) {
+        if let Err(error) = compare(&self.digests.finish(), &self.order) {
             self.writer.abandon().await;
             return Err(error);
         }
@@ -268,7 +258,7 @@ impl Import {
             sequence = object.sequence().0,
             "imported: immutable and pinned"
         );
-        Ok(Imported { object, digests })
+        Ok(object)
     }
 
     fn wrong_length(&self) -> ImportError {
@@ -279,7 +269,7 @@ impl Import {
     }
 }
 
-fn compare(found: &Digests, order: &ImportOrder) -> Result<(), ImportError> {
+fn compare(found: &FoundDigests, order: &ImportOrder) -> Result<(), ImportError> {
     let differs = |algorithm, found: &[u8], expected: &[u8]| {
         Err(ImportError::Digest {
             algorithm,
@@ -287,9 +277,11 @@ fn compare(found: &Digests, order: &ImportOrder) -> Result<(), ImportError> {
             expected: hex(expected),
         })
     };
-    match (found.sha256, found.md5, order.md5) {
-        (Some(sha256), _, _) if sha256 != order.sha256 => differs("sha256", &sha256, &order.sha256),
-        (_, Some(found), Some(expected)) if found != expected => differs("md5", &found, &expected),
+    if found.sha256 != order.sha256 {
+        return differs("sha256", &found.sha256, &order.sha256);
+    }
+    match (found.md5, order.md5) {
+        (Some(found), Some(expected)) if found != expected => differs("md5", &found, &expected),
         _ => Ok(()),
     }
 }
@@ -330,7 +322,7 @@ async fn sha256_of(object: &Object) -> Result<[u8; 32], StoreError> {
         at = at.saturating_add(piece.len() as u64);
         digests.update(&piece);
     }
-    Ok(digests.finish_sha256())
+    Ok(digests.finish().sha256)
 }
 
 fn in_words(error: StoreError, length: u64) -> ImportError {

@@ -5,9 +5,7 @@ use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use std::io;
 use std::time::Duration;
-use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
-};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 /// For the line of a command: it is written by a program, at once.

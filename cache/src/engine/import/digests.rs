@@ -1,6 +1,5 @@
 //! Digests of a body that passes by.
 
-use crate::object::Digests;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
@@ -11,6 +10,15 @@ pub enum Algorithms {
     Sha256,
     /// sha256 and md5: for archives that publish nothing better.
     Sha256AndMd5,
+}
+
+/// The digests of a whole body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundDigests {
+    /// sha256.
+    pub sha256: [u8; 32],
+    /// md5, where it was asked for.
+    pub md5: Option<[u8; 16]>,
 }
 
 /// sha256, and md5 where it is asked for, of bytes in order.
@@ -38,19 +46,13 @@ impl BodyDigests {
         }
     }
 
-    /// The digests of everything; `sha256` is always there.
+    /// The digests of everything.
     #[must_use]
-    pub fn finish(self) -> Digests {
-        Digests {
-            sha256: Some(self.sha256.finalize().into()),
+    pub fn finish(self) -> FoundDigests {
+        FoundDigests {
+            sha256: self.sha256.finalize().into(),
             md5: self.md5.map(|md5| md5.finalize().into()),
         }
-    }
-
-    /// The sha256 of everything.
-    #[must_use]
-    pub fn finish_sha256(self) -> [u8; 32] {
-        self.sha256.finalize().into()
     }
 }
 
@@ -64,9 +66,36 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// Exactly `N` bytes from hexadecimal digits, in either case.
+#[must_use]
+pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let (pairs, odd) = digits.as_bytes().as_chunks::<2>();
+    let bytes: Option<Vec<u8>> = pairs
+        .iter()
+        .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
+        .collect();
+    bytes.filter(|_| odd.is_empty())?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digests_have_exactly_their_digits() {
+        let check = |digits: &str, expected: Option<[u8; 2]>| {
+            assert_eq!(from_hex::<2>(digits), expected, "{digits:?}");
+        };
+        check("01fF", Some([1, 255]));
+        check("", None);
+        check("01f", None);
+        check("01ff0", None);
+        check("01ff00", None);
+        check("01fg", None);
+        check("+1ff", None);
+        check("01f\u{e9}", None);
+    }
 
     #[test]
     fn digests_of_pieces_are_those_of_the_whole() {
@@ -75,7 +104,7 @@ mod tests {
         digests.update(b"bc");
         let found = digests.finish();
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(hex(&found.sha256.unwrap()), sha256);
+        assert_eq!(hex(&found.sha256), sha256);
         assert_eq!(hex(&found.md5.unwrap()), "900150983cd24fb0d6963f7d28e17f72");
     }
 
