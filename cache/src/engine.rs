@@ -19,10 +19,13 @@
 
 mod ahead;
 mod budget;
+mod conflict;
 mod failure;
 mod fill;
 mod flight;
 mod growing;
+mod holdings;
+mod import;
 mod invalidate;
 mod lookup;
 mod origins;
@@ -33,8 +36,14 @@ mod stats;
 mod tail;
 mod warm;
 
+pub use conflict::{Accepted, Conflict, ConflictError, same_bytes};
 pub use failure::{Failure, StatusAnswer};
 pub use growing::{FillEnd, FlightReader, ReadError};
+pub use holdings::{CONFLICT_NAMESPACE, Entry, Holdings};
+pub use import::{
+    Algorithms, BodyDigests, FoundDigests, Import, ImportError, ImportOrder, Known, OnOther,
+    from_hex, hex,
+};
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};

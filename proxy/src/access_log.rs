@@ -13,6 +13,8 @@ mod squid;
 mod timestamp;
 mod writer;
 
+pub(crate) use timestamp::rfc3339;
+
 use crate::metrics::{Collected, Samples, Source};
 use crate::record::Record;
 use anyhow::Context;

@@ -1,6 +1,13 @@
 //! The command line: what can be asked of the binary, and how a command ends.
 //!
-//! A command is a variant of [`Command`]; what it does lives in the room it belongs to.
+//! A command is a variant of [`Command`]; what it does lives in the room it belongs to. Those that talk to a running
+//! gateway are in the files below: the question, the answer as text, and [`caller`] in between.
+
+mod caller;
+mod conflict;
+mod explain;
+mod import;
+mod table;
 
 use crate::conf::{self, Flags, Settings, Sources};
 use clap::{Args, Parser, Subcommand};
@@ -27,6 +34,23 @@ pub(crate) enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Say how a running gateway treats a URL, and what it holds for it
+    Explain(explain::Arguments),
+    /// Look at and decide about changed bytes behind immutable URLs
+    Conflict(conflict::Arguments),
+    /// Store files under URLs in a running gateway: immutable, never evicted
+    Import(import::Arguments),
+}
+
+/// Which gateway a command is for: named as for `weir serve`, by its configuration or its data folder.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The gateway with this configuration file [env: WEIR_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The gateway with this data folder
+    #[arg(long, value_name = "FOLDER")]
+    data: Vec<String>,
 }
 
 /// Options of `weir serve`.
@@ -46,13 +70,15 @@ pub(crate) struct ServeArguments {
     data: Vec<String>,
 }
 
-/// How a command ended. Wrong usage ends with 2, by way of the parser.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// As asked.
     Done,
     /// It was tried and failed.
     Failed,
+    /// Wrong usage that the parser, which ends in the same way, cannot see.
+    Usage,
     /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
     Configuration,
 }
@@ -67,6 +93,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::FAILURE,
+            Exit::Usage => Self::from(2),
             Exit::Configuration => Self::from(78),
         }
     }
@@ -78,21 +105,40 @@ impl ServeArguments {
     /// # Errors
     /// [`Exit::Configuration`], after everything that is wrong was written to the standard error.
     pub(crate) fn settings(self) -> Result<Settings, Exit> {
-        let named = std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
-        let sources = Sources {
-            file: self.config.or_else(|| named.map(PathBuf::from)),
-            environment: std::env::vars_os().collect(),
-            flags: Flags {
-                listen: self.listen,
-                admin: self.admin,
-                data: self.data,
-            },
+        let flags = Flags {
+            listen: self.listen,
+            admin: self.admin,
+            data: self.data,
         };
-        conf::load(&sources).map_err(|error| {
-            complain(&error);
-            Exit::Configuration
-        })
+        settings(self.config, flags)
     }
+}
+
+impl Place {
+    /// The settings of the gateway that is meant.
+    ///
+    /// # Errors
+    /// As [`ServeArguments::settings`].
+    fn settings(&self) -> Result<Settings, Exit> {
+        let flags = Flags {
+            data: self.data.clone(),
+            ..Flags::default()
+        };
+        settings(self.config.clone(), flags)
+    }
+}
+
+fn settings(file: Option<PathBuf>, flags: Flags) -> Result<Settings, Exit> {
+    let named = std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+    let sources = Sources {
+        file: file.or_else(|| named.map(PathBuf::from)),
+        environment: std::env::vars_os().collect(),
+        flags,
+    };
+    conf::load(&sources).map_err(|error| {
+        complain(&error);
+        Exit::Configuration
+    })
 }
 
 /// `weir check-config`: the file by itself, whatever the environment says here.
@@ -110,6 +156,16 @@ pub(crate) fn check_config(file: PathBuf) -> Exit {
             complain(&error);
             Exit::Configuration
         }
+    }
+}
+
+/// Writes an answer to the standard output.
+fn print(text: &str) -> Exit {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Done,
+        // A reader that has seen enough (`| head`) is no failure of the command, but nothing more can be said.
+        Err(_) => Exit::Failed,
     }
 }
 

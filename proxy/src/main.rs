@@ -2,12 +2,14 @@
 //!
 //! The only room that knows Pingora. Reading order: [`serve`] (how it is wired) → [`front`] (connections and request
 //! heads) → [`gateway`] (one request, one direction) → [`respond`] (bytes) or [`pass`] (handed through) →
-//! [`upstream`] (where bytes come from); [`conf`], [`record`], [`access_log`], [`metrics`], [`admin`] around them.
+//! [`upstream`] (where bytes come from); [`conf`], [`record`], [`access_log`], [`metrics`], [`admin`], [`control`]
+//! around them.
 
 mod access_log;
 mod admin;
 mod cli;
 mod conf;
+mod control;
 mod error_page;
 mod field_name;
 mod front;
@@ -32,6 +34,9 @@ fn main() -> ExitCode {
             Err(exit) => exit,
         },
         Command::CheckConfig { file } => cli::check_config(file),
+        Command::Explain(arguments) => arguments.run(),
+        Command::Conflict(arguments) => arguments.run(),
+        Command::Import(arguments) => arguments.run(),
     };
     exit.into()
 }

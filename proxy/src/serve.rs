@@ -11,6 +11,7 @@ use crate::access_log::{AccessLog, Destination, Format};
 use crate::admin::Admin;
 use crate::cli::Exit;
 use crate::conf::{self, Settings};
+use crate::control::{self, Control};
 use crate::front::{Front, FrontSettings};
 use crate::gateway::Gateway;
 use crate::logging;
@@ -87,6 +88,8 @@ struct Running {
     readiness: Arc<Readiness>,
     /// Proxy listeners with their connections.
     fronts: JoinSet<()>,
+    /// The control socket with its commands; ended before the store closes.
+    control: JoinSet<()>,
     /// The admin listener and what keeps an eye on things; ended last.
     background: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -185,6 +188,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         settings.upstream.ca_file.as_deref(),
         settings.upstream.pool_size,
     ));
+    let control = start_control(&settings.disks, &gateway);
     let front = Arc::new(Front::new(front_settings, gateway, proxy, clock));
 
     sources::watch(&metrics, &store, &engine, origin.stats(), &front);
@@ -210,6 +214,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         access_log,
         readiness,
         fronts,
+        control,
         background,
         stop,
         drain: settings.server.drain,
@@ -233,6 +238,8 @@ async fn drain(mut running: Running) {
         .saturating_duration_since(tokio::time::Instant::now())
         .max(CLOSE_TIME_MIN);
     running.engine.close(left).await;
+    // Before the folder is anybody else's: the socket in it is ours.
+    running.control.shutdown().await;
     running.store.close(left.max(CLOSE_TIME_MIN)).await;
     running.background.shutdown().await;
     running.access_log.close().await;
@@ -252,6 +259,24 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
         conf::AccessFormat::Json => Format::Json,
     };
     AccessLog::start(&destination, format).context("cannot open the access log")
+}
+
+/// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.
+fn start_control(disks: &[std::path::PathBuf], gateway: &Arc<Gateway>) -> JoinSet<()> {
+    let mut control = JoinSet::new();
+    let Some(folder) = disks.first() else {
+        return control;
+    };
+    match control::socket::Bound::make(folder) {
+        Ok(socket) => {
+            control.spawn(Control::new(Arc::clone(gateway)).serve(socket));
+        }
+        Err(error) => {
+            let folder = folder.display();
+            tracing::warn!(%folder, %error, "no control socket: commands cannot reach this gateway");
+        }
+    }
+    control
 }
 
 /// A store that is unwell is a reason to send no traffic here; `/readyz` says which.

@@ -347,7 +347,12 @@ impl Fill {
     ) -> Option<crate::store::ObjectWriter> {
         let url = head.url.clone();
         let expected = self.request.plan.effect.verify;
-        match self.engine.store.begin_verified(head, length, expected).await {
+        match self
+            .engine
+            .store
+            .begin_verified(head, length, expected)
+            .await
+        {
             Ok(writer) => Some(writer),
             Err(error) => {
                 self.engine.note_store_refusal(&error, &url);

@@ -50,7 +50,7 @@ pub(super) fn common(moment: SystemTime) -> String {
 }
 
 /// RFC 3339 with milliseconds: `2023-11-14T22:13:20.042Z`.
-pub(super) fn rfc3339(moment: SystemTime) -> String {
+pub(crate) fn rfc3339(moment: SystemTime) -> String {
     let Calendar {
         year,
         month,

@@ -41,8 +41,10 @@ async fn row_131_a_broken_body_is_continued_and_the_client_notices_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_dies_at_200_random_points_is_not_noticed() {
-    let seed = std::env::var("WEIR_SEED")
-        .map_or_else(|_| SmallRng::from_os_rng().random(), |seed| seed.parse().expect("a number"));
+    let seed = std::env::var("WEIR_SEED").map_or_else(
+        |_| SmallRng::from_os_rng().random(),
+        |seed| seed.parse().expect("a number"),
+    );
     println!("WEIR_SEED={seed}");
     let mut random = SmallRng::seed_from_u64(seed);
     let world = World::new().await;

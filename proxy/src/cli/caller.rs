@@ -1,0 +1,117 @@
+//! The command's end of the control socket: find the gateway, ask, read the answer.
+
+use super::{Exit, Place, complain};
+use crate::control::protocol::{Command, Reply};
+use crate::control::socket::{self, NAME};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// The longest line of an answer, bytes: all variants of a URL with all their fields.
+const REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A connection to a running gateway, for one command.
+pub(super) struct Caller {
+    stream: BufReader<UnixStream>,
+}
+
+impl Caller {
+    /// Connects to the gateway that `place` means.
+    ///
+    /// # Errors
+    /// The exit, after the reason was written to the standard error.
+    pub(super) fn reach(place: &Place) -> Result<Self, Exit> {
+        let settings = place.settings()?;
+        let folder = settings.disks.first().map_or(Path::new("."), |disk| disk);
+        match socket::connect(folder) {
+            Ok(stream) => Ok(Self {
+                stream: BufReader::new(stream),
+            }),
+            Err(error) => {
+                complain(&format!("weir: {}", unreachable(folder, &error)));
+                Err(Exit::Failed)
+            }
+        }
+    }
+
+    /// Sends the command.
+    pub(super) fn send(&mut self, command: &Command) -> Result<(), String> {
+        let mut line = serde_json::to_vec(command).map_err(|error| error.to_string())?;
+        line.push(b'\n');
+        // A refusal (too many commands) may already be on its way, and then says more than a broken pipe.
+        match self.stream.get_mut().write_all(&line) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(broken(&error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The raw stream, for a body.
+    pub(super) fn body(&mut self) -> &mut UnixStream {
+        self.stream.get_mut()
+    }
+
+    /// Reads one line of the answer.
+    pub(super) fn reply<T: DeserializeOwned>(&mut self) -> Result<Reply<T>, String> {
+        let mut line = Vec::new();
+        let mut limited = (&mut self.stream).take(REPLY_BYTES_MAX);
+        let read = limited.read_until(b'\n', &mut line);
+        read.map_err(|error| broken(&error))?;
+        if line.last() != Some(&b'\n') {
+            return Err(
+                "the gateway hung up: it is busy, stopping or refuses this account; its log says which"
+                    .to_owned(),
+            );
+        }
+        serde_json::from_slice(&line).map_err(|error| {
+            format!("the gateway's answer is not understood ({error}): is it of another version?")
+        })
+    }
+
+    /// Asks a question that takes no body.
+    pub(super) fn ask<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T, String> {
+        self.send(command)?;
+        match self.reply()? {
+            Reply::Done(done) => Ok(done),
+            Reply::Failed(reason) => Err(reason),
+            Reply::Ready => Err("the gateway waits for a body that there is not".to_owned()),
+        }
+    }
+}
+
+/// Asks the gateway of `place`; what goes wrong has been said when this returns.
+pub(super) fn ask<T: DeserializeOwned>(place: &Place, command: &Command) -> Result<T, Exit> {
+    Caller::reach(place)?.ask(command).map_err(|reason| {
+        complain(&format!("weir: {reason}"));
+        Exit::Failed
+    })
+}
+
+/// As JSON for other programs, with a line end.
+pub(super) fn json<T: Serialize>(answer: &T) -> Result<String, Exit> {
+    match serde_json::to_string_pretty(answer) {
+        Ok(text) => Ok(text + "\n"),
+        Err(error) => {
+            complain(&format!("weir: {error}"));
+            Err(Exit::Failed)
+        }
+    }
+}
+
+fn broken(error: &io::Error) -> String {
+    format!("the connection to the gateway broke: {error}")
+}
+
+fn unreachable(folder: &Path, error: &io::Error) -> String {
+    let shown = folder.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
+            "no gateway runs on {shown}: start one with `weir serve`, or name another one by --config FILE or --data FOLDER"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "{shown}/{NAME}: {error}: only the account of the gateway and root may give commands"
+        ),
+        _ => format!("{shown}/{NAME}: {error}"),
+    }
+}

@@ -1,0 +1,127 @@
+//! Objects as aligned lines, for people. What programs read is `--json`.
+
+use crate::control::shown::StoredObject;
+
+/// Width of the names in front.
+const NAME_WIDTH: usize = 12;
+
+/// Lines of a name and a value.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    text: String,
+}
+
+impl Table {
+    /// Adds a line.
+    pub(super) fn line(&mut self, name: &str, value: &str) {
+        // One line whatever a URL or a field holds: a terminal must not be told anything by them.
+        let value: String = value
+            .chars()
+            .map(|letter| {
+                if letter.is_control() {
+                    '\u{fffd}'
+                } else {
+                    letter
+                }
+            })
+            .collect();
+        let line = format!("{name:NAME_WIDTH$} {value}");
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    /// Adds a line for what there is.
+    pub(super) fn line_if(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.line(name, value);
+        }
+    }
+
+    /// Adds an empty line.
+    pub(super) fn gap(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// Adds all that is known of an object; the first line says what it is to the reader.
+    pub(super) fn object(&mut self, name: &str, object: &StoredObject) {
+        self.line(name, &headline(object));
+        self.line("  freshness", &freshness(object));
+        self.line("  stored", &object.stored_at);
+        if object.responded_at != object.stored_at {
+            self.line("  validated", &object.responded_at);
+        }
+        self.line_if("  upstream", object.upstream.as_deref());
+        for redirect in &object.redirects {
+            self.line("  redirect", redirect);
+        }
+        self.line_if("  etag", object.etag.as_deref());
+        self.line_if("  modified", object.last_modified.as_deref());
+        self.line_if("  sha256", object.sha256.as_deref());
+        self.line_if("  md5", object.md5.as_deref());
+        for field in &object.selection {
+            let value = field.value.as_deref().unwrap_or("(absent)");
+            self.line("  varies on", &format!("{}: {value}", field.name));
+        }
+        let marks = marks(object);
+        self.line_if("  marks", (!marks.is_empty()).then_some(marks.as_str()));
+    }
+
+    /// All lines.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+fn headline(object: &StoredObject) -> String {
+    format!(
+        "sequence {}  status {}  {} bytes",
+        object.sequence, object.status, object.length_bytes
+    )
+}
+
+fn freshness(object: &StoredObject) -> String {
+    let verdict = match object.stale_reason.as_deref() {
+        Some(reason) => format!("{} ({reason})", object.verdict),
+        None => object.verdict.clone(),
+    };
+    let mut words = format!(
+        "{verdict}: age {} s of {} s by {}",
+        object.age_seconds, object.lifetime_seconds, object.lifetime_source
+    );
+    if object.stale_while_revalidate {
+        words.push_str(", served while it is revalidated");
+    }
+    if object.stale_if_error {
+        words.push_str(", served when the upstream fails");
+    }
+    words
+}
+
+fn marks(object: &StoredObject) -> String {
+    let contradicts = object
+        .conflict_of
+        .map(|original| format!("contradicts sequence {original}"));
+    let marks = [
+        object.pinned.then(|| "pinned".to_owned()),
+        object.immutable.then(|| "immutable".to_owned()),
+        object.invalidated.then(|| "invalidated".to_owned()),
+        contradicts,
+    ];
+    let marks: Vec<String> = marks.into_iter().flatten().collect();
+    marks.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_controls_a_terminal() {
+        let mut table = Table::default();
+        table.line("url", "http://h/\u{1b}[2J\nsecond");
+        assert_eq!(
+            table.into_text(),
+            "url          http://h/\u{fffd}[2J\u{fffd}second\n"
+        );
+    }
+}

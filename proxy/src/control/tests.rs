@@ -1,0 +1,1 @@
+//! The control socket as hostile and broken peers see it.
