@@ -315,6 +315,7 @@ fn upstream_settings(settings: &Settings, node: &str) -> UpstreamSettings {
         keepalive: upstream.keepalive,
         pool_size: upstream.pool_size,
         head_bytes_max: upstream.head_bytes_max,
+        http2: upstream.http2,
         ca_file: upstream.ca_file.clone(),
         node_name: node.to_owned(),
     }

@@ -29,6 +29,7 @@ impl Engine {
                 method: method.clone(),
                 target: target.clone(),
                 headers: headers.clone(),
+                interim: None,
             };
             match self.origin.fetch(sent).await {
                 Ok(response) if left > 0 && response.status.is_server_error() => {}
