@@ -166,6 +166,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let pass = Pass::new(
         peers,
         Arc::clone(&sink) as _,
+        Arc::new(pass::Unobserved),
         Arc::clone(&clock),
         node.clone(),
     );
