@@ -48,7 +48,7 @@ pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};
 
-use crate::ports::{Clock, Origin, OriginError, OriginResponse};
+use crate::ports::{Clock, Interim, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
 use budget::MemoryBudget;
@@ -64,7 +64,7 @@ use share::{Again, answer_failure};
 use sources::{Asking, by_rule};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use weir_policies::effect::StoreRule;
 use weir_policies::freshness::Exchange;
 use weir_policies::hop;
@@ -90,6 +90,8 @@ pub struct FetchRequest {
     pub headers: HeaderMap,
     /// The verdict.
     pub plan: Plan,
+    /// Told of the interim responses of a fetch that this request causes.
+    pub interim: Option<mpsc::Sender<Interim>>,
 }
 
 /// What answers a request.
@@ -275,6 +277,7 @@ impl Engine {
         let asking = Asking {
             method: request.method.clone(),
             headers: by_rule(hop::private_request(&request.headers), &request.plan),
+            interim: request.interim.clone(),
         };
         let asked = match self.ask_upstreams(request, &asking).await {
             Ok(asked) => asked,

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc;
 use weir_policies::target::Target;
 
 /// Time. Wall time for HTTP dates, monotonic time for everything that measures.
@@ -101,6 +102,18 @@ pub struct OriginRequest {
     pub method: Method,
     /// What, and where.
     pub target: Target,
+    /// End-to-end fields.
+    pub headers: HeaderMap,
+    /// Who is told of interim responses (103 and the like; never 100 and 101), if anybody. Never waited for: what does
+    /// not fit is dropped, so room for ten loses nothing.
+    pub interim: Option<mpsc::Sender<Interim>>,
+}
+
+/// An interim response (RFC 9110 §15.2) on its way to whoever waits for the final one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interim {
+    /// 1xx, neither 100 nor 101.
+    pub status: StatusCode,
     /// End-to-end fields.
     pub headers: HeaderMap,
 }

@@ -195,6 +195,7 @@ impl<'a> Turn<'a> {
             method: self.request.method.clone(),
             headers: self.request.headers.clone(),
             plan,
+            interim: None,
         };
         let answer = self.gateway.engine.fetch(&fetch).await;
         self.record.first_byte = Some(

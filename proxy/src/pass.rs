@@ -20,8 +20,8 @@ use crate::record::Record;
 use async_trait::async_trait;
 use failure::Failure;
 use fields::{ResponseFraming, informational_fields, mark_request, response_fields};
-use http::Version;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -73,10 +73,26 @@ pub(crate) trait RecordSink: Send + Sync {
     fn finished(&self, record: Record);
 }
 
+/// Hears what upstreams answered to requests that were handed through, so that whatever a write has made invalid can be
+/// given up (RFC 9111 §4.4). A port of this room.
+pub(crate) trait UnsafeObserver: Send + Sync {
+    /// Called once for each request whose final response head has arrived, whatever its method and status: what
+    /// follows from them is the observer's to judge. `headers` are the upstream's. Must not block.
+    fn answered(&self, method: &Method, target: &Target, status: StatusCode, headers: &HeaderMap) {
+        let _ = (method, target, status, headers);
+    }
+}
+
+/// Nobody listens.
+pub(crate) struct Unobserved;
+
+impl UnsafeObserver for Unobserved {}
+
 /// The callbacks of the pass proxy.
 pub(crate) struct Pass {
     peers: Arc<dyn PeerSource>,
     sink: Arc<dyn RecordSink>,
+    observer: Arc<dyn UnsafeObserver>,
     clock: Arc<dyn Clock>,
     node: String,
 }
@@ -86,12 +102,14 @@ impl Pass {
     pub(crate) fn new(
         peers: Arc<dyn PeerSource>,
         sink: Arc<dyn RecordSink>,
+        observer: Arc<dyn UnsafeObserver>,
         clock: Arc<dyn Clock>,
         node: String,
     ) -> Self {
         Self {
             peers,
             sink,
+            observer,
             clock,
             node,
         }
@@ -247,7 +265,7 @@ impl ProxyHttp for Pass {
         response: &mut ResponseHeader,
         context: &mut PassContext,
     ) -> Result<()> {
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(broken_upstream("101 although no upgrade was offered"));
         }
         if response.status.is_informational() {
@@ -258,6 +276,12 @@ impl ProxyHttp for Pass {
             return Ok(());
         }
         let method = &session.req_header().method;
+        // First of all: what the upstream has done, it has done, however badly it frames the news.
+        if let Some(order) = &context.order {
+            let (status, headers) = (response.status, &response.headers);
+            self.observer
+                .answered(method, &order.target, status, headers);
+        }
         context.framing = fields::upstream_framing(method, response.status, &response.headers)
             .map_err(broken_upstream)?;
         Ok(())

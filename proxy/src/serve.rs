@@ -169,6 +169,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let pass = Pass::new(
         peers,
         Arc::clone(&sink) as _,
+        Arc::new(pass::Unobserved),
         Arc::clone(&clock),
         node.clone(),
     );
@@ -341,6 +342,7 @@ fn upstream_settings(settings: &Settings, node: &str) -> UpstreamSettings {
         keepalive: upstream.keepalive,
         pool_size: upstream.pool_size,
         head_bytes_max: upstream.head_bytes_max,
+        http2: upstream.http2,
         ca_file: upstream.ca_file.clone(),
         node_name: node.to_owned(),
     }

@@ -1,11 +1,11 @@
-//! The adapter of the [`Origin`] port for HTTP/1.1 over TCP and TLS.
+//! The adapter of the [`Origin`] port for HTTP/1.1 over TCP and TLS, and HTTP/2 over TLS.
 //!
 //! One fetch is the list of steps in [`HttpOrigin::exchange`]: scheme → addresses, each judged by policy → request
 //! bytes → a pooled connection, or a new one raced over the addresses → response head → a body that reads itself.
 //!
 //! Reading order: [`resolve`] (which addresses) → [`connect`] (which of them answers) → [`request`] (what is said) →
-//! [`head`] (what comes back) → [`body`] (how it ends) → [`stats`] (what is counted). Beside it stands [`peers`], for
-//! requests that Pingora's proxy hands through.
+//! [`head`] (what comes back) → [`body`] (how it ends) → [`stats`] (what is counted). [`http2`] is the same once more for
+//! streams. Beside them stands [`peers`], for requests that Pingora's proxy hands through.
 //!
 //! Pingora supplies pooled, timed-out streams and nothing else: its HTTP/1 client passes on an unasked 101 and
 //! thousands of 1xx, keeps Content-Length on a 204, and reads bodies 64 KiB at a time.
@@ -15,11 +15,13 @@
 //! wait has a deadline.
 //!
 //! Deliberately absent: redirects, choice between mirrors, resume after a broken body (the engine's), request bodies
-//! (those go through Pingora's ProxyHttp), HTTP/2.
+//! (those go through Pingora's ProxyHttp).
 
 mod body;
 mod connect;
 mod head;
+mod http2;
+mod interim;
 mod peers;
 mod request;
 mod resolve;
@@ -35,8 +37,10 @@ pub(crate) use stats::UpstreamStats;
 use async_trait::async_trait;
 use body::HttpBody;
 use bytes::BytesMut;
-use connect::{Connection, Connector};
+use connect::{Connection, Connector, Line, Versions};
 use head::HeadError;
+use http2::{Lease, Question, StreamBody};
+use interim::InterimRelay;
 use resolve::vetted::VettedResolver;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,6 +74,8 @@ pub(crate) struct UpstreamSettings {
     pub(crate) pool_size: usize,
     /// Bytes of a response head (status line and fields).
     pub(crate) head_bytes_max: usize,
+    /// Whether HTTP/2 is offered to `https` upstreams.
+    pub(crate) http2: bool,
     /// PEM file of certificate authorities trusted besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
     /// This node in `Via` and `CDN-Loop`; a token (RFC 9110 §5.6.2).
@@ -88,6 +94,7 @@ impl UpstreamSettings {
             keepalive: Duration::from_secs(60),
             pool_size: 256,
             head_bytes_max: 64 * 1024,
+            http2: true,
             ca_file: None,
             node_name,
         }
@@ -102,10 +109,20 @@ pub(crate) struct HttpOrigin {
     stats: Arc<UpstreamStats>,
 }
 
+/// A request as either version says it.
+struct Message<'a> {
+    request: &'a OriginRequest,
+    bytes: Vec<u8>,
+    /// `None` where it may only go over HTTP/1.1.
+    question: Option<Question>,
+}
+
 /// Why one connection gave no response.
 enum Unanswered {
-    /// It closed before the first byte: another connection may do better.
+    /// It closed before the first byte, or says that it did not look at the request: another connection may do better.
     Silent,
+    /// The upstream wants to be asked over HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
+    WantsHttp1,
     /// It will not get better.
     Failed(OriginError),
 }
@@ -140,42 +157,71 @@ impl HttpOrigin {
         let target = &request.target;
         served(target.scheme())?;
         let addresses = self.names.addresses(target.host(), target.port()).await?;
-        let message = request::serialize(request, &self.settings.node_name);
+        let message = self.message(request);
+        let mut versions = message.versions();
 
-        if let Some(connection) = self.connector.pooled(target, &addresses).await {
-            match self.ask(connection, request, &message).await {
+        if let Some(line) = self.connector.pooled(target, &addresses, versions).await {
+            match self.ask(line, &message).await {
                 Ok(response) => return Ok(response),
-                Err(Unanswered::Failed(error)) => return Err(error),
-                Err(Unanswered::Silent) => self.stats.retried(),
+                Err(unanswered) => versions = unanswered.again(versions)?,
             }
+            self.stats.retried();
         }
         for attempt in 1..=FRESH_ATTEMPTS_MAX {
-            let connection = self.connector.open(target, &addresses).await?;
-            match self.ask(connection, request, &message).await {
+            let line = self.connector.open(target, &addresses, versions).await?;
+            match self.ask(line, &message).await {
                 Ok(response) => return Ok(response),
-                Err(Unanswered::Failed(error)) => return Err(error),
-                Err(Unanswered::Silent) if attempt < FRESH_ATTEMPTS_MAX => self.stats.retried(),
-                Err(Unanswered::Silent) => break,
+                Err(unanswered) => versions = unanswered.again(versions)?,
+            }
+            if attempt < FRESH_ATTEMPTS_MAX {
+                self.stats.retried();
             }
         }
         Err(OriginError::NoAnswer(target.authority()))
     }
 
+    fn message<'a>(&self, request: &'a OriginRequest) -> Message<'a> {
+        let node_name = &self.settings.node_name;
+        let is_encrypted = request.target.scheme() == Scheme::Https;
+        let question = (self.settings.http2 && is_encrypted)
+            .then(|| http2::question(request, node_name))
+            .flatten();
+        Message {
+            request,
+            bytes: request::serialize(request, node_name),
+            question,
+        }
+    }
+
+    async fn ask(&self, line: Line, message: &Message<'_>) -> Result<OriginResponse, Unanswered> {
+        match (line, &message.question) {
+            (Line::Http1(connection), _) => self.ask_http1(connection, message).await,
+            (Line::Http2(lease), Some(question)) => {
+                self.ask_http2(lease, message.request, question.clone())
+                    .await
+            }
+            // Never offered without a question.
+            (Line::Http2(_), None) => Err(Unanswered::WantsHttp1),
+        }
+    }
+
     /// Sends the request and reads the head, both within `first_byte_timeout`.
-    async fn ask(
+    async fn ask_http1(
         &self,
         mut connection: Connection,
-        request: &OriginRequest,
-        message: &[u8],
+        message: &Message<'_>,
     ) -> Result<OriginResponse, Unanswered> {
+        let request = message.request;
         let origin = request.target.authority();
+        let mut relay = InterimRelay::new(request.interim.clone());
         let mut buffer = BytesMut::with_capacity(HEAD_BUFFER_BYTES);
         let head = tokio::time::timeout(self.settings.first_byte_timeout, async {
             // A write that fails is not the last word: the upstream may have answered before it closed, and if it
             // did not, the read says so.
-            let _sent = send(&mut connection, message).await;
+            let _sent = send(&mut connection, &message.bytes).await;
             let limit = self.settings.head_bytes_max;
-            head::read(&mut connection, &mut buffer, &request.method, limit).await
+            let method = &request.method;
+            head::read(&mut connection, &mut buffer, method, limit, &mut relay).await
         })
         .await
         .unwrap_or(Err(HeadError::TimedOut))
@@ -192,11 +238,76 @@ impl HttpOrigin {
         })
     }
 
+    /// The same on a stream of HTTP/2.
+    async fn ask_http2(
+        &self,
+        lease: Lease,
+        request: &OriginRequest,
+        question: Question,
+    ) -> Result<OriginResponse, Unanswered> {
+        let origin = request.target.authority();
+        let mut relay = InterimRelay::new(request.interim.clone());
+        let asking = http2::ask(&lease, question, &mut relay, &origin);
+        let answer = tokio::time::timeout(self.settings.first_byte_timeout, asking)
+            .await
+            .unwrap_or_else(|_elapsed| Err(unanswered(HeadError::TimedOut, &origin)));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(why) => {
+                if why.is_of_the_connection() {
+                    lease.retire();
+                }
+                return Err(why);
+            }
+        };
+        let address = lease.address();
+        let context = self.body_context(origin);
+        let body = StreamBody::new(answer.stream, lease, answer.framing, context);
+        Ok(OriginResponse {
+            status: answer.status,
+            headers: answer.headers,
+            framing: answer.framing,
+            address,
+            body: Box::new(body),
+        })
+    }
+
     fn body_context(&self, origin: String) -> body::Context {
         body::Context {
             origin,
             stall_timeout: self.settings.stall_timeout,
             stats: Arc::clone(&self.stats),
+        }
+    }
+}
+
+impl Message<'_> {
+    fn versions(&self) -> Versions {
+        match self.question {
+            Some(_) => Versions::Both,
+            None => Versions::Http1,
+        }
+    }
+}
+
+impl Unanswered {
+    /// What to speak when the request is sent again.
+    ///
+    /// # Errors
+    /// When it is not.
+    fn again(self, versions: Versions) -> Result<Versions, OriginError> {
+        match self {
+            Self::Silent => Ok(versions),
+            Self::WantsHttp1 => Ok(Versions::Http1),
+            Self::Failed(error) => Err(error),
+        }
+    }
+
+    /// Whether other requests on the same connection would fare no better.
+    fn is_of_the_connection(&self) -> bool {
+        match self {
+            Self::Silent | Self::WantsHttp1 => true,
+            Self::Failed(error) => matches!(error, OriginError::HeadTimeout(_)),
         }
     }
 }

@@ -5,6 +5,7 @@ mod bodies;
 mod connections;
 mod encryption;
 mod heads;
+mod streams;
 
 use crate::stage::Stage;
 use weir_tests::Script;

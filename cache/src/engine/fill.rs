@@ -98,6 +98,7 @@ impl Fill {
         let asking = Asking {
             method: Method::GET,
             headers: by_rule(headers, &request.plan),
+            interim: request.interim.clone(),
         };
         let (leader, goes_on_unread) = match wanted {
             Wanted::ByReaders(leader) => (leader, false),

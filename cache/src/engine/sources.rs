@@ -5,9 +5,10 @@
 //! never cross origins; attempts, hops and retries are bounded.
 
 use super::{Engine, FetchRequest};
-use crate::ports::{OriginError, OriginRequest, OriginResponse};
+use crate::ports::{Interim, OriginError, OriginRequest, OriginResponse};
 use crate::store::StoreError;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::sync::mpsc;
 use weir_policies::freshness::Exchange;
 use weir_policies::redirect::{self, ChainBound};
 use weir_policies::target::Target;
@@ -31,6 +32,8 @@ pub(crate) struct Asked {
 pub(crate) struct Asking {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
+    /// Who is told of interim responses: the client that causes the fetch.
+    pub(crate) interim: Option<mpsc::Sender<Interim>>,
 }
 
 /// How much an answer is worth while there are other sources to ask.
@@ -119,6 +122,7 @@ impl Engine {
                 method: asking.method.clone(),
                 target: target.clone(),
                 headers: headers.clone(),
+                interim: asking.interim.clone(),
             };
             let (response, exchange) = self.exchange(sent).await?;
             let leads_on = redirect::is_redirect(response.status, &response.headers);

@@ -29,6 +29,8 @@ pub(crate) struct UpstreamConfig {
     pub(crate) keepalive: TimeSpan,
     /// Idle connections kept.
     pub(crate) pool: u64,
+    /// Whether HTTP/2 is offered to encrypted upstreams.
+    pub(crate) http2: bool,
     /// More certificate authorities.
     pub(crate) ca_file: String,
 }
@@ -44,6 +46,7 @@ impl Default for UpstreamConfig {
             head_size: ByteSize::from_bytes(64 * 1024),
             keepalive: TimeSpan::from_secs(60),
             pool: 1024,
+            http2: true,
             ca_file: String::new(),
         }
     }
@@ -68,6 +71,8 @@ pub(crate) struct UpstreamSettings {
     pub(crate) keepalive: Duration,
     /// Idle connections kept in all.
     pub(crate) pool_size: usize,
+    /// Whether HTTP/2 is offered to `https` upstreams.
+    pub(crate) http2: bool,
     /// PEM file with certificate authorities trusted besides the system's; read when Weir starts.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -94,6 +99,7 @@ impl UpstreamConfig {
             head_bytes_max: section.bytes("head_size", self.head_size, HEAD_SIZE.0..=HEAD_SIZE.1),
             keepalive: self.keepalive.get(),
             pool_size: section.count("pool", self.pool, 0..=1_000_000),
+            http2: self.http2,
             ca_file: Some(&self.ca_file)
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),

@@ -2,7 +2,8 @@
 //!
 //! Owns Pingora's [`TransportConnector`], the only way from here to a socket, and the peers made for it: the address is
 //! always a [`VettedAddr`] (a peer made from a name would resolve it behind policy's back, blocking), every timeout
-//! is set (Pingora's defaults are "never"), verification of certificate and name is on, ALPN offers HTTP/1.1 only.
+//! is set (Pingora's defaults are "never"), verification of certificate and name is on, ALPN offers HTTP/2 only where the
+//! request may go over it.
 //!
 //! Invariant: a connection is shared only between requests of the same scheme, host, port and address.
 
@@ -12,6 +13,7 @@ mod roots;
 
 use super::UpstreamSettings;
 use super::body::Conduit;
+use super::http2::{Lease, Place, Sessions};
 use super::stats::UpstreamStats;
 use failure::DialFailure;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
@@ -26,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use weir_cache::ports::OriginError;
 use weir_policies::address::VettedAddr;
 use weir_policies::target::{Scheme, Target};
@@ -45,9 +48,27 @@ const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
 /// Places whose last good address is remembered.
 const REMEMBERED_MAX: usize = 10_000;
 
+/// What a request may be sent by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 where the upstream speaks it, else HTTP/1.1.
+    Both,
+}
+
+/// Where one request can be sent now.
+pub(super) enum Line {
+    /// A connection of its own.
+    Http1(Connection),
+    /// A stream beside others.
+    Http2(Lease),
+}
+
 /// Opens, pools and remembers.
 pub(super) struct Connector {
     transport: Arc<TransportConnector>,
+    sessions: Arc<Sessions>,
     roots: Roots,
     settings: Arc<UpstreamSettings>,
     /// By host and port: which address answered last.
@@ -65,6 +86,11 @@ impl Connector {
         Ok(Self {
             // Panics on certificates it cannot read; `roots::load` has just read the same ones.
             transport: Arc::new(TransportConnector::new(Some(options))),
+            sessions: Sessions::new(
+                settings.pool_size,
+                settings.keepalive,
+                settings.head_bytes_max,
+            ),
             roots,
             settings,
             remembered: Mutex::default(),
@@ -72,17 +98,28 @@ impl Connector {
         })
     }
 
-    /// A connection kept from an earlier request to one of `addresses`, if there is one.
+    /// A connection kept from an earlier request to one of `addresses`, or room on one, if there is any.
     pub(super) async fn pooled(
         &self,
         target: &Target,
         addresses: &[VettedAddr],
-    ) -> Option<Connection> {
+        versions: Versions,
+    ) -> Option<Line> {
+        let mut permit = self.permit(versions);
         for address in self.in_order(target, addresses) {
             let peer = self.peer(target, address);
+            if let Some(unused) = permit.take() {
+                match self.sessions.lease(Place(peer.reuse_hash()), unused) {
+                    Ok(lease) => {
+                        self.stats.reused();
+                        return Some(Line::Http2(lease));
+                    }
+                    Err(unused) => permit = Some(unused),
+                }
+            }
             if let Some(stream) = self.transport.reused_stream(&peer).await {
                 self.stats.reused();
-                return Some(self.connection(stream, &peer, address));
+                return Some(Line::Http1(self.connection(stream, &peer, address)));
             }
         }
         None
@@ -95,14 +132,55 @@ impl Connector {
         &self,
         target: &Target,
         addresses: &[VettedAddr],
-    ) -> Result<Connection, OriginError> {
+        versions: Versions,
+    ) -> Result<Line, OriginError> {
+        let permit = self.permit(versions);
+        let alpn = match permit {
+            Some(_) => ALPN::H2H1,
+            None => ALPN::H1,
+        };
         let order = self.in_order(target, addresses);
-        let winner = race::race(order, STAGGER, |address| self.dial(target, address)).await;
+        let dial = |address| self.dial(target, address, alpn.clone());
+        let winner = race::race(order, STAGGER, dial).await;
         let (address, connection) =
             winner.map_err(|failures| failure::blame(target.authority(), failures))?;
         self.remember(target, address.get());
         self.stats.opened();
-        Ok(connection)
+        match permit {
+            Some(permit) if connection.speaks_http2() => {
+                self.greet(target, connection, permit).await
+            }
+            _ => Ok(Line::Http1(connection)),
+        }
+    }
+
+    /// Begins HTTP/2 on a new connection that has agreed to it.
+    async fn greet(
+        &self,
+        target: &Target,
+        connection: Connection,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Line, OriginError> {
+        let Connection {
+            stream,
+            address,
+            pool_key,
+            ..
+        } = connection;
+        let greeting = self.sessions.open(Place(pool_key), stream, address, permit);
+        match tokio::time::timeout(self.settings.connect_timeout, greeting).await {
+            Ok(Ok(lease)) => Ok(Line::Http2(lease)),
+            Ok(Err(_closed)) => Err(OriginError::NoAnswer(target.authority())),
+            Err(_elapsed) => Err(OriginError::ConnectTimeout(target.authority())),
+        }
+    }
+
+    /// The right to an HTTP/2 stream; without one the request goes over HTTP/1.1.
+    fn permit(&self, versions: Versions) -> Option<OwnedSemaphorePermit> {
+        match versions {
+            Versions::Http1 => None,
+            Versions::Both => self.sessions.permit(),
+        }
     }
 
     /// Peers for `target`, for connections made elsewhere, in the order they are worth trying.
@@ -136,8 +214,14 @@ impl Connector {
         peer
     }
 
-    async fn dial(&self, target: &Target, address: VettedAddr) -> Result<Connection, DialFailure> {
-        let peer = self.peer(target, address);
+    async fn dial(
+        &self,
+        target: &Target,
+        address: VettedAddr,
+        alpn: ALPN,
+    ) -> Result<Connection, DialFailure> {
+        let mut peer = self.peer(target, address);
+        peer.options.alpn = alpn;
         let opened = Box::pin(self.transport.new_stream(&peer)).await;
         opened
             .map(|stream| self.connection(stream, &peer, address))
@@ -198,6 +282,10 @@ impl Connection {
     /// Who is at the other end.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    fn speaks_http2(&self) -> bool {
+        self.stream.selected_alpn_proto() == Some(ALPN::H2)
     }
 }
 

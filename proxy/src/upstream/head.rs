@@ -3,8 +3,8 @@
 //! Strict on purpose (RFC 9112 §4, §5): HTTP/0.9, odd versions and statuses, NUL, bare CR, folded fields and space
 //! before a colon are protocol errors. A bare LF as line end is accepted (§2.2); Weir always writes CRLF.
 //!
-//! Invariants: at most `head_bytes_max` bytes, [`FIELDS_MAX`] fields and [`INTERIM_MAX`] interim responses are read;
-//! bytes behind the head stay in the buffer. The deadline is the caller's.
+//! Invariants: at most `head_bytes_max` bytes and [`FIELDS_MAX`] fields a head are read, and as many interim responses as
+//! [`InterimRelay`] takes; bytes behind the head stay in the buffer. The deadline is the caller's.
 
 mod framing;
 #[cfg(test)]
@@ -12,6 +12,7 @@ mod tests;
 
 pub(super) use framing::Persistence;
 
+use super::interim::InterimRelay;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use std::io::ErrorKind;
@@ -20,9 +21,7 @@ use weir_cache::ports::Framing;
 use weir_policies::hop;
 
 /// Fields in a response head.
-const FIELDS_MAX: usize = 256;
-/// 1xx responses before the final one.
-const INTERIM_MAX: usize = 10;
+pub(super) const FIELDS_MAX: usize = 256;
 /// How every HTTP/1 response begins.
 const VERSION_PREFIX: &[u8] = b"HTTP/1.";
 
@@ -69,28 +68,29 @@ pub(super) async fn read<S>(
     buffer: &mut BytesMut,
     method: &Method,
     head_bytes_max: usize,
+    relay: &mut InterimRelay,
 ) -> Result<Head, HeadError>
 where
     S: AsyncRead + Unpin,
 {
-    let mut interim = 0;
     loop {
         let length = match await_head(stream, buffer, head_bytes_max).await {
             // Silent is the claim that nothing at all was said; an interim response is something.
-            Err(HeadError::Silent) if interim > 0 => return Err(HeadError::Closed),
+            Err(HeadError::Silent) if !relay.is_silent() => return Err(HeadError::Closed),
             other => other?,
         };
         let parsed = parse(&buffer.split_to(length)).map_err(HeadError::Protocol)?;
         if !parsed.status.is_informational() {
-            return finish(parsed, method).map_err(HeadError::Protocol);
+            let Parsed {
+                minor_version,
+                status,
+                headers,
+            } = parsed;
+            return framed(status, headers, minor_version, method).map_err(HeadError::Protocol);
         }
-        if parsed.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(HeadError::Protocol("101 that nobody asked for"));
-        }
-        interim += 1;
-        if interim > INTERIM_MAX {
-            return Err(HeadError::Protocol("more than 10 interim responses"));
-        }
+        relay
+            .pass(parsed.status, parsed.headers)
+            .map_err(HeadError::Protocol)?;
     }
 }
 
@@ -177,12 +177,16 @@ fn malformed(error: httparse::Error) -> &'static str {
     }
 }
 
-fn finish(parsed: Parsed, method: &Method) -> Result<Head, &'static str> {
-    let Parsed {
-        minor_version,
-        status,
-        mut headers,
-    } = parsed;
+/// Reads the framing out of a final head and leaves its end-to-end fields.
+///
+/// # Errors
+/// What is wrong with the framing, in words: 502.
+pub(super) fn framed(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    minor_version: u8,
+    method: &Method,
+) -> Result<Head, &'static str> {
     let (framing, persistence) = framing::decide(method, status, minor_version, &mut headers)?;
     hop::strip(&mut headers);
     Ok(Head {

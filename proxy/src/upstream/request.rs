@@ -48,18 +48,34 @@ pub(super) fn serialize(request: &OriginRequest, node_name: &str) -> Vec<u8> {
     message
 }
 
-fn outgoing(end_to_end: &HeaderMap, node_name: &str) -> HeaderMap {
+/// The fields that go out, in any version.
+pub(super) fn outgoing(end_to_end: &HeaderMap, node_name: &str) -> HeaderMap {
     let mut headers = end_to_end.clone();
     hop::strip(&mut headers);
     for name in NOT_OURS {
         headers.remove(name);
     }
+    join_cookies(&mut headers);
     // The fetch is this node's own: it was received by no other protocol version.
     hop::append_via(&mut headers, "1.1", node_name);
     if let Ok(value) = HeaderValue::from_str(node_name) {
         headers.append(CDN_LOOP, value);
     }
     headers
+}
+
+/// A client of HTTP/2 may have sent its cookies one by one; HTTP/1.1 servers expect one line (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, cookie);
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +100,7 @@ mod tests {
             method: Method::GET,
             target,
             headers,
+            interim: None,
         };
         String::from_utf8(serialize(&request, "node-1")).unwrap()
     }
@@ -115,6 +132,12 @@ mod tests {
         ] {
             assert!(wire.contains(kept), "{kept} in {wire}");
         }
+    }
+
+    #[test]
+    fn cookies_go_out_in_one_line() {
+        let wire = wire("http://h.test/", &[("cookie", "a=1"), ("cookie", "b=2")]);
+        assert!(wire.contains("\r\nCookie: a=1; b=2\r\n"), "{wire}");
     }
 
     #[test]

@@ -50,6 +50,7 @@ fn request(method: Method, url: &str) -> OriginRequest {
         method,
         target: Target::parse(url).unwrap(),
         headers: HeaderMap::new(),
+        interim: None,
     }
 }
 

@@ -32,7 +32,7 @@ impl Gate {
     }
 
     /// Waits without a deadline: for tasks that are aborted when their test ends.
-    pub(super) async fn opened(&self) {
+    pub(crate) async fn opened(&self) {
         let mut receiver = self.state.subscribe();
         receiver
             .wait_for(|open| *open)

@@ -167,6 +167,7 @@ pub(crate) fn request(method: Method, url: &str, fields: &[(&'static str, &str)]
         method,
         headers,
         plan,
+        interim: None,
     }
 }
 

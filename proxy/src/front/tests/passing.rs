@@ -117,6 +117,24 @@ async fn a_passed_request_ends_in_one_record() {
 }
 
 #[tokio::test]
+async fn every_final_head_is_reported_once_and_no_interim_one() {
+    let response =
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let origin = Origin::start(response, 10, OriginEnding::Stay).await;
+    let world = World::start(settings(), origin.address).await;
+    let mut client = world.client().await;
+    client.send("DELETE /d HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 103);
+    assert_eq!(client.answer().await.status, 404);
+    client
+        .send("POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(client.answer().await.status, 403);
+    let heads = world.heads.0.lock().unwrap();
+    assert_eq!(*heads, [("DELETE".to_owned(), "/d".to_owned(), 404)]);
+}
+
+#[tokio::test]
 async fn a_refused_peer_is_said_to_the_client_and_the_log() {
     let world = World::local(settings()).await;
     let mut client = world.client().await;

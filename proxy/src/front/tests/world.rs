@@ -2,8 +2,9 @@
 //! origin, all on 127.0.0.1.
 
 use super::super::*;
-use crate::pass::{PeerSource, RecordSink};
+use crate::pass::{PeerSource, RecordSink, UnsafeObserver};
 use crate::record::Record;
+use http::StatusCode;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use std::collections::VecDeque;
@@ -154,6 +155,21 @@ impl PeerSource for Pinned {
 #[derive(Default)]
 pub(super) struct Records(Mutex<Vec<Record>>);
 
+/// Method, path and status of every final head from an upstream.
+#[derive(Default)]
+pub(super) struct Heads(pub(super) Mutex<Vec<(String, String, u16)>>);
+
+impl UnsafeObserver for Heads {
+    fn answered(&self, method: &Method, target: &Target, status: StatusCode, _: &HeaderMap) {
+        let head = (
+            method.to_string(),
+            target.path().to_owned(),
+            status.as_u16(),
+        );
+        self.0.lock().unwrap().push(head);
+    }
+}
+
 impl RecordSink for Records {
     fn finished(&self, record: Record) {
         self.0.lock().unwrap().push(record);
@@ -290,6 +306,7 @@ pub(super) struct World {
     pub(super) records: Arc<Records>,
     /// Upstream connections that came about.
     pub(super) connected: Arc<Mutex<Vec<SocketAddr>>>,
+    pub(super) heads: Arc<Heads>,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) served: JoinHandle<()>,
 }
@@ -338,6 +355,7 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(StillClock);
         let records = Arc::new(Records::default());
         let connected = Arc::default();
+        let heads = Arc::new(Heads::default());
         let peers = Pinned {
             addresses,
             connected: Arc::clone(&connected),
@@ -345,6 +363,7 @@ impl World {
         let pass = Pass::new(
             Arc::new(peers),
             Arc::clone(&records) as Arc<dyn RecordSink>,
+            Arc::clone(&heads) as Arc<dyn UnsafeObserver>,
             Arc::clone(&clock),
             settings.node.clone(),
         );
@@ -360,6 +379,7 @@ impl World {
             held: held_receiver,
             records,
             connected,
+            heads,
             shutdown,
             served,
         }
