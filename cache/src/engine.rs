@@ -26,11 +26,13 @@ mod growing;
 mod settings;
 mod stats;
 mod tail;
+mod warm;
 
 pub use failure::{Failure, StatusAnswer};
 pub use growing::{FillEnd, FlightReader, ReadError};
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
+pub use warm::{WarmFill, WarmHead, Warmed};
 
 use crate::object::ObjectHead;
 use crate::ports::{Clock, Origin, OriginError, OriginResponse};

@@ -193,6 +193,9 @@ pub enum OriginError {
     /// The body ended early or was malformed.
     #[error("{0} cut the body short: {1}")]
     Truncated(String, &'static str),
+    /// The body is larger than its rule allows: 403.
+    #[error("{0}: the object is larger than the limit of {1} bytes")]
+    TooLarge(String, u64),
     /// The scheme has no adapter yet: 501.
     #[error("scheme {0} is not served yet")]
     Scheme(&'static str),
@@ -214,6 +217,7 @@ impl OriginError {
             Self::Protocol(..) => "protocol",
             Self::Stalled(_) => "stalled",
             Self::Truncated(..) => "truncated",
+            Self::TooLarge(..) => "too-large",
             Self::Scheme(_) => "scheme",
         }
     }
@@ -222,7 +226,7 @@ impl OriginError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Refused { .. } => StatusCode::FORBIDDEN,
+            Self::Refused { .. } | Self::TooLarge(..) => StatusCode::FORBIDDEN,
             Self::Resolver(_)
             | Self::ConnectTimeout(_)
             | Self::HeadTimeout(_)
