@@ -175,6 +175,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         forms: settings.forms,
         rules: settings.rules,
         access: settings.access,
+        cache_proxy: settings.cache_proxy,
         node,
         clock: Arc::clone(&clock),
         sink,
