@@ -6,7 +6,9 @@ mod rules;
 mod starting;
 
 use crate::stage::Stage;
+use weir_tests::deadline::within;
 use weir_tests::gateway::Builder;
+use weir_tests::origin::Record;
 use weir_tests::{Gateway, Origin, Response};
 
 /// A gateway that is to behave as the original does.
@@ -27,11 +29,26 @@ async fn download(stage: &Stage, path: &str) -> Response {
     stage.gateway.get_path(&path).await
 }
 
-/// Requests that the gateway has sent, as told by Via; a client that follows a redirect sends none.
+/// Requests that a gateway has sent, as told by Via; a client that follows a redirect sends none.
 pub(crate) fn fills(origin: &Origin) -> usize {
-    let record = origin.record();
+    fills_of(&origin.record())
+}
+
+fn fills_of(record: &Record) -> usize {
     let sent = record.requests.iter();
     sent.filter(|seen| !seen.values("via").is_empty()).count()
+}
+
+/// Waits for the end of the fill that runs behind a redirect, and checks that it is number `count`: the redirect
+/// itself does not wait for it.
+pub(crate) async fn filled(gateway: &Gateway, origin: &Origin, count: usize) {
+    let arrived = |record: &Record| fills_of(record) >= count;
+    origin.wait_for("the fill", arrived).await;
+    // `weir_fill_active` counts from the head on; the task is there from the start.
+    let tasks = "weir_tasks{task=\"fill\"}";
+    let ended = async { while gateway.metric(tasks).await > 0.0 {} };
+    within("the fill ends", ended).await;
+    assert_eq!(fills(origin), count, "{:?}", origin.record().requests);
 }
 
 /// Checks that a client is sent on to this URL and that nothing remembers it.

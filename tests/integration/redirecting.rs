@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 use toml::Table;
 
-use crate::compatibility::{ask, assert_sent_to, fills};
+use crate::compatibility::{ask, assert_sent_to, filled};
 use crate::stage::{FRESH, Stage};
 use weir_tests::gateway::Builder;
 use weir_tests::program::Run;
@@ -39,11 +39,12 @@ async fn a_miss_is_redirected_and_nothing_is_fetched() {
     }
     stage.gateway.settled().await;
     stage.origin.assert_untouched();
-    let line = stage.gateway.home().access_log().join("\n");
-    assert!(line.contains("TCP_MISS_REDIRECT/302"), "{line}");
     let counted = "weir_requests_total{form=\"download\",result=\"redirected\"}";
     assert!(stage.gateway.metric(counted).await >= 2.0);
+    let home = stage.gateway.home();
     stage.finish().await;
+    let log = home.access_log().join("\n");
+    assert!(log.contains("TCP_MISS_REDIRECT/302"), "{log}");
 }
 
 #[tokio::test]
@@ -54,7 +55,7 @@ async fn a_miss_is_redirected_and_fetched_once_for_every_form() {
         let path = &forms(&stage.origin, "/f.gz")[number];
         let sent = stage.gateway.get_path(path).await;
         assert_sent_to(&sent, &stage.origin.url("/f.gz"));
-        stage.gateway.settled().await;
+        filled(&stage.gateway, &stage.origin, 1).await;
         for hit in forms(&stage.origin, "/f.gz") {
             let hit = stage.gateway.get_path(&hit).await;
             hit.assert_is(200, b"the archive");
@@ -77,11 +78,11 @@ async fn a_mirror_redirects_to_its_first_upstream() {
     origin.on("/first/a/f.gz", Script::ok(FRESH, b"the archive"));
     let sent = gateway.get_path("/files/a/f.gz").await;
     assert_sent_to(&sent, &origin.url("/first/a/f.gz"));
-    gateway.settled().await;
+    filled(&gateway, &origin, 1).await;
     let hit = gateway.get_path("/files/a/f.gz").await;
     hit.assert_is(200, b"the archive");
     assert!(hit.is_hit());
-    assert_eq!(fills(&origin), 1);
+    assert_eq!(origin.requests(), 1);
     gateway.finish().await;
 }
 
@@ -133,7 +134,7 @@ async fn ranges_and_conditions_go_with_the_client() {
         let path = &forms(&stage.origin, &file)[0];
         let sent = ask(&stage.gateway, "GET", path, fields).await;
         assert_sent_to(&sent, &stage.origin.url(&file));
-        stage.gateway.settled().await;
+        filled(&stage.gateway, &stage.origin, number + 1).await;
         stage.assert_hit(&file, b"0123456789").await;
     }
     for seen in stage.origin.record().requests {
@@ -219,9 +220,8 @@ async fn curl_follows_and_exactly_one_fill_is_behind_it() {
         let run = site.run("curl", &[&options[..], &[name]].concat()).await;
         assert_eq!(run.assert_code(0).text(), redirects);
         site.assert_downloaded(name);
-        site.stage.gateway.settled().await;
+        filled(&site.stage.gateway, &site.stage.origin, 1).await;
     }
-    assert_eq!(fills(&site.stage.origin), 1);
     assert_eq!(site.stage.origin.requests(), 2, "curl's own and the fill");
     site.stage.finish().await;
 }
@@ -235,9 +235,8 @@ async fn wget_follows_and_exactly_one_fill_is_behind_it() {
         run.assert_code(0);
         assert_eq!(run.shows("302 Found"), is_redirected, "{}", run.stderr);
         site.assert_downloaded(name);
-        site.stage.gateway.settled().await;
+        filled(&site.stage.gateway, &site.stage.origin, 1).await;
     }
-    assert_eq!(fills(&site.stage.origin), 1);
     assert_eq!(site.stage.origin.requests(), 2, "wget's own and the fill");
     site.stage.finish().await;
 }
@@ -252,7 +251,6 @@ async fn a_crowd_of_curls_follows_and_exactly_one_fill_is_behind_it() {
         site.assert_downloaded(name);
     });
     futures::future::join_all(all).await;
-    site.stage.gateway.settled().await;
-    assert_eq!(fills(&site.stage.origin), 1);
+    filled(&site.stage.gateway, &site.stage.origin, 1).await;
     site.stage.finish().await;
 }

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use super::{ask, assert_sent_to, cache_proxy, download, fills};
+use super::{ask, assert_sent_to, cache_proxy, download, filled};
 use crate::stage::{FRESH, Stage};
 use weir_tests::gateway::builder::files_below;
 use weir_tests::refusing::Refusing;
@@ -15,8 +15,7 @@ async fn cp_06_a_miss_is_a_redirect_and_the_next_one_a_hit() {
     stage.fresh(path, b"the archive");
     let first = download(&stage, path).await;
     assert_sent_to(&first, &stage.origin.url(path));
-    stage.gateway.settled().await;
-    assert_eq!(fills(&stage.origin), 1);
+    filled(&stage.gateway, &stage.origin, 1).await;
     let second = download(&stage, path).await;
     second.assert_is(200, b"the archive");
     assert!(second.is_hit());
@@ -31,7 +30,7 @@ async fn cp_06_a_head_is_redirected_and_starts_the_same_fetch() {
     let path = format!("/download/{}", stage.origin.url("/f.gz"));
     let head = ask(&stage.gateway, "HEAD", &path, "").await;
     assert_sent_to(&head, &stage.origin.url("/f.gz"));
-    stage.gateway.settled().await;
+    filled(&stage.gateway, &stage.origin, 1).await;
     stage.assert_hit("/f.gz", b"the archive").await;
     stage.finish().await;
 }
@@ -46,11 +45,9 @@ async fn cp_06_a_second_cache_is_redirected_to_and_fetched_from() {
     let url = stage.origin.url("/f.gz");
     let first = download(&stage, "/f.gz").await;
     assert_sent_to(&first, &format!("{proxy_url}{url}"));
-    stage.gateway.settled().await;
-    assert_eq!(stage.origin.requests(), 1);
+    filled(&stage.gateway, &stage.origin, 1).await;
     let via = stage.origin.record().requests[0].values("via").join(", ");
     assert!(via.contains("weir-second"), "fetched by itself: {via}");
-    stage.gateway.settled().await;
     let again = download(&stage, "/f.gz").await;
     again.assert_is(200, b"the archive");
     second.settled().await;
@@ -100,8 +97,7 @@ async fn cp_07_simultaneous_misses_start_one_download() {
         assert_sent_to(response, &stage.origin.url("/f.gz"));
     }
     gate.open();
-    stage.gateway.settled().await;
-    assert_eq!(fills(&stage.origin), 1);
+    filled(&stage.gateway, &stage.origin, 1).await;
     stage.assert_hit("/f.gz", &body).await;
     stage.finish().await;
 }
@@ -123,8 +119,7 @@ async fn cp_10_an_object_whose_file_is_gone_is_a_miss() {
     let stage = Stage { gateway, origin };
     let miss = download(&stage, "/f.gz").await;
     assert_sent_to(&miss, &stage.origin.url("/f.gz"));
-    stage.gateway.settled().await;
-    assert_eq!(fills(&stage.origin), 2);
+    filled(&stage.gateway, &stage.origin, 2).await;
     stage.assert_hit("/f.gz", b"the archive").await;
     let Stage { mut gateway, .. } = stage;
     gateway.expect_log("the file of an object is gone");

@@ -1,6 +1,6 @@
 //! The pages that cache-proxy answers by itself, and the URLs that it takes.
 
-use super::{ask, cache_proxy, download};
+use super::{ask, cache_proxy, download, filled};
 use crate::stage::{FRESH, Stage};
 use weir_tests::{Gateway, Script};
 
@@ -77,7 +77,7 @@ async fn cp_04_a_hit_answers_ranges_and_conditions() {
     let fields = format!("ETag: \"one\"\r\n{FRESH}");
     stage.origin.on("/f.gz", Script::ok(&fields, b"0123456789"));
     assert_eq!(download(&stage, "/f.gz").await.status(), 302);
-    stage.gateway.settled().await;
+    filled(&stage.gateway, &stage.origin, 1).await;
     let path = format!("/download/{}", stage.origin.url("/f.gz"));
     let gateway = &stage.gateway;
     let whole = gateway.get_path(&path).await;

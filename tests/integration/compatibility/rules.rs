@@ -1,6 +1,6 @@
 //! Which files are served and cached: by suffix and by size.
 
-use super::{assert_sent_to, cache_proxy, download, fills};
+use super::{assert_sent_to, cache_proxy, download, filled, fills};
 use crate::stage::{FRESH, Stage};
 use weir_tests::gateway::Builder;
 use weir_tests::{Program, Script};
@@ -21,10 +21,11 @@ async fn cp_12_strict_refuses_a_suffix_that_is_not_listed() {
         assert!(text.contains("Prohibited by proxy rule"), "{path}: {text}");
     }
     stage.origin.assert_untouched();
-    for path in ["/a-1.0.tar.gz", "/a.zip?x=1"] {
+    for (path, count) in [("/a-1.0.tar.gz", 1), ("/a.zip?x=1", 2)] {
         stage.fresh(path, b"listed");
         let sent = download(&stage, path).await;
         assert_sent_to(&sent, &stage.origin.url(path));
+        filled(&stage.gateway, &stage.origin, count).await;
         stage.assert_hit(path, b"listed").await;
     }
     stage.finish().await;
@@ -51,6 +52,7 @@ async fn cp_12_lenient_serves_a_suffix_that_is_not_listed_and_does_not_cache_it(
     assert_eq!(fills(&stage.origin), 0);
     stage.fresh("/a.zip", b"listed");
     assert_eq!(download(&stage, "/a.zip").await.status(), 302);
+    filled(&stage.gateway, &stage.origin, 1).await;
     stage.assert_hit("/a.zip", b"listed").await;
     stage.finish().await;
 }
@@ -106,9 +108,11 @@ async fn cp_13_a_listed_url_may_be_larger() {
         gateway: builder.start().await,
         origin,
     };
-    for path in ["/one.iso", "/one.iso?mirror=2", "/images/a/two.iso"] {
+    let allowed = ["/one.iso", "/one.iso?mirror=2", "/images/a/two.iso"];
+    for (number, path) in (1..).zip(allowed) {
         stage.fresh(path, &[2; 2000]);
         assert_sent_to(&download(&stage, path).await, &stage.origin.url(path));
+        filled(&stage.gateway, &stage.origin, number).await;
         stage.assert_hit(path, &[2; 2000]).await;
         let hit = download(&stage, path).await;
         hit.assert_is(200, &[2; 2000]);
