@@ -12,6 +12,7 @@
 
 mod access;
 mod address;
+mod cache_proxy;
 mod check;
 mod config;
 mod environment;
@@ -33,6 +34,7 @@ mod store;
 mod upstream;
 
 pub(crate) use access::AccessSettings;
+pub(crate) use cache_proxy::{CacheProxySettings, SuffixRules};
 pub(crate) use fill::OnAbandon;
 pub(crate) use log::{AccessFormat, AccessLog, LogSettings};
 pub(crate) use problem::ConfigError;

@@ -3,9 +3,11 @@
 //! The steps are listed in [`Gateway::answer`], a function each. Nothing here blocks, and nothing reaches an upstream
 //! before every refusal had its say. Pages of the gateway's own, errors among them, are in [`pages`].
 
+mod cache_proxy;
 mod pages;
+mod redirect;
 
-use crate::conf::AccessSettings;
+use crate::conf::{AccessSettings, CacheProxySettings};
 use crate::front::conn::Conn;
 use crate::front::{Flow, Handler, Request};
 use crate::pass::{PassOrder, RecordSink};
@@ -20,6 +22,7 @@ use std::time::SystemTime;
 use tracing::Instrument;
 use weir_cache::engine::{Answer, Engine, FetchRequest};
 use weir_cache::ports::{Clock, Framing, OriginResponse};
+use weir_cache::store::Object;
 use weir_policies::freshness::{self, Exchange};
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
@@ -36,6 +39,8 @@ pub(crate) struct Gateway {
     pub(crate) access: AccessSettings,
     /// How long a stale response may stand in for a failing origin, where nobody says otherwise.
     pub(crate) stale_for_seconds: u64,
+    /// How `/download/` is answered where it is to behave as openEuler's cache-proxy.
+    pub(crate) cache_proxy: Option<CacheProxySettings>,
     /// Name in Via and Cache-Status.
     pub(crate) node: String,
     pub(crate) clock: Arc<dyn Clock>,
@@ -179,32 +184,16 @@ impl<'a> Turn<'a> {
                 let first = resource.upstreams.into_iter().next();
                 Turned::Pass(first.unwrap_or(resource.target))
             }
-            Verdict::Cache(plan) => Turned::Answered(self.fetch(conn, resource, plan).await),
+            Verdict::Cache(plan) => self.cached(conn, resource, plan).await,
         }
     }
 
-    async fn fetch(&mut self, conn: &mut Conn, resource: Resource, mut plan: Plan) -> Flow {
-        plan.adjust
-            .stale_for
-            .get_or_insert(self.gateway.stale_for_seconds);
+    async fn fetch(&mut self, conn: &mut Conn, resource: Resource, plan: Plan) -> Flow {
         let adjust = plan.adjust;
         self.record.rule.clone_from(&plan.effect.rule);
-        let fetch = FetchRequest {
-            key: CacheKey::of("", false, &resource.target),
-            resource,
-            method: self.request.method.clone(),
-            headers: self.request.headers.clone(),
-            plan,
-            interim: None,
-        };
+        let fetch = self.fetch_request(resource, plan);
         let answer = self.gateway.engine.fetch(&fetch).await;
-        self.record.first_byte = Some(
-            self.gateway
-                .clock
-                .elapsed()
-                .saturating_sub(self.record.started),
-        );
-        self.now = self.gateway.clock.wall();
+        self.note_first_byte();
         match answer {
             Answer::Stored {
                 object,
@@ -212,15 +201,8 @@ impl<'a> Turn<'a> {
                 ttl,
                 outcome,
             } => {
-                object.touch();
                 self.record.outcome = outcome;
-                self.record.upstream = object.head().upstream;
-                let head = object.head();
-                let mut response = self.response(head.status, &head.headers, Some(object.length()));
-                (response.age, response.ttl) = (Some(age), Some(ttl));
-                response
-                    .send(conn, Source::Stored(Arc::clone(&object)), &mut self.record)
-                    .await
+                self.stored(conn, &object, age, ttl).await
             }
             Answer::Growing { reader, outcome } => {
                 self.record.outcome = outcome;
@@ -254,6 +236,38 @@ impl<'a> Turn<'a> {
                 .await
             }
         }
+    }
+
+    fn fetch_request(&self, resource: Resource, mut plan: Plan) -> FetchRequest {
+        plan.adjust
+            .stale_for
+            .get_or_insert(self.gateway.stale_for_seconds);
+        FetchRequest {
+            key: CacheKey::of("", false, &resource.target),
+            resource,
+            method: self.request.method.clone(),
+            headers: self.request.headers.clone(),
+            plan,
+            interim: None,
+        }
+    }
+
+    /// The engine has answered: what it took, and what time it is now.
+    fn note_first_byte(&mut self) {
+        let elapsed = self.gateway.clock.elapsed();
+        self.record.first_byte = Some(elapsed.saturating_sub(self.record.started));
+        self.now = self.gateway.clock.wall();
+    }
+
+    async fn stored(&mut self, conn: &mut Conn, object: &Arc<Object>, age: u64, ttl: i64) -> Flow {
+        object.touch();
+        let head = object.head();
+        self.record.upstream = head.upstream;
+        let mut response = self.response(head.status, &head.headers, Some(object.length()));
+        (response.age, response.ttl) = (Some(age), Some(ttl));
+        response
+            .send(conn, Source::Stored(Arc::clone(object)), &mut self.record)
+            .await
     }
 
     fn response<'r>(

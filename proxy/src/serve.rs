@@ -180,6 +180,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         rules: settings.rules,
         access: settings.access,
         stale_for_seconds: settings.fill.stale_for.as_secs(),
+        cache_proxy: settings.cache_proxy,
         node,
         clock: Arc::clone(&clock),
         sink,

@@ -16,6 +16,8 @@ mod capacity;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod compatibility;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod damage;
@@ -26,6 +28,8 @@ mod freshness;
 mod operations;
 #[cfg(test)]
 mod parsing;
+#[cfg(test)]
+mod redirecting;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! operator is written in `conf/weir.toml`, which a test keeps equal to these types and their defaults.
 
 use super::access::AccessConfig;
+use super::cache_proxy::CacheProxyConfig;
 use super::fill::FillConfig;
 use super::listen::ListenConfig;
 use super::log::LogConfig;
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) access: AccessConfig,
     /// What is logged.
     pub(crate) log: LogConfig,
+    /// The ways of openEuler's cache-proxy.
+    pub(crate) cache_proxy: CacheProxyConfig,
     /// Sites behind paths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) mirror: Vec<MirrorConfig>,

@@ -4,6 +4,7 @@
 //! checked on another machine than the one it is for.
 
 use super::access::AccessSettings;
+use super::cache_proxy::CacheProxySettings;
 use super::check::Check;
 use super::config::Config;
 use super::fill::FillSettings;
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) access: AccessSettings,
     /// What is logged.
     pub(crate) log: LogSettings,
+    /// The ways of openEuler's cache-proxy; `None`: not wanted.
+    pub(crate) cache_proxy: Option<CacheProxySettings>,
 }
 
 impl Settings {
@@ -62,6 +65,9 @@ impl Settings {
             rules: rule::check_all(&config.rule, &mut check),
             access: config.access.check(&mut check),
             log: config.log.check(&mut check),
+            cache_proxy: config
+                .cache_proxy
+                .check(config.listen.path_forms, &mut check),
         };
         ConfigError::unless_empty(check.into_problems())?;
         Ok(settings)

@@ -1,6 +1,6 @@
 //! Answers that the gateway writes itself: own pages, refusals, and what a client is told when an upstream failed.
 
-use super::{Turn, Turned};
+use super::{Turn, Turned, cache_proxy};
 use crate::error_page::{self, error_page};
 use crate::front::Flow;
 use crate::front::conn::Conn;
@@ -17,7 +17,9 @@ use weir_policies::verdict::Refusal;
 /// Methods that some resource here answers.
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-const WELCOME: &str = "Weir, a caching upstream proxy gateway.\n\n\
+/// The second sentence is the one that scripts for openEuler's cache-proxy look for.
+const WELCOME: &str = "Weir, a caching upstream proxy gateway.\n\
+    Welcome to openEuler upstream cache proxy!\n\n\
     Use it as a proxy:      http_proxy=http://HOST:PORT wget http://host/file\n\
     or ask by path:         curl -O http://HOST:PORT/download/https://host/file\n";
 
@@ -34,7 +36,7 @@ impl Turn<'_> {
         self.record.outcome = Outcome::Local;
         let (status, body) = match page {
             OwnPage::Welcome => (StatusCode::OK, WELCOME),
-            OwnPage::EmptyDownload => (StatusCode::OK, "empty url, please add url to the end\n"),
+            OwnPage::EmptyDownload => (StatusCode::OK, "empty url, please add url to the end"),
             OwnPage::Unknown => {
                 return Turned::Answered(
                     self.page(
@@ -127,6 +129,12 @@ impl Turn<'_> {
             Failure::Origin(_) | Failure::Status(_) => Outcome::Failed,
         };
         match failure {
+            // The status and the words that clients of the original know.
+            Failure::Origin(OriginError::TooLarge(host, limit)) if self.cache_proxy().is_some() => {
+                self.record.detail = Some("too-large");
+                self.page(conn, 400, &cache_proxy::out_limit(host, *limit))
+                    .await
+            }
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
                 self.page(conn, error.status().as_u16(), &error.to_string())
@@ -159,6 +167,24 @@ impl Turn<'_> {
             extra: Vec::new(),
         };
         self.send_with(conn, &answer.headers, page).await
+    }
+
+    /// Sends the client to where it finds what is not cached here.
+    pub(super) async fn redirect_to(&mut self, conn: &mut Conn, location: String) -> Flow {
+        self.record.outcome = Outcome::Redirected;
+        let body = format!("302 Found\n\nNot cached here. It is at\n{location}\n");
+        let page = Page {
+            status: StatusCode::FOUND,
+            media_type: "text/plain; charset=utf-8",
+            body: body.into_bytes(),
+            extra: vec![
+                ("location", location),
+                // The next request may find it here.
+                ("cache-control", "no-store".to_owned()),
+                ("x-content-type-options", "nosniff".to_owned()),
+            ],
+        };
+        self.send(conn, page).await
     }
 
     /// An error page: text, or problem+json where the client asks for it.
@@ -198,6 +224,9 @@ impl Turn<'_> {
     }
 
     async fn send_with(&mut self, conn: &mut Conn, fields: &HeaderMap, page: Page) -> Flow {
+        // Nobody was asked on behalf of a client that is sent on.
+        let fwd_status =
+            (self.record.outcome != Outcome::Redirected).then_some(page.status.as_u16());
         let head = Head {
             status: page.status,
             fields,
@@ -211,7 +240,7 @@ impl Turn<'_> {
             cache_status: self.record.outcome.cache_status(
                 &self.gateway.node,
                 None,
-                Some(page.status.as_u16()),
+                fwd_status,
                 false,
             ),
             request_id: &self.request_id,

@@ -1,0 +1,212 @@
+//! Redirect mode: whoever asks for something that is not cached is sent to its upstream, and the bytes come here, if
+//! at all, behind the client's back.
+//!
+//! Whether to redirect is decided before Range and conditions are looked at: they go with the client. A hit is
+//! answered as every other hit is. HEAD is treated as GET, its fetch included, as the original cache-proxy does.
+//!
+//! Streamed all the same:
+//! - forward-proxy requests: their own URL is the one that they would be sent to, and they would come straight back;
+//! - requests with credentials: clients do not take those along to another host;
+//! - `only-if-cached`, which asks for no upstream at all.
+//!
+//! A fetch that fails is no reason not to redirect: the client sees for itself what its upstream says.
+
+use super::cache_proxy::PROHIBITED;
+use super::{Turn, Turned};
+use crate::conf::CacheProxySettings;
+use crate::front::Flow;
+use crate::front::conn::Conn;
+use http::{HeaderMap, Method, header};
+use std::sync::Arc;
+use weir_cache::engine::{Failure, FetchRequest, WarmFill, WarmHead, Warmed};
+use weir_cache::ports::OriginError;
+use weir_cache::store::Object;
+use weir_policies::effect::{MissMode, StoreRule};
+use weir_policies::outcome::Outcome;
+use weir_policies::target::{Form, Resource, Target};
+use weir_policies::verdict::Plan;
+
+/// Where a client is sent on a miss.
+#[derive(Debug)]
+struct Elsewhere {
+    location: String,
+    fetch: Fetch,
+}
+
+/// What happens behind a redirect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fetch {
+    Nothing,
+    /// One fill, however many ask.
+    Once,
+}
+
+/// What the cache says to somebody who would be redirected.
+enum Found {
+    Fresh(Arc<Object>, u64, i64),
+    Nothing,
+    TooLarge { limit: u64 },
+}
+
+impl Turn<'_> {
+    /// Something that may be cached: streamed, or answered in redirect mode.
+    pub(super) async fn cached(
+        &mut self,
+        conn: &mut Conn,
+        mut resource: Resource,
+        mut plan: Plan,
+    ) -> Turned {
+        let cache_proxy = self.cache_proxy();
+        if let Some(settings) = cache_proxy {
+            let Ok(effect) = settings.effect(&resource.target, &plan.effect) else {
+                return self.refuse(conn, 400, "suffix", PROHIBITED).await;
+            };
+            plan.shared &= effect.store != StoreRule::Never;
+            plan.effect = Arc::new(effect);
+        }
+        let elsewhere = elsewhere(&resource, &plan, &self.request.headers, cache_proxy);
+        Turned::Answered(match elsewhere {
+            None => self.fetch(conn, resource, plan).await,
+            Some(mut elsewhere) => {
+                if cache_proxy.is_some_and(|settings| settings.proxy_url.is_some()) {
+                    elsewhere.fetch_there(&mut resource);
+                }
+                self.redirected(conn, resource, plan, elsewhere).await
+            }
+        })
+    }
+
+    /// Where this request is one to openEuler's cache-proxy: its settings.
+    pub(super) fn cache_proxy(&self) -> Option<&CacheProxySettings> {
+        let settings = self.gateway.cache_proxy.as_ref();
+        settings.filter(|_| self.record.form == Some(Form::Download))
+    }
+
+    async fn redirected(
+        &mut self,
+        conn: &mut Conn,
+        resource: Resource,
+        plan: Plan,
+        elsewhere: Elsewhere,
+    ) -> Flow {
+        self.record.rule.clone_from(&plan.effect.rule);
+        let host = resource.target.host().to_owned();
+        let request = FetchRequest {
+            // A HEAD that starts a fetch starts one of the whole.
+            method: Method::GET,
+            ..self.fetch_request(resource, plan)
+        };
+        let found = match elsewhere.fetch {
+            Fetch::Nothing => self.peek(&request).await,
+            Fetch::Once => self.warm(&request).await,
+        };
+        self.note_first_byte();
+        match found {
+            Found::Fresh(object, age, ttl) => {
+                self.record.outcome = Outcome::Hit;
+                self.stored(conn, &object, age, ttl).await
+            }
+            Found::Nothing => self.redirect_to(conn, elsewhere.location).await,
+            Found::TooLarge { limit } => {
+                let error = OriginError::TooLarge(host, limit);
+                self.failed(conn, &Failure::Origin(error)).await
+            }
+        }
+    }
+
+    async fn peek(&self, request: &FetchRequest) -> Found {
+        let found = self.gateway.engine.peek(request).await;
+        found.map_or(Found::Nothing, |(object, age, ttl)| {
+            Found::fresh(request, object, age, ttl)
+        })
+    }
+
+    async fn warm(&mut self, request: &FetchRequest) -> Found {
+        match self.gateway.engine.warm(request).await {
+            Warmed::Cached(object, age, ttl) => Found::fresh(request, object, age, ttl),
+            Warmed::Filling(fill) => self.filling(request, &fill).await,
+            Warmed::Failed(failure) => self.fetch_failed(&failure),
+            Warmed::Full => {
+                self.record.detail = Some("fills-full");
+                Found::Nothing
+            }
+        }
+    }
+
+    /// A fill that is under way is waited for only where its size may be a reason to refuse, and no longer than its
+    /// head takes.
+    async fn filling(&mut self, request: &FetchRequest, fill: &WarmFill) -> Found {
+        if request.plan.effect.size_max.is_none() {
+            return Found::Nothing;
+        }
+        match fill.head().await {
+            WarmHead::Storing { .. } | WarmHead::NotStored => Found::Nothing,
+            WarmHead::TooLarge { limit, .. } => Found::TooLarge { limit },
+            WarmHead::Failed(failure) => self.fetch_failed(&failure),
+        }
+    }
+
+    fn fetch_failed(&mut self, failure: &Failure) -> Found {
+        match failure {
+            Failure::Origin(OriginError::TooLarge(_, limit)) => Found::TooLarge { limit: *limit },
+            Failure::TooLarge { limit, .. } => Found::TooLarge { limit: *limit },
+            Failure::Origin(error) => {
+                self.record.detail = Some(error.as_str());
+                Found::Nothing
+            }
+            Failure::Status(answer) => {
+                self.record.detail = Some(answer.reason.as_str());
+                Found::Nothing
+            }
+        }
+    }
+}
+
+impl Elsewhere {
+    /// Fetches from where the client is sent: a second cache is there for both.
+    fn fetch_there(&mut self, resource: &mut Resource) {
+        match Target::parse(&self.location) {
+            Ok(second) => resource.upstreams = vec![second],
+            // Together they are longer than a target may be.
+            Err(_) => self.fetch = Fetch::Nothing,
+        }
+    }
+}
+
+impl Found {
+    /// An object that came here another way may be larger than this one allows.
+    fn fresh(request: &FetchRequest, object: Arc<Object>, age: u64, ttl: i64) -> Self {
+        match request.plan.effect.size_max {
+            Some(limit) if object.length() > limit => Self::TooLarge { limit },
+            _ => Self::Fresh(object, age, ttl),
+        }
+    }
+}
+
+/// Where a miss is sent; `None`: nowhere, it is streamed.
+fn elsewhere(
+    resource: &Resource,
+    plan: &Plan,
+    headers: &HeaderMap,
+    cache_proxy: Option<&CacheProxySettings>,
+) -> Option<Elsewhere> {
+    let has_credentials = [header::AUTHORIZATION, header::COOKIE]
+        .iter()
+        .any(|name| headers.contains_key(name));
+    if resource.form == Form::Forward || has_credentials || plan.directives.only_if_cached {
+        return None;
+    }
+    let fetch = match plan.effect.miss {
+        MissMode::Stream => return None,
+        MissMode::Redirect => Fetch::Nothing,
+        // What must not be shared is not fetched for others.
+        MissMode::RedirectAndFetch if !plan.shared => Fetch::Nothing,
+        MissMode::RedirectAndFetch => Fetch::Once,
+    };
+    let upstream = resource.upstreams.first()?;
+    let location = match cache_proxy {
+        Some(settings) => settings.location(upstream),
+        None => upstream.to_string(),
+    };
+    Some(Elsewhere { location, fetch })
+}
