@@ -4,12 +4,13 @@
 //! unreadable `max-age`/`s-maxage` counts as 0 (stale); a field-qualified `no-cache="f"`/`private="f"` is kept apart.
 //! Where the text is broken or endless, the more restrictive reading wins.
 
+mod targeted;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
-use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, PRAGMA};
+use http::{HeaderMap, HeaderValue};
 use tokens::{Directive, directives};
 
 /// §1.2.2: what larger numbers count as, seconds (2^31).
@@ -17,6 +18,9 @@ pub const DELTA_SECONDS_MAX: u64 = 1 << 31;
 
 /// The most directives that are read; a head with more is treated as `no-store`.
 const DIRECTIVES_MAX: usize = 128;
+
+/// RFC 9213 §3.1
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// Fields that a qualified `no-cache` or `private` may not take away alone: without them the rest would be read as
 /// fresher, or as other bytes, than it is. Naming one counts as the unqualified directive.
@@ -65,6 +69,8 @@ pub struct ResponseDirectives {
     pub stale_while_revalidate: Option<u64>,
     /// RFC 5861 §4, seconds
     pub stale_if_error: Option<u64>,
+    /// Read from CDN-Cache-Control: neither Cache-Control nor Expires counts beside it (RFC 9213 §2.2)
+    pub targeted: bool,
 }
 
 /// Directives of a request. `Pragma: no-cache` counts as `no_cache` when there is no Cache-Control (§5.4).
@@ -82,6 +88,8 @@ pub struct RequestDirectives {
     pub min_fresh: Option<u64>,
     /// §5.2.1.2: `Some(u64::MAX)` when it had no value
     pub max_stale: Option<u64>,
+    /// RFC 5861 §4, seconds
+    pub stale_if_error: Option<u64>,
 }
 
 impl ResponseDirectives {
@@ -97,6 +105,26 @@ impl ResponseDirectives {
             read.add(&directive);
         }
         read
+    }
+
+    /// Reads CDN-Cache-Control, where Weir acts for the origin (RFC 9213). `None` when there is none that is valid:
+    /// Cache-Control counts then.
+    #[must_use]
+    pub fn of_cdn(headers: &HeaderMap) -> Option<Self> {
+        let lines = headers.get_all(CDN_CACHE_CONTROL).iter();
+        let field = lines
+            .map(HeaderValue::as_bytes)
+            .collect::<Vec<_>>()
+            .join(&b","[..]);
+        let directives = targeted::dictionary(&field)?;
+        let mut read = Self {
+            targeted: true,
+            ..Self::default()
+        };
+        for directive in &directives {
+            read.add(directive);
+        }
+        Some(read)
     }
 
     fn add(&mut self, directive: &Directive<'_>) {
@@ -149,6 +177,7 @@ impl RequestDirectives {
             "min-fresh" => self.min_fresh = self.min_fresh.max(seconds(directive)),
             "max-stale" if directive.value.is_none() => least(&mut self.max_stale, Some(u64::MAX)),
             "max-stale" => least(&mut self.max_stale, seconds(directive)),
+            "stale-if-error" => least(&mut self.stale_if_error, seconds(directive)),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! Preconditions of a client's GET or HEAD against the selected representation (RFC 9110 §13).
 
-mod entity_tag;
+pub(crate) mod entity_tag;
 #[cfg(test)]
 mod tests;
 

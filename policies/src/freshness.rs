@@ -1,11 +1,14 @@
-//! How old a stored response is and how long it stays fresh (RFC 9111 §4.2).
+//! How old a stored response is and how long it stays fresh (RFC 9111 §4.2), and what rules add to that.
+//!
+//! Everything that reads a response's directives under a rule reads them through [`directives`], so that storing,
+//! freshness and reuse never disagree on what was overridden or on which field counts.
 
 #[cfg(test)]
 mod tests;
 
 use crate::cache_control::{DELTA_SECONDS_MAX, ResponseDirectives, delta_seconds};
 use crate::time::{DateField, UnixSeconds};
-use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 
 /// The longest heuristic lifetime, seconds: a week. RFC 9111 §4.2.2 leaves it open; a file that has not changed for
@@ -35,8 +38,14 @@ pub enum LifetimeSource {
     Expires,
     /// 10 % of `Date` − `Last-Modified` (§4.2.2)
     Heuristic,
+    /// `s-maxage` or `max-age` of CDN-Cache-Control
+    Cdn,
     /// The rule's `ttl_default`, where the origin was silent
     Rule,
+    /// The rule's `ttl_min`: what was said was shorter
+    RuleMin,
+    /// The rule's `ttl_max`: what was said was longer
+    RuleMax,
     /// Nothing said anything: 0
     None,
 }
@@ -82,7 +91,21 @@ pub struct Overrides {
     pub set_cookie: bool,
 }
 
-/// The freshness lifetime of a response for a shared cache (§4.2.1).
+/// The directives that count for this cache: those of CDN-Cache-Control where Weir acts for the origin and the field is
+/// there and valid, else those of Cache-Control, without what the rule sets aside.
+#[must_use]
+pub fn directives(headers: &HeaderMap, adjust: Adjust) -> ResponseDirectives {
+    let targeted = adjust.cdn.then(|| ResponseDirectives::of_cdn(headers));
+    let mut directives = targeted
+        .flatten()
+        .unwrap_or_else(|| ResponseDirectives::of(headers));
+    directives.no_store &= !adjust.overrides.no_store;
+    directives.no_cache &= !adjust.overrides.no_cache;
+    directives.private &= !adjust.overrides.private;
+    directives
+}
+
+/// The freshness lifetime of a response for a shared cache (§4.2.1). For a part (206) pass 200, as which it is stored.
 #[must_use]
 pub fn lifetime(
     status: StatusCode,
@@ -90,18 +113,41 @@ pub fn lifetime(
     exchange: Exchange,
     adjust: Adjust,
 ) -> Lifetime {
-    let directives = ResponseDirectives::of(headers);
-    let mut lifetime = explicit(headers, &directives, exchange)
+    let directives = directives(headers, adjust);
+    let lifetime = explicit(headers, &directives, exchange)
         .or_else(|| by_rule(status, adjust))
         .or_else(|| heuristic(status, headers, &directives, exchange))
         .unwrap_or(Lifetime {
             seconds: 0,
             source: LifetimeSource::None,
         });
-    if let Some(bound) = adjust.ttl_max {
-        lifetime.seconds = lifetime.seconds.min(bound);
+    let may_rise = status == StatusCode::OK && may_be_prolonged(headers, &directives, adjust);
+    bounded(lifetime, adjust, adjust.ttl_min.filter(|_| may_rise))
+}
+
+/// `ttl_min` before `ttl_max`: where a rule contradicts itself, the shorter life does less harm.
+fn bounded(mut lifetime: Lifetime, adjust: Adjust, least: Option<u64>) -> Lifetime {
+    if let Some(least) = least.filter(|least| *least > lifetime.seconds) {
+        lifetime = Lifetime {
+            seconds: least,
+            source: LifetimeSource::RuleMin,
+        };
+    }
+    if let Some(most) = adjust.ttl_max.filter(|most| *most < lifetime.seconds) {
+        lifetime = Lifetime {
+            seconds: most,
+            source: LifetimeSource::RuleMax,
+        };
     }
     lifetime
+}
+
+/// `ttl_min` never prolongs what the origin did not want shared or used unasked. Set-Cookie stands for that only where
+/// the standard would not share it either, so that the answer is the same before and after the store has dropped it.
+fn may_be_prolonged(headers: &HeaderMap, directives: &ResponseDirectives, adjust: Adjust) -> bool {
+    let shared = directives.public || directives.s_maxage.is_some() || adjust.overrides.set_cookie;
+    let personal = headers.contains_key(SET_COOKIE) && !shared;
+    !(directives.no_store || directives.private || directives.no_cache || personal)
 }
 
 /// `current_age` in seconds (§4.2.3): upstream Age, apparent age, delay and resident time.
@@ -119,6 +165,10 @@ pub fn current_age(headers: &HeaderMap, exchange: Exchange, now: UnixSeconds) ->
 }
 
 /// Statuses whose responses may be stored without explicit freshness: those of RFC 9110 §15.1 that Weir stores.
+///
+/// Of that list 405, 414 and 501 are missing: a single hostile request can provoke them (an odd method, an endless
+/// target), and whoever asks next would get them too. 300 is missing because nobody follows it, 206 because parts are
+/// judged on their own.
 pub(crate) fn is_heuristically_cacheable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 301 | 308 | 404 | 410)
 }
@@ -129,17 +179,16 @@ pub(crate) fn explicit(
     directives: &ResponseDirectives,
     exchange: Exchange,
 ) -> Option<Lifetime> {
-    if let Some(seconds) = directives.s_maxage {
-        return Some(Lifetime {
-            seconds,
-            source: LifetimeSource::SMaxAge,
-        });
-    }
-    if let Some(seconds) = directives.max_age {
-        return Some(Lifetime {
-            seconds,
-            source: LifetimeSource::MaxAge,
-        });
+    let by_directive =
+        |seconds: Option<u64>, source| seconds.map(|seconds| Lifetime { seconds, source });
+    let (shared, any) = match directives.targeted {
+        true => (LifetimeSource::Cdn, LifetimeSource::Cdn),
+        false => (LifetimeSource::SMaxAge, LifetimeSource::MaxAge),
+    };
+    let said =
+        by_directive(directives.s_maxage, shared).or_else(|| by_directive(directives.max_age, any));
+    if said.is_some() || directives.targeted {
+        return said;
     }
     let seconds = match DateField::of(headers, EXPIRES) {
         DateField::Absent => return None,

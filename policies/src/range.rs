@@ -3,8 +3,13 @@
 //! Invariants: resolved ranges lie within the representation, are never empty and never overlap; numbers saturate.
 //! What cannot be read one way only is no range request: the whole representation is a right answer to every GET.
 
+mod content_range;
+mod parts;
 #[cfg(test)]
 mod tests;
+
+pub use content_range::ContentRange;
+pub use parts::{Piece, missing, pieces};
 
 use http::HeaderMap;
 use http::header::RANGE;

@@ -1,7 +1,18 @@
 //! Where a redirect leads, and whether Weir follows it for its client (RFC 9110 §10.2.2, §15.4).
+//!
+//! One hop at a time. How many hops there may be, and that each target's address is judged before it is connected to,
+//! is the caller's: a loop is a chain that is too long.
 
-use crate::target::Target;
-use http::{HeaderMap, StatusCode};
+pub(crate) mod reference;
+#[cfg(test)]
+mod tests;
+
+use crate::address::is_metadata_service;
+use crate::freshness::{self, Adjust, Exchange, current_age};
+use crate::target::{Scheme, Target};
+use crate::vary::Vary;
+use http::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, ORIGIN, PROXY_AUTHORIZATION, REFERER};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 /// Why a redirect is not followed. Each is said to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,74 +25,118 @@ pub enum RedirectRefusal {
     MetadataService,
 }
 
+/// Request fields that were meant for the origin they were sent to: what it knows the client by, and where the client
+/// came from. The last ones are how package registries are told who asks.
+const FOR_ONE_ORIGIN: [HeaderName; 12] = [
+    AUTHORIZATION,
+    PROXY_AUTHORIZATION,
+    COOKIE,
+    HOST,
+    ORIGIN,
+    REFERER,
+    HeaderName::from_static("cookie2"),
+    HeaderName::from_static("job-token"),
+    HeaderName::from_static("private-token"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-auth-token"),
+    HeaderName::from_static("x-jfrog-art-api"),
+];
+
 /// Whether a response with this status redirects (301, 302, 303, 307, 308 with a Location).
 #[must_use]
 pub fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-        && headers.contains_key(http::header::LOCATION)
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(LOCATION)
 }
 
-impl RedirectRefusal {
-    /// In a sentence.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Location => "without a usable Location",
-            Self::Downgrade => "to a weaker scheme",
-            Self::MetadataService => "to a metadata service",
-        }
-    }
-}
-
-/// What redirects say of storing what is behind them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ChainBound {
-    /// Nothing: there were none.
-    #[default]
-    None,
-    /// Not fresher than this, seconds.
-    Seconds(u64),
-    /// Not to be stored.
-    NotStorable,
-}
-
-impl ChainBound {
-    /// Both hold.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::NotStorable, _) | (_, Self::NotStorable) => Self::NotStorable,
-            (Self::None, other) => other,
-            (known, Self::None) => known,
-            (Self::Seconds(one), Self::Seconds(two)) => Self::Seconds(one.min(two)),
-        }
-    }
-}
-
-/// What one redirect says of storing what is behind it.
-#[must_use]
-pub fn chain_bound(
-    status: StatusCode,
-    headers: &HeaderMap,
-    exchange: crate::freshness::Exchange,
-    adjust: crate::freshness::Adjust,
-) -> ChainBound {
-    let _ = (status, headers, exchange, adjust);
-    ChainBound::Seconds(0)
-}
-
-/// The next target.
+/// The next target. A URL with userinfo counts as unreadable: credentials that an origin chose are nobody's.
 ///
 /// # Errors
 /// [`RedirectRefusal`].
 pub fn next(from: &Target, headers: &HeaderMap) -> Result<Target, RedirectRefusal> {
-    let _ = (from, headers);
-    Err(RedirectRefusal::Location)
+    let mut lines = headers.get_all(LOCATION).iter();
+    // Of two lines, one reader follows the first and another the last.
+    let (Some(location), None) = (lines.next(), lines.next()) else {
+        return Err(RedirectRefusal::Location);
+    };
+    let to = reference::resolve(from, location).map_err(|_| RedirectRefusal::Location)?;
+    let downgraded = match (from.scheme(), to.scheme()) {
+        (Scheme::Https, Scheme::Http) => true,
+        (from, Scheme::Ftp) => from != Scheme::Ftp,
+        _ => false,
+    };
+    if downgraded {
+        return Err(RedirectRefusal::Downgrade);
+    }
+    if is_metadata_service(to.host()) {
+        return Err(RedirectRefusal::MetadataService);
+    }
+    Ok(to)
 }
 
-/// The request fields for the next hop: Authorization, Cookie and Host never cross origins.
+/// Whether two URLs have one origin: scheme, host and port (RFC 6454 §4).
+pub(crate) fn is_same_origin(one: &Target, other: &Target) -> bool {
+    (one.scheme(), one.host(), one.port()) == (other.scheme(), other.host(), other.port())
+}
+
+/// The request fields for the next hop: what was meant for one origin (Authorization, Cookie, Host, …) never reaches
+/// another.
 #[must_use]
 pub fn hop_fields(fields: &HeaderMap, from: &Target, to: &Target) -> HeaderMap {
-    let _ = (from, to);
-    fields.clone()
+    let mut kept = fields.clone();
+    if !is_same_origin(from, to) {
+        for name in &FOR_ONE_ORIGIN {
+            kept.remove(name);
+        }
+    }
+    kept
+}
+
+/// What one redirect response means for the object at the end of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HopBound {
+    /// The object may be stored and is fresh for at most so many seconds; the least of all hops counts, and none of it
+    /// under an immutable rule.
+    Seconds(u64),
+    /// The redirect was for this client or this moment only, and so is what it led to.
+    NotStorable,
+}
+
+impl HopBound {
+    /// Both hops together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Seconds(one), Self::Seconds(other)) => Self::Seconds(one.min(other)),
+            _ => Self::NotStorable,
+        }
+    }
+}
+
+/// The bound that a redirect response puts on what it leads to: its explicit freshness (none: 0, also for the statuses
+/// that allow heuristics, for nobody said for how long the name means this object) less its age. Set-Cookie is dropped
+/// on the way and does not count.
+#[must_use]
+pub fn chain_lifetime(
+    status: StatusCode,
+    headers: &HeaderMap,
+    exchange: Exchange,
+    adjust: Adjust,
+) -> HopBound {
+    let directives = freshness::directives(headers, adjust);
+    let not_understood = directives.must_understand && !is_redirect(status, headers);
+    if directives.no_store
+        || directives.private
+        || not_understood
+        || Vary::of(headers) == Vary::Star
+    {
+        return HopBound::NotStorable;
+    }
+    if directives.no_cache {
+        return HopBound::Seconds(0);
+    }
+    let explicit = freshness::explicit(headers, &directives, exchange);
+    let seconds = explicit.map_or(0, |lifetime| lifetime.seconds);
+    let bounded = adjust.ttl_max.map_or(seconds, |most| most.min(seconds));
+    let age = current_age(headers, exchange, exchange.responded);
+    HopBound::Seconds(bounded.saturating_sub(age))
 }

@@ -4,8 +4,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::cache_control::{RequestDirectives, ResponseDirectives};
-use crate::freshness::{Adjust, Exchange, current_age, lifetime};
+use crate::cache_control::{DELTA_SECONDS_MAX, RequestDirectives, ResponseDirectives};
+use crate::freshness::{Adjust, Exchange, Lifetime, current_age, directives, lifetime};
 use crate::time::UnixSeconds;
 use crate::vary::Selection;
 use http::{HeaderMap, StatusCode};
@@ -40,7 +40,7 @@ pub enum Reuse {
         /// seconds of freshness left
         ttl: i64,
     },
-    /// Matches but must be revalidated (for now: refetched) first.
+    /// Matches but must be revalidated first.
     Stale {
         /// `current_age`, seconds
         age: u64,
@@ -67,17 +67,22 @@ pub struct StaleUse {
 pub enum StaleReason {
     /// Its lifetime is over.
     Expired,
+    /// It was invalidated: an unsafe request succeeded (RFC 9111 §4.4), or an operator asked for it.
+    Invalidated,
     /// The response says no-cache.
     ResponseNoCache,
     /// The request says no-cache, max-age or min-fresh.
     RequestDirective,
 }
 
-/// Decides for one candidate. A rule's `immutable` is handled by the caller.
+/// Decides for one candidate.
+///
+/// What an operator imported is always fresh, invalidated or not: the bytes are pinned, and an unsafe request to its
+/// origin changes nothing about them.
 #[must_use]
 pub fn decide(
     request: &HeaderMap,
-    directives: &RequestDirectives,
+    asked: &RequestDirectives,
     stored: &Stored<'_>,
     adjust: Adjust,
     now: UnixSeconds,
@@ -85,51 +90,111 @@ pub fn decide(
     if !stored.selection.matches(request) {
         return Reuse::Mismatch;
     }
-    let response = ResponseDirectives::of(stored.headers);
     let age = current_age(stored.headers, stored.exchange, now);
-    if response.no_cache {
-        return Reuse::Stale {
-            age,
-            why: StaleReason::ResponseNoCache,
-            may: StaleUse::default(),
-        };
+    if stored.immutable {
+        let ttl = signed(DELTA_SECONDS_MAX);
+        return Reuse::Fresh { age, ttl };
     }
-    let lifetime = lifetime(stored.status, stored.headers, stored.exchange, adjust);
-    let ttl = signed(lifetime.seconds).saturating_sub(signed(age));
-    // §4.2: fresh while the lifetime is greater than the age.
-    if ttl <= 0 && !stale_is_wanted(directives, &response, ttl) {
-        return Reuse::Stale {
+    let said = directives(stored.headers, adjust);
+    let ttl = signed(lifetime_of(stored, adjust).seconds).saturating_sub(signed(age));
+    match objection(asked, &said, stored, adjust, age, ttl) {
+        None => Reuse::Fresh { age, ttl },
+        Some(why) => Reuse::Stale {
             age,
-            why: StaleReason::Expired,
-            may: StaleUse::default(),
-        };
+            why,
+            may: stale_use(asked, &said, why, adjust, age, ttl),
+        },
     }
-    if !satisfies(directives, age, ttl) {
-        return Reuse::Stale {
-            age,
-            why: StaleReason::RequestDirective,
-            may: StaleUse::default(),
-        };
-    }
-    Reuse::Fresh { age, ttl }
 }
 
-/// §5.2.1.2, and the response directives that forbid it (§5.2.2.2, §5.2.2.8, §5.2.2.10).
-fn stale_is_wanted(request: &RequestDirectives, response: &ResponseDirectives, ttl: i64) -> bool {
-    let forbidden =
-        response.must_revalidate || response.proxy_revalidate || response.s_maxage.is_some();
+/// The lifetime, no longer than the redirects that led here allow: unless a rule says that the name never changes.
+fn lifetime_of(stored: &Stored<'_>, adjust: Adjust) -> Lifetime {
+    let mut found = lifetime(stored.status, stored.headers, stored.exchange, adjust);
+    if let Some(bound) = stored.lifetime_max.filter(|_| !adjust.immutable) {
+        found.seconds = found.seconds.min(bound);
+    }
+    found
+}
+
+/// Why it may not be served as it is, the reason that cannot be argued with first.
+fn objection(
+    asked: &RequestDirectives,
+    said: &ResponseDirectives,
+    stored: &Stored<'_>,
+    adjust: Adjust,
+    age: u64,
+    ttl: i64,
+) -> Option<StaleReason> {
+    if stored.invalidated {
+        return Some(StaleReason::Invalidated);
+    }
+    if said.no_cache {
+        return Some(StaleReason::ResponseNoCache);
+    }
+    // §4.2: fresh while the lifetime is greater than the age.
+    if ttl <= 0 && !stale_is_wanted(asked, said, ttl) {
+        return Some(StaleReason::Expired);
+    }
+    let content = adjust.immutable || satisfies(asked, age, ttl);
+    (!content).then_some(StaleReason::RequestDirective)
+}
+
+/// What a response that is not fresh enough is still good for (RFC 5861, §4.2.4).
+///
+/// A request's no-cache, max-age and min-fresh rule out an answer before the origin was asked, but not one after the
+/// origin failed: they say what the client prefers (§5.2.1), §4.2.4 lists only directives of the response as
+/// prohibitions, and package managers write `no-cache` into every request, so that they would lose the cache exactly
+/// when it is the only source left.
+fn stale_use(
+    asked: &RequestDirectives,
+    said: &ResponseDirectives,
+    why: StaleReason,
+    adjust: Adjust,
+    age: u64,
+    ttl: i64,
+) -> StaleUse {
+    let distrusted = matches!(why, StaleReason::Invalidated | StaleReason::ResponseNoCache);
+    let staleness = if ttl > 0 { 0 } else { ttl.unsigned_abs() };
+    // A fresh response is not stale: what forbids stale ones says nothing of it.
+    if distrusted || (ttl <= 0 && forbids_stale(said)) {
+        return StaleUse::default();
+    }
+    let within = |bound: Option<u64>| bound.is_some_and(|bound| staleness <= bound);
+    let lingering = adjust.immutable || within(said.stale_while_revalidate);
+    let for_errors = said.stale_if_error.or(adjust.stale_for);
+    StaleUse {
+        while_revalidating: lingering && (adjust.immutable || satisfies_stale(asked, age)),
+        on_error: ttl > 0 || lingering || within(for_errors) || within(asked.stale_if_error),
+    }
+}
+
+/// §5.2.2.2, §5.2.2.8, and §5.2.2.10, by which `s-maxage` means proxy-revalidate too. RFC 5861 does not lift it: an
+/// origin that writes `s-maxage=60, stale-while-revalidate=60` has forbidden what it allows, and §4.2.4 says which wins.
+fn forbids_stale(said: &ResponseDirectives) -> bool {
+    said.must_revalidate || said.proxy_revalidate || said.s_maxage.is_some()
+}
+
+/// §5.2.1.2, and the response directives that forbid it.
+fn stale_is_wanted(asked: &RequestDirectives, said: &ResponseDirectives, ttl: i64) -> bool {
     let staleness = ttl.unsigned_abs();
-    !forbidden && request.max_stale.is_some_and(|bound| staleness <= bound)
+    !forbids_stale(said) && asked.max_stale.is_some_and(|bound| staleness <= bound)
 }
 
 /// §5.2.1.1, §5.2.1.3, §5.2.1.4. `max-age=0` is how clients (apt, pip) ask for validation: within the second in which
 /// a response arrived its age is 0 as well, and they still mean it.
-fn satisfies(request: &RequestDirectives, age: u64, ttl: i64) -> bool {
-    let young = request
-        .max_age
-        .is_none_or(|bound| age <= bound && bound > 0);
-    let lasting = request.min_fresh.is_none_or(|bound| ttl >= signed(bound));
-    !request.no_cache && young && lasting
+fn satisfies(asked: &RequestDirectives, age: u64, ttl: i64) -> bool {
+    let lasting = asked.min_fresh.is_none_or(|bound| ttl >= signed(bound));
+    young_enough(asked, age) && lasting
+}
+
+/// A stale response lasts no second longer, so min-fresh rules it out altogether.
+fn satisfies_stale(asked: &RequestDirectives, age: u64) -> bool {
+    young_enough(asked, age) && asked.min_fresh.is_none()
+}
+
+fn young_enough(asked: &RequestDirectives, age: u64) -> bool {
+    let young = asked.max_age.is_none_or(|bound| age <= bound && bound > 0);
+    !asked.no_cache && young
 }
 
 fn signed(seconds: u64) -> i64 {

@@ -72,7 +72,7 @@ impl NotStored {
     }
 }
 
-/// Judges one exchange.
+/// Judges one exchange. What `adjust` overrides is set aside in the response; the client's own no-store never is.
 #[must_use]
 pub fn judge(
     method: &Method,
@@ -82,13 +82,13 @@ pub fn judge(
     exchange: Exchange,
     adjust: Adjust,
 ) -> Storability {
-    let directives = ResponseDirectives::of(response);
+    let directives = freshness::directives(response, adjust);
     let reason = if method != Method::GET {
         Some(NotStored::Method)
     } else {
         by_status(status, response, &directives, exchange)
             .or_else(|| by_directives(request, status, &directives))
-            .or_else(|| by_credentials(request, response, &directives))
+            .or_else(|| by_credentials(request, response, &directives, adjust))
             .or_else(|| by_use(status, response, &directives, exchange, adjust))
     };
     reason.map_or(Storability::Store, Storability::Refuse)
@@ -101,13 +101,16 @@ pub fn judge(
 pub fn storable_fields(response: &HeaderMap) -> HeaderMap {
     let mut fields = response.clone();
     hop::strip(&mut fields);
-    let directives = ResponseDirectives::of(response);
-    for name in directives
-        .private_fields
-        .iter()
-        .chain(&directives.no_cache_fields)
+    // Whichever of the two counts: what either keeps from other clients is kept from them.
+    let targeted = ResponseDirectives::of_cdn(response);
+    for directives in targeted
+        .into_iter()
+        .chain([ResponseDirectives::of(response)])
     {
-        fields.remove(name.as_str());
+        let named = directives.private_fields.iter();
+        for name in named.chain(&directives.no_cache_fields) {
+            fields.remove(name.as_str());
+        }
     }
     fields.remove(SET_COOKIE);
     if let Some(age) = fields.get(AGE).cloned() {
@@ -160,6 +163,7 @@ fn by_credentials(
     request: &HeaderMap,
     response: &HeaderMap,
     directives: &ResponseDirectives,
+    adjust: Adjust,
 ) -> Option<NotStored> {
     let shared = directives.public || directives.s_maxage.is_some();
     if request.contains_key(AUTHORIZATION) && !shared && !directives.must_revalidate {
@@ -169,7 +173,8 @@ fn by_credentials(
         .private_fields
         .iter()
         .chain(&directives.no_cache_fields);
-    let kept_out = named.into_iter().any(|name| name == SET_COOKIE.as_str());
+    let kept_out =
+        named.into_iter().any(|name| name == SET_COOKIE.as_str()) || adjust.overrides.set_cookie;
     if response.contains_key(SET_COOKIE) && !kept_out && !shared {
         return Some(NotStored::SetCookie);
     }

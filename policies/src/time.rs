@@ -1,5 +1,9 @@
 //! Wall-clock instants as policies see them: whole seconds since the Unix epoch, always passed in.
 
+mod http_date;
+
+pub(crate) use http_date::http_date;
+
 use http::HeaderMap;
 use http::header::HeaderName;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,11 +51,7 @@ impl DateField {
         if values.any(|other| other != first) {
             return Self::Invalid;
         }
-        let date = first
-            .to_str()
-            .ok()
-            .and_then(|text| httpdate::parse_http_date(text.trim()).ok());
-        date.map_or(Self::Invalid, |time| Self::At(time.into()))
+        http_date(first.as_bytes()).map_or(Self::Invalid, Self::At)
     }
 
     /// The date, if it is one.

@@ -1,11 +1,15 @@
 //! Secondary keys (RFC 9111 §4.1): which request fields selected a response and whether another request matches.
 //!
-//! Exact match for now, after trimming and joining field lines; normalisation of Accept-Encoding comes later.
+//! Values are compared in normal form, so that clients that ask for the same in other words share a response. A
+//! selection that was stored before normal forms had one is normalized when it is compared.
 //! Content-Encoding without Vary counts as `Vary: Accept-Encoding`, so encoded bytes never reach a client that did
 //! not ask for them.
 
+mod normal;
 #[cfg(test)]
 mod tests;
+
+use normal::normal;
 
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, VARY};
@@ -14,7 +18,7 @@ use sha2::{Digest, Sha256};
 /// The most fields that may select a response; above that it is not reused, as with `*`.
 pub const VARY_FIELDS_MAX: usize = 16;
 
-/// The selecting fields and their values in the request that fetched the response; sorted by name.
+/// The selecting fields and their values in the request that fetched the response, in normal form; sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Selection(pub Vec<(String, Option<Vec<u8>>)>);
 
@@ -78,9 +82,10 @@ impl Selection {
     /// Whether `request` selects the same representation.
     #[must_use]
     pub fn matches(&self, request: &HeaderMap) -> bool {
-        self.0
-            .iter()
-            .all(|(name, value)| joined(request, name) == *value)
+        self.0.iter().all(|(name, value)| {
+            let stored = value.as_deref().map(|value| normal(name, value));
+            joined(request, name) == stored
+        })
     }
 
     /// 64 bits for file names and the index: 0 when nothing selects, else a stable hash (first 8 bytes of sha256 of
@@ -111,14 +116,14 @@ fn is_encoded(response: &HeaderMap) -> bool {
     })
 }
 
-/// The field as one line (RFC 9110 §5.3), trimmed; `None` when absent.
+/// The field as one line (RFC 9110 §5.3) in normal form; `None` when absent, which is not the same as empty.
 fn joined(request: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let lines: Vec<&[u8]> = request
         .get_all(name)
         .iter()
         .map(|line| line.as_bytes().trim_ascii())
         .collect();
-    (!lines.is_empty()).then(|| lines.join(&b", "[..]))
+    (!lines.is_empty()).then(|| normal(name, &lines.join(&b", "[..])))
 }
 
 fn frame(digest: &mut Sha256, part: &[u8]) {

@@ -41,7 +41,7 @@ use weir_policies::effect::StoreRule;
 use weir_policies::freshness::{self, Exchange};
 use weir_policies::hop;
 use weir_policies::outcome::Outcome;
-use weir_policies::redirect::ChainBound;
+use weir_policies::redirect::HopBound;
 use weir_policies::revalidation;
 use weir_policies::storability::{self, NotStored, Storability};
 use weir_policies::vary::{Selection, Vary};
@@ -200,8 +200,8 @@ impl Fill {
     /// What redirects leave of the lifetime; the rule's word for immutable bytes counts more.
     fn lifetime_max(&self, asked: &Asked) -> Option<u64> {
         match asked.chain {
-            ChainBound::Seconds(seconds) if !self.request.plan.adjust.immutable => Some(seconds),
-            ChainBound::Seconds(_) | ChainBound::None | ChainBound::NotStorable => None,
+            Some(HopBound::Seconds(seconds)) if !self.request.plan.adjust.immutable => Some(seconds),
+            _ => None,
         }
     }
 
@@ -214,7 +214,7 @@ impl Fill {
             // A clean FIN proves nothing: RFC 9112 §8.
             return Storability::Refuse(NotStored::Framing);
         }
-        if asked.chain == ChainBound::NotStorable {
+        if asked.chain == Some(HopBound::NotStorable) {
             return Storability::Refuse(NotStored::NoStore);
         }
         let has_validator = !revalidation::conditions(&response.headers).is_empty();

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::sync::mpsc;
 use weir_policies::freshness::Exchange;
-use weir_policies::redirect::{self, ChainBound};
+use weir_policies::redirect::{self, HopBound, RedirectRefusal};
 use weir_policies::target::Target;
 use weir_policies::verdict::Plan;
 
@@ -21,8 +21,8 @@ pub(crate) struct Asked {
     pub(crate) exchange: Exchange,
     /// The redirects that were followed, in order: where each led to.
     pub(crate) redirects: Vec<String>,
-    /// What the redirects say of storing.
-    pub(crate) chain: ChainBound,
+    /// What the redirects say of storing; `None` when there were none.
+    pub(crate) chain: Option<HopBound>,
     /// The upstream that was asked, before any redirect.
     pub(crate) source: Target,
 }
@@ -116,7 +116,7 @@ impl Engine {
         let mut target = source.clone();
         let mut headers = asking.headers.clone();
         let mut redirects = Vec::new();
-        let mut chain = ChainBound::None;
+        let mut chain: Option<HopBound> = None;
         loop {
             let sent = OriginRequest {
                 method: asking.method.clone(),
@@ -140,10 +140,10 @@ impl Engine {
                 return Err(OriginError::Redirect(target.authority(), reason));
             }
             let adjust = request.plan.adjust;
-            let bound = redirect::chain_bound(response.status, &response.headers, exchange, adjust);
-            chain = chain.and(bound);
+            let bound = redirect::chain_lifetime(response.status, &response.headers, exchange, adjust);
+            chain = Some(chain.map_or(bound, |known| known.and(bound)));
             let next = redirect::next(&target, &response.headers)
-                .map_err(|refusal| OriginError::Redirect(target.authority(), refusal.as_str()))?;
+                .map_err(|refusal| OriginError::Redirect(target.authority(), reason_of(refusal)))?;
             headers = redirect::hop_fields(&headers, &target, &next);
             redirects.push(next.to_string());
             target = next;
@@ -172,6 +172,14 @@ impl Engine {
             responded,
         };
         result.map(|response| (response, exchange))
+    }
+}
+
+fn reason_of(refusal: RedirectRefusal) -> &'static str {
+    match refusal {
+        RedirectRefusal::Location => "without a usable Location",
+        RedirectRefusal::Downgrade => "to a weaker scheme",
+        RedirectRefusal::MetadataService => "to a metadata service",
     }
 }
 

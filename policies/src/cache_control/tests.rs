@@ -119,6 +119,7 @@ fn every_directive_of_a_request_is_read() {
         max_age: Some(1),
         min_fresh: Some(2),
         max_stale: Some(3),
+        stale_if_error: None,
     };
     assert_eq!(read, expected);
     assert_eq!(request(&["max-stale"]).max_stale, Some(u64::MAX));

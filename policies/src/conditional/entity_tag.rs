@@ -7,7 +7,7 @@ use http::header::{ETAG, HeaderName};
 
 /// One tag; borrowed from its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EntityTag<'a> {
+pub(crate) struct EntityTag<'a> {
     /// With its quotes, so that `"a"` and `a` differ.
     opaque: &'a [u8],
     strength: Strength,
@@ -21,7 +21,7 @@ enum Strength {
 
 impl<'a> EntityTag<'a> {
     /// The one ETag of a response.
-    pub(super) fn of(response: &'a HeaderMap) -> Option<Self> {
+    pub(crate) fn of(response: &'a HeaderMap) -> Option<Self> {
         let mut lines = response.get_all(ETAG).iter();
         let line = lines.next()?;
         if lines.next().is_some() {
@@ -31,7 +31,7 @@ impl<'a> EntityTag<'a> {
     }
 
     /// A whole field value.
-    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(value: &'a [u8]) -> Option<Self> {
         let (tag, rest) = Self::split(value.trim_ascii())?;
         rest.is_empty().then_some(tag)
     }
@@ -55,19 +55,36 @@ impl<'a> EntityTag<'a> {
     }
 
     /// §8.8.3.2: both strong and equal.
-    pub(super) fn matches_strongly(&self, other: &Self) -> bool {
+    pub(crate) fn matches_strongly(&self, other: &Self) -> bool {
         self.strength == Strength::Strong && self == other
     }
 
+    /// Written as the standard has it: in quotes, of visible or 8-bit characters.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let inner = self
+            .opaque
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""));
+        inner.is_some_and(|inner| {
+            let legal = |byte: &u8| byte.is_ascii_graphic() || *byte >= 0x80;
+            inner.iter().all(|byte| legal(byte) && *byte != b'"')
+        })
+    }
+
+    /// Byte for byte the same whenever it is the same (§8.8.1).
+    pub(crate) fn is_strong(&self) -> bool {
+        self.strength == Strength::Strong
+    }
+
     /// §8.8.3.2: equal, weak or not.
-    fn matches_weakly(&self, other: &Self) -> bool {
+    pub(crate) fn matches_weakly(&self, other: &Self) -> bool {
         self.opaque == other.opaque
     }
 }
 
 /// `*` or a list. What stands behind something unreadable is not looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum EntityTags<'a> {
+pub(crate) enum EntityTags<'a> {
     /// Whatever exists.
     Any,
     /// Listed tags.
@@ -76,7 +93,7 @@ pub(super) enum EntityTags<'a> {
 
 impl<'a> EntityTags<'a> {
     /// Reads every line of `name`.
-    pub(super) fn of(request: &'a HeaderMap, name: HeaderName) -> Self {
+    pub(crate) fn of(request: &'a HeaderMap, name: HeaderName) -> Self {
         let mut listed = Vec::new();
         for line in request.get_all(name) {
             let mut rest = line.as_bytes().trim_ascii();
@@ -92,12 +109,12 @@ impl<'a> EntityTags<'a> {
     }
 
     /// If-Match: strong comparison; `*` holds, for a representation is at hand.
-    pub(super) fn any_strong(&self, current: Option<&EntityTag<'_>>) -> bool {
+    pub(crate) fn any_strong(&self, current: Option<&EntityTag<'_>>) -> bool {
         self.any(current, |listed, current| listed.matches_strongly(current))
     }
 
     /// If-None-Match: weak comparison.
-    pub(super) fn any_weak(&self, current: Option<&EntityTag<'_>>) -> bool {
+    pub(crate) fn any_weak(&self, current: Option<&EntityTag<'_>>) -> bool {
         self.any(current, |listed, current| listed.matches_weakly(current))
     }
 

@@ -126,7 +126,7 @@ fn nobody_guesses_about_other_statuses() {
     }
     let rule = Adjust {
         ttl_default: Some(60),
-        ttl_max: None,
+        ..Adjust::default()
     };
     for status in [302, 307, 400, 403, 500, 503] {
         assert_eq!(of(status, "x", standard), 0, "{status}");
@@ -143,7 +143,7 @@ fn rules_fill_silence_and_bound_everything() {
     };
     let fill = Adjust {
         ttl_default: Some(60),
-        ttl_max: None,
+        ..Adjust::default()
     };
     let by_rule = Lifetime {
         seconds: 60,
@@ -156,6 +156,7 @@ fn rules_fill_silence_and_bound_everything() {
     let bound = Adjust {
         ttl_default: Some(60),
         ttl_max: Some(30),
+        ..Adjust::default()
     };
     assert_eq!(of(&[], bound).seconds, 30);
     assert_eq!(of(&[(CACHE_CONTROL, "s-maxage=99")], bound).seconds, 30);

@@ -196,7 +196,7 @@ fn what_could_never_be_served_is_not_stored() {
     let silent = HeaderMap::new();
     let rule = Adjust {
         ttl_default: Some(60),
-        ttl_max: None,
+        ..Adjust::default()
     };
     let answer = judge(
         &Method::GET,

@@ -110,7 +110,10 @@ fn lifetime_word(source: LifetimeSource) -> &'static str {
         LifetimeSource::MaxAge => "max-age",
         LifetimeSource::Expires => "expires",
         LifetimeSource::Heuristic => "heuristic",
+        LifetimeSource::Cdn => "cdn-cache-control",
         LifetimeSource::Rule => "rule",
+        LifetimeSource::RuleMin => "rule-ttl-min",
+        LifetimeSource::RuleMax => "rule-ttl-max",
         LifetimeSource::None => "none",
     }
 }
@@ -120,6 +123,7 @@ fn stale_word(why: StaleReason) -> &'static str {
         StaleReason::Expired => "expired",
         StaleReason::ResponseNoCache => "response-no-cache",
         StaleReason::RequestDirective => "request-directive",
+        StaleReason::Invalidated => "invalidated",
     }
 }
 
