@@ -29,6 +29,7 @@ mod import;
 mod invalidate;
 mod lookup;
 mod origins;
+mod parts;
 mod settings;
 mod share;
 mod sources;
@@ -44,6 +45,7 @@ pub use import::{
     Algorithms, BodyDigests, FoundDigests, Import, ImportError, ImportOrder, Known, OnOther,
     from_hex, hex,
 };
+pub use parts::Assembly;
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};
@@ -114,6 +116,15 @@ pub enum Answer {
         reader: FlightReader,
         /// Miss, Stale or Joined.
         outcome: Outcome,
+    },
+    /// A range of stored parts.
+    Parts {
+        /// The parts.
+        assembly: Box<Assembly>,
+        /// Age of the oldest one, seconds.
+        age: u64,
+        /// Seconds of freshness left.
+        ttl: i64,
     },
     /// A response for this client alone.
     Private {
@@ -207,6 +218,8 @@ impl Engine {
             }
             let again = if request.method == Method::HEAD {
                 self.answer_head(request, stale).await
+            } else if stale.is_none() && request.wants_part() && !self.flights.has(&request.key) {
+                self.part(request).await
             } else {
                 self.share(request, stale).await
             };

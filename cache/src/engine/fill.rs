@@ -17,6 +17,7 @@
 mod body;
 mod contradict;
 mod error_body;
+mod part;
 mod rate;
 mod resume;
 mod validate;
@@ -79,6 +80,8 @@ pub(crate) struct Fill {
     goes_on_unread: bool,
     /// The stored object that is too old.
     stale: Option<StaleObject>,
+    /// Only a range is asked for.
+    is_part: bool,
 }
 
 impl Fill {
@@ -112,6 +115,7 @@ impl Fill {
             leader: Some(leader),
             goes_on_unread,
             stale,
+            is_part: false,
         }
     }
 
@@ -159,6 +163,9 @@ impl Fill {
         if let Some(failure) = self.too_large(&asked) {
             return self.fail(failure);
         }
+        if self.is_part {
+            return Box::pin(self.answered_part(asked)).await;
+        }
         if let Some(original) = self.contradicted(&asked) {
             return self.contradict(original, asked).await;
         }
@@ -200,7 +207,9 @@ impl Fill {
     /// What redirects leave of the lifetime; the rule's word for immutable bytes counts more.
     fn lifetime_max(&self, asked: &Asked) -> Option<u64> {
         match asked.chain {
-            Some(HopBound::Seconds(seconds)) if !self.request.plan.adjust.immutable => Some(seconds),
+            Some(HopBound::Seconds(seconds)) if !self.request.plan.adjust.immutable => {
+                Some(seconds)
+            }
             _ => None,
         }
     }

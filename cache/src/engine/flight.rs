@@ -151,6 +151,11 @@ impl Flights {
             .and_then(|running| running.first().cloned())
     }
 
+    /// Whether a fetch for `key` runs.
+    pub(crate) fn has(&self, key: &CacheKey) -> bool {
+        self.listed.lock().contains_key(key)
+    }
+
     /// Takes all flights of a key out of the table and marks what they bring: it may be older than a change.
     pub(crate) fn invalidate(&self, key: &CacheKey) {
         let running = self.listed.lock().remove(key).unwrap_or_default();

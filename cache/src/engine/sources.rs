@@ -140,7 +140,8 @@ impl Engine {
                 return Err(OriginError::Redirect(target.authority(), reason));
             }
             let adjust = request.plan.adjust;
-            let bound = redirect::chain_lifetime(response.status, &response.headers, exchange, adjust);
+            let bound =
+                redirect::chain_lifetime(response.status, &response.headers, exchange, adjust);
             chain = Some(chain.map_or(bound, |known| known.and(bound)));
             let next = redirect::next(&target, &response.headers)
                 .map_err(|refusal| OriginError::Redirect(target.authority(), reason_of(refusal)))?;

@@ -23,6 +23,8 @@ pub struct EngineStats {
     pub store_refused: Counter,
     /// Ranges that were fetched by themselves because a fill was too far from them.
     pub far_ranges: Counter,
+    /// Objects that were put together from parts.
+    pub combined: Counter,
     /// Broken bodies that were continued.
     pub fills_resumed: Counter,
     /// Attempts to get an answer after the first one.

@@ -3,6 +3,7 @@
 mod contradictions;
 mod model;
 mod origin;
+mod ranges;
 mod redirects;
 mod resuming;
 mod revalidation;

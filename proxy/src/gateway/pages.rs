@@ -129,26 +129,27 @@ impl Turn<'_> {
             Failure::Origin(_) | Failure::Status(_) => Outcome::Failed,
         };
         match failure {
-            // The status and the words that clients of the original know.
-            Failure::Origin(OriginError::TooLarge(host, limit)) if self.cache_proxy().is_some() => {
-                self.record.detail = Some("too-large");
-                self.page(conn, 400, &cache_proxy::out_limit(host, *limit))
-                    .await
-            }
+            Failure::Origin(OriginError::TooLarge(_, limit)) => self.too_large(conn, *limit).await,
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
                 self.page(conn, error.status().as_u16(), &error.to_string())
                     .await
             }
             Failure::Status(answer) => self.error_status(conn, answer).await,
-            Failure::TooLarge { length, limit } => {
-                self.record.detail = Some("too-large");
-                let what = format!(
-                    "out limit: the object has {length} bytes, and its rule allows {limit}"
-                );
-                self.page(conn, 403, &what).await
-            }
+            Failure::TooLarge { limit, .. } => self.too_large(conn, *limit).await,
         }
+    }
+
+    async fn too_large(&mut self, conn: &mut Conn, limit: u64) -> Flow {
+        self.record.detail = Some("too-large");
+        // The status that clients of the original know.
+        let status = if self.cache_proxy().is_some() {
+            400
+        } else {
+            403
+        };
+        self.page(conn, status, &cache_proxy::out_limit(limit))
+            .await
     }
 
     /// An error of the upstream, passed on: it answered, so nothing failed here.

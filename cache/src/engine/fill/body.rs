@@ -23,6 +23,8 @@ use std::time::Duration;
 pub(super) enum Purpose {
     /// Readers, and the store.
     Object,
+    /// A range of it; a break in it is its reader's to continue.
+    Part,
     /// To be held against an immutable object, and kept only if they differ.
     Contradiction(Arc<Object>),
 }
@@ -129,6 +131,9 @@ impl Body {
             let FillEnd::Failed(error) = end else {
                 return Received::Ended(end);
             };
+            if matches!(self.purpose, Purpose::Part) {
+                return Received::Ended(FillEnd::Failed(error));
+            }
             drop(body);
             let resumed = tokio::select! {
                 biased;

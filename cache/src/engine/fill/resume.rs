@@ -106,7 +106,11 @@ impl Resume {
         // The one that broke off first: it is the likeliest to have the same bytes.
         let others = fill.request.resource.upstreams.iter();
         let others = others.filter(|other| **other != self.source).cloned();
-        let sources: Vec<Target> = std::iter::once(self.source.clone()).chain(others).collect();
+        let mut sources: Vec<Target> = std::iter::once(self.source.clone()).chain(others).collect();
+        // One that answers and brings nothing is not asked first again.
+        let fruitless = self.fruitless.saturating_sub(1) as usize;
+        let first = fruitless % sources.len().max(1);
+        sources.rotate_left(first);
         for source in sources {
             if self.set_aside.contains(&source) {
                 continue;

@@ -55,6 +55,15 @@ impl Script {
         (self, gate)
     }
 
+    /// An error that says nothing of caching.
+    pub(crate) fn error(status: u16) -> Self {
+        Self {
+            headers: Vec::new(),
+            ..Self::body("sorry")
+        }
+        .status(status)
+    }
+
     pub(crate) fn status(mut self, status: u16) -> Self {
         self.status = StatusCode::from_u16(status).expect("a status");
         self
@@ -140,9 +149,13 @@ impl Origin for ScriptedOrigin {
         }
         let mut script = script;
         let whole = script.body.len();
-        let (status, from) = answer(&script, &request.headers);
+        let (status, from, end) = answer(&script, &request.headers);
+        if status == StatusCode::RANGE_NOT_SATISFIABLE {
+            script.body = Bytes::new();
+        }
         if status == StatusCode::PARTIAL_CONTENT {
-            let range = format!("bytes {from}-{}/{whole}", whole.saturating_sub(1));
+            script.body.truncate(end);
+            let range = format!("bytes {from}-{}/{whole}", end.saturating_sub(1));
             headers.insert(
                 "content-range",
                 HeaderValue::from_str(&range).expect("text"),
@@ -185,8 +198,8 @@ impl ScriptedOrigin {
     }
 }
 
-/// Status and first byte of what an honest server answers.
-fn answer(script: &Script, request: &HeaderMap) -> (StatusCode, usize) {
+/// Status, first byte and end of what an honest server answers.
+fn answer(script: &Script, request: &HeaderMap) -> (StatusCode, usize, usize) {
     let own = |name: &str| {
         let mut fields = script.headers.iter();
         fields
@@ -194,27 +207,31 @@ fn answer(script: &Script, request: &HeaderMap) -> (StatusCode, usize) {
             .map(|(_, value)| value.as_str())
     };
     let said = |name: &str| request.get(name).and_then(|value| value.to_str().ok());
+    let whole = script.body.len();
     if script.status != StatusCode::OK {
-        return (script.status, 0);
+        return (script.status, 0, whole);
     }
     let unchanged = said("if-none-match").map_or_else(
         || said("if-modified-since").is_some_and(|date| own("last-modified") == Some(date)),
         |tags| own("etag").is_some_and(|tag| tags.contains(tag)),
     );
     if unchanged {
-        return (StatusCode::NOT_MODIFIED, 0);
+        return (StatusCode::NOT_MODIFIED, 0, whole);
     }
     let same = said("if-range").is_none_or(|tag| own("etag") == Some(tag));
-    let from = said("range").and_then(|range| {
-        range
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse()
-            .ok()
-    });
-    match from {
-        Some(from) if same && !script.no_ranges => (StatusCode::PARTIAL_CONTENT, from),
-        _ => (StatusCode::OK, 0),
+    let range = said("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    match range {
+        Some((from, last)) if same && !script.no_ranges => {
+            let from: usize = from.parse().expect("a number");
+            let end = last
+                .parse()
+                .map_or(whole, |last: usize| (last + 1).min(whole));
+            if from >= whole {
+                return (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0);
+            }
+            (StatusCode::PARTIAL_CONTENT, from, end)
+        }
+        _ => (StatusCode::OK, 0, whole),
     }
 }
 

@@ -14,7 +14,7 @@ fn tagged(body: Vec<u8>) -> Script {
     Script::body(body).header("etag", "\"1\"")
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn row_131_a_broken_body_is_continued_and_the_client_notices_nothing() {
     for chunked in [false, true] {
         let world = World::new().await;
@@ -39,7 +39,7 @@ async fn row_131_a_broken_body_is_continued_and_the_client_notices_nothing() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_origin_that_dies_at_200_random_points_is_not_noticed() {
     let seed = std::env::var("WEIR_SEED").map_or_else(
         |_| SmallRng::from_os_rng().random(),
@@ -67,7 +67,7 @@ async fn an_origin_that_dies_at_200_random_points_is_not_noticed() {
     assert_eq!(world.get(URL).await.1, Some(Outcome::Hit));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn without_a_strong_validator_a_broken_body_is_cut() {
     for validator in [None, Some("W/\"1\"")] {
         let world = World::new().await;
@@ -82,7 +82,7 @@ async fn without_a_strong_validator_a_broken_body_is_cut() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_origin_that_ignores_ranges_repeats_and_the_rest_is_taken() {
     let world = World::new().await;
     let body = content(4, 300_000);
@@ -94,7 +94,7 @@ async fn an_origin_that_ignores_ranges_repeats_and_the_rest_is_taken() {
     assert_eq!(world.get(URL).await.0, Got::Whole(body));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn row_137_an_object_that_changes_during_the_download_cuts_its_readers_and_becomes_a_new_one()
 {
     let world = World::new().await;
@@ -114,7 +114,7 @@ async fn row_137_an_object_that_changes_during_the_download_cuts_its_readers_and
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_origin_that_never_gets_further_is_given_up() {
     let world = World::new().await;
     let body = content(7, 300_000);
@@ -127,7 +127,7 @@ async fn an_origin_that_never_gets_further_is_given_up() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn row_138_a_mirror_that_disagrees_is_set_aside_and_another_one_continues() {
     let third = "http://third.test/file-1.0.tar.gz";
     let world = World::new().await;

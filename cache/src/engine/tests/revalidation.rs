@@ -176,9 +176,9 @@ async fn stale_stands_in_for_a_failing_origin_and_is_refreshed_when_it_is_back()
             unreachable: true,
             ..tagged("")
         },
-        tagged("").status(500),
-        tagged("").status(503),
-        tagged("").status(504).header("cache-control", "private"),
+        Script::error(500),
+        Script::error(503),
+        Script::error(504).header("cache-control", "private"),
     ];
     for failure in failures {
         let world = with_stale(stale_if_error("old")).await;
@@ -209,10 +209,7 @@ async fn must_revalidate_forbids_to_stand_in() {
         let control =
             format!("max-age=60, stale-if-error=600, stale-while-revalidate=600, {forbids}");
         let world = with_stale(tagged("old").header("cache-control", &control)).await;
-        world.script(
-            URL,
-            tagged("").status(503).header("cache-control", "no-store"),
-        );
+        world.script(URL, Script::error(503));
         assert_eq!(world.get(URL).await.0, Got::Status(503), "{forbids}");
     }
 }
@@ -221,22 +218,14 @@ async fn must_revalidate_forbids_to_stand_in() {
 async fn an_absent_object_is_no_failure_to_stand_in_for() {
     let world =
         with_stale(tagged("old").header("cache-control", "max-age=60, stale-if-error=600")).await;
-    world.script(
-        URL,
-        Script::body("gone")
-            .status(404)
-            .header("cache-control", "no-store"),
-    );
+    world.script(URL, Script::error(404));
     assert_eq!(world.get(URL).await.0, Got::Status(404));
 }
 
 #[tokio::test]
 async fn a_rule_gives_a_stale_object_time_where_the_origin_says_nothing() {
     let world = with_stale(tagged("old")).await;
-    world.script(
-        URL,
-        tagged("").status(500).header("cache-control", "no-store"),
-    );
+    world.script(URL, Script::error(500));
     let got = world
         .get_as(URL, |request| request.plan.adjust.stale_for = Some(60))
         .await;
@@ -328,12 +317,7 @@ async fn row_92_head_freshens_what_is_stored_or_tells_that_it_is_old() {
 #[tokio::test]
 async fn a_404_is_remembered_as_long_as_its_rule_says() {
     let world = World::new().await;
-    world.script(
-        URL,
-        Script::body("no")
-            .status(404)
-            .header("cache-control", "no-store"),
-    );
+    world.script(URL, Script::error(404));
     let with_ttl = |request: &mut crate::engine::FetchRequest| {
         let mut effect = (*request.plan.effect).clone();
         effect.negative_ttl = 30;

@@ -31,17 +31,17 @@ fn whole(body: &str) -> Got {
     Got::Whole(body.as_bytes().to_vec())
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_next_upstream_is_asked_after_a_failure_or_a_404() {
     let failures = [
         Script {
             unreachable: true,
             ..Script::body("")
         },
-        Script::body("").status(500),
-        Script::body("").status(404),
-        Script::body("").status(410),
-        Script::body("").status(429),
+        Script::error(500),
+        Script::error(404),
+        Script::error(410),
+        Script::error(429),
     ];
     for failure in failures {
         let world = World::new().await;
@@ -55,21 +55,21 @@ async fn the_next_upstream_is_asked_after_a_failure_or_a_404() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn when_no_source_has_it_the_definite_answer_counts() {
     let world = World::new().await;
-    world.script(URL, Script::body("").status(404));
-    world.script(SECOND, Script::body("").status(500));
+    world.script(URL, Script::error(404));
+    world.script(SECOND, Script::error(500));
     assert_eq!(world.get_as(URL, with_second).await.0, Got::Status(404));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn cp_23_a_fallback_is_asked_when_the_upstream_does_not_have_it() {
     for (status, unreachable) in [(404, false), (410, false), (500, false), (200, true)] {
         let world = World::new().await;
         let gone = Script {
             unreachable,
-            ..Script::body("gone").status(status)
+            ..Script::error(status)
         };
         world.script(URL, gone);
         world.script(
@@ -93,12 +93,12 @@ async fn cp_23_a_fallback_is_asked_when_the_upstream_does_not_have_it() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn row_139_an_origin_that_asks_to_wait_is_left_alone_for_so_long() {
     for status in [429, 503] {
         let world = World::new().await;
-        let busy = Script::body("").status(status).header("retry-after", "20");
-        world.script(URL, busy.header("cache-control", "no-store"));
+        let busy = Script::error(status).header("retry-after", "20");
+        world.script(URL, busy);
         let other = "http://origin.test/other";
         world.script(other, Script::body("text"));
         assert_eq!(world.get(URL).await.0, Got::Status(status));
@@ -113,7 +113,7 @@ async fn row_139_an_origin_that_asks_to_wait_is_left_alone_for_so_long() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_origin_that_keeps_failing_is_left_alone_and_tried_again_later() {
     let world = World::new().await;
     let url = |number: usize| format!("http://origin.test/{number}");
@@ -132,7 +132,7 @@ async fn an_origin_that_keeps_failing_is_left_alone_and_tried_again_later() {
     assert_eq!(world.get(URL).await.0, whole("well again"));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn row_96_a_body_with_another_digest_is_never_completed_and_never_stored() {
     for length in [10, 300_000] {
         let world = World::new().await;
@@ -160,7 +160,7 @@ async fn row_96_a_body_with_another_digest_is_never_completed_and_never_stored()
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_object_above_its_limit_is_refused() {
     for chunked in [false, true] {
         let world = World::new().await;
