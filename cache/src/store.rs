@@ -26,6 +26,7 @@ mod handles;
 mod header;
 mod index;
 mod layout;
+mod log;
 mod marks;
 mod partial;
 mod pool;
@@ -407,6 +408,8 @@ fn assemble(
         disk.stored_bytes.set(recovered.stored_bytes);
     }
     stats.objects.set(recovered.index.len() as u64);
+    stats.metadata_log_bytes.set(recovered.log.bytes());
+    stats.log_problems.add(recovered.log.problems);
     let index: Arc<Mutex<Index>> = Arc::new(Mutex::new(recovered.index));
     // The count of use continues where the last run ended, whatever the clock shows.
     let elapsed = u32::try_from(clock.elapsed().as_secs()).unwrap_or(u32::MAX);
@@ -421,6 +424,8 @@ fn assemble(
         handles: handle_cache(&index),
         index,
         replaced: replaced::ReplacedFiles::default(),
+        log: log::MetadataLog::new(recovered.log),
+        amending: amend::Amending::default(),
         leftovers: Mutex::default(),
         unallocated_bytes: Gauge::default(),
         stats,

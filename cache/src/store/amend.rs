@@ -1,39 +1,260 @@
 //! Changing what is known of a stored object without touching its bytes.
+//!
+//! ```text
+//! queue → writer's lock → whole queue: index asked, records written at once → (strict: one fdatasync) → published
+//! ```
+//! Whoever comes first writes for all who wait, so a slow sync is paid once. Records are published (index, then handle)
+//! in the order of the log and before the lock is given away: what a start would find is what lookups have shown. The
+//! index decides against replacement and removal; a record that loses is dead.
+//!
+//! Amendments of one object meet field by field: the last one's headers and exchange count, but nobody takes back a pin
+//! or an invalidation that came in since the object that he holds was looked up.
 
-use super::core::Core;
-use super::core::lock;
-use super::{Object, Store, StoreError};
-use crate::object::Amendment;
-use std::sync::Arc;
+use super::core::{Core, lock};
+use super::log::append::{NewRecord, Sync, Writer};
+use super::log::payload::Bound;
+use super::log::{LogFault, record};
+use super::{Durability, Object, Store, StoreError};
+use crate::object::{Amendment, ObjectHead};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+/// How often a record is looked for that is being moved meanwhile.
+const READS_MAX: u32 = 4;
+
+type Outcome = Result<Option<Arc<Object>>, StoreError>;
+
+/// Amendments waiting for the writer: at most one for each thread of the pool.
+#[derive(Debug, Default)]
+pub(crate) struct Amending {
+    queue: Mutex<Vec<Arc<Waiting>>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    object: Arc<Object>,
+    amendment: Amendment,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+/// An amendment that has its record.
+struct Staged {
+    waiting: Arc<Waiting>,
+    amended: Arc<Object>,
+}
 
 impl Store {
     /// Amends this very generation and makes it durable as far as [`super::Durability`] says. `None` when another
     /// generation has taken its place meanwhile.
     ///
+    /// A pin or an invalidation that is newer than `object` stays. Not cancel-safe: once it has begun it goes on.
+    ///
     /// # Errors
-    /// [`StoreError`]; then nothing has changed.
-    pub async fn amend(
-        &self,
-        object: &Arc<Object>,
-        amendment: Amendment,
-    ) -> Result<Option<Arc<Object>>, StoreError> {
-        let (core, object) = (Arc::clone(&self.core), Arc::clone(object));
+    /// [`StoreError`]; then nothing has changed, except that after a failed sync the next start may find either.
+    pub async fn amend(&self, object: &Arc<Object>, amendment: Amendment) -> Outcome {
+        let core = Arc::clone(&self.core);
+        let waiting = Waiting {
+            object: Arc::clone(object),
+            amendment,
+            outcome: Mutex::default(),
+        };
         self.core
-            .on_pool("amend", move || core.amend(&object, amendment))
-            .await
+            .on_pool("amend", move || core.amend(waiting))
+            .await?
     }
 }
 
 impl Core {
     /// Pool only.
-    fn amend(&self, object: &Arc<Object>, amendment: Amendment) -> Option<Arc<Object>> {
-        let (slot, sequence) = (object.shard.name.slot, object.sequence());
-        let pinned = amendment.pinned;
-        if !lock(&self.index).set_pinned(slot, sequence, pinned) {
-            return None;
+    fn amend(&self, waiting: Waiting) -> Outcome {
+        let waiting = Arc::new(waiting);
+        lock(&self.amending.queue).push(Arc::clone(&waiting));
+        let mut writer = lock(&self.log.writer);
+        // Another thread may have done it while this one waited for the lock.
+        let batch = std::mem::take(&mut *lock(&self.amending.queue));
+        if !batch.is_empty() {
+            self.amend_all(&mut writer, batch);
         }
-        let amended = Arc::new(object.amended(amendment));
-        self.keep_handle(&amended);
-        Some(amended)
+        drop(writer);
+        let outcome = lock(&waiting.outcome).take();
+        outcome.unwrap_or_else(|| {
+            Err(self.disk_error("amend", io::Error::other("the writer of the log panicked")))
+        })
+    }
+
+    fn amend_all(&self, writer: &mut Writer, batch: Vec<Arc<Waiting>>) {
+        let (mut staged, mut records) = (Vec::<Staged>::new(), Vec::new());
+        for waiting in batch {
+            let (slot, sequence) = (waiting.object.shard.name.slot, waiting.object.sequence());
+            if !lock(&self.index).contains(slot, sequence) {
+                *lock(&waiting.outcome) = Some(Ok(None));
+                continue;
+            }
+            let before = staged.iter().rev().map(|staged| &staged.amended);
+            let before = before
+                .cloned()
+                .find(|other| is_same(other, &waiting.object));
+            let current = before.unwrap_or_else(|| self.current(&waiting.object));
+            let amendment = merged(&waiting, &current);
+            let bound = Bound {
+                slot,
+                sequence,
+                amendment,
+            };
+            let new = NewRecord {
+                kind: record::AMENDMENT,
+                number: writer.take_number(),
+                payload: bound.encode(),
+            };
+            if new.payload.len() > record::PAYLOAD_BYTES_MAX {
+                let source = io::Error::new(io::ErrorKind::InvalidInput, "head of more than 1 MiB");
+                *lock(&waiting.outcome) = Some(Err(self.disk_error("amend", source)));
+                continue;
+            }
+            let head = applied(&waiting.object.shard.head, bound.amendment);
+            let amended = Arc::new(waiting.object.under(head, new.number));
+            records.push(new);
+            staged.push(Staged { waiting, amended });
+        }
+        self.write_and_publish(writer, staged, &records);
+    }
+
+    fn write_and_publish(&self, writer: &mut Writer, staged: Vec<Staged>, records: &[NewRecord]) {
+        if staged.is_empty() {
+            return;
+        }
+        let sync = match self.settings.durability {
+            Durability::Relaxed => Sync::Later,
+            Durability::Strict => Sync::Now,
+        };
+        match writer.append(self, records, sync) {
+            Ok(places) => {
+                for (Staged { waiting, amended }, place) in staged.into_iter().zip(places) {
+                    let (slot, sequence) = (amended.shard.name.slot, amended.sequence());
+                    let pinned = amended.head().pinned;
+                    let is_there = lock(&self.index).amend(slot, sequence, place, pinned);
+                    if is_there {
+                        self.stats.amendments.add(1);
+                        self.keep_handle(&amended);
+                    }
+                    *lock(&waiting.outcome) = Some(Ok(is_there.then_some(amended)));
+                }
+            }
+            Err(error) => {
+                for Staged { waiting, .. } in staged {
+                    *lock(&waiting.outcome) = Some(Err(same(&error)));
+                }
+            }
+        }
+    }
+
+    /// The object under the head that counts now.
+    fn current(&self, object: &Arc<Object>) -> Arc<Object> {
+        if self.is_current(object) {
+            return Arc::clone(object);
+        }
+        let handle = (object.shard.name.slot, object.sequence());
+        match self.handles.get(&handle) {
+            Some(open) if self.is_current(&open) => open,
+            _ => Arc::new(self.with_current_head(object.under(object.shard.head.clone(), 0))),
+        }
+    }
+
+    /// Puts an object that was just opened under the head that counts. Pool only.
+    pub(super) fn with_current_head(&self, object: Object) -> Object {
+        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        let doubt = *lock(&self.log.doubt);
+        let covers =
+            |number| doubt.is_some_and(|doubt| doubt.covers(&object.shard.head, sequence, number));
+        for _ in 0..READS_MAX {
+            let Some(place) = lock(&self.index).place(slot, sequence) else {
+                return if covers(0) {
+                    distrusted(&object, 0)
+                } else {
+                    object
+                };
+            };
+            let read = self.log.read(place);
+            match read {
+                Ok(bound) if (bound.slot, bound.sequence) == (slot, sequence) => {
+                    let mut head = applied(&object.shard.head, bound.amendment);
+                    head.invalidated |= covers(place.number);
+                    return object.under(head, place.number);
+                }
+                // It is being moved: the index knows where to.
+                Err(LogFault::Gone) if lock(&self.index).place(slot, sequence) != Some(place) => {}
+                fault => {
+                    let error = fault.err().map(|fault| fault.to_string());
+                    self.stats.log_problems.add(1);
+                    tracing::warn!(
+                        disk = self.device.name(),
+                        file = object.shard.name.file_name(),
+                        error,
+                        "what became of an object cannot be read; its origin is asked before its next use"
+                    );
+                    return distrusted(&object, place.number);
+                }
+            }
+        }
+        distrusted(&object, 0)
+    }
+}
+
+fn is_same(one: &Object, other: &Object) -> bool {
+    one.shard.name.slot == other.shard.name.slot && one.sequence() == other.sequence()
+}
+
+/// The head as it was stored, not to be used without asking the origin, unless an operator has declared it immutable.
+fn distrusted(object: &Object, number: u64) -> Object {
+    let mut head = object.shard.head.clone();
+    head.invalidated |= !head.immutable;
+    object.under(head, number)
+}
+
+fn applied(stored: &ObjectHead, amendment: Amendment) -> ObjectHead {
+    ObjectHead {
+        headers: amendment.headers,
+        exchange: amendment.exchange,
+        invalidated: amendment.invalidated,
+        pinned: amendment.pinned,
+        ..stored.clone()
+    }
+}
+
+/// What is asked for, less what would take back something that who asks has not seen.
+fn merged(waiting: &Waiting, current: &Object) -> Amendment {
+    let (seen, wanted) = (waiting.object.head(), &waiting.amendment);
+    let is_unseen = current.amendment != waiting.object.amendment;
+    let pin_changed = current.head().pinned != seen.pinned;
+    Amendment {
+        invalidated: wanted.invalidated || (is_unseen && current.head().invalidated),
+        pinned: if pin_changed {
+            current.head().pinned
+        } else {
+            wanted.pinned
+        },
+        ..wanted.clone()
+    }
+}
+
+/// One failure, told to everybody it concerns.
+fn same(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Full { disk } => StoreError::Full { disk: disk.clone() },
+        StoreError::Disk {
+            disk,
+            operation,
+            source,
+        } => StoreError::Disk {
+            disk: disk.clone(),
+            operation,
+            source: match source.raw_os_error() {
+                Some(number) => io::Error::from_raw_os_error(number),
+                None => io::Error::new(source.kind(), source.to_string()),
+            },
+        },
+        StoreError::Corrupt { .. } | StoreError::Digest { .. } | StoreError::Closed => {
+            StoreError::Closed
+        }
     }
 }

@@ -102,6 +102,7 @@ fn mark_clean(core: &Core, left: Duration) -> io::Result<()> {
     )?;
     let mut next = superblock.clone();
     (next.clean, next.reserved, next.synced) = (true, sequence, sequence);
+    next.log = next.log.max(core.log.end());
     next.store(core.device.as_ref())?;
     *superblock = next;
     Ok(())

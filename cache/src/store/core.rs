@@ -1,14 +1,16 @@
 //! What all parts of a running store share: the disk, the index, the open handles and the numbers.
 //!
-//! Lock order: `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced` and
+//! Lock order: the writer of `log` → `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced` and
 //! `leftovers` are leaves: no lock and no handle is touched while one of them is held (the handle cache calls back
 //! into the index when it lets go of a handle). No guard lives across an await, and all device calls are made on the
 //! disk's pool or before the store is open.
 
+use super::amend::Amending;
 use super::budget::{Budget, Usage};
 use super::handles::Handles;
-use super::index::{Index, Record};
+use super::index::{Index, Place, Record};
 use super::layout::{QUARANTINE, ShardName, Slot, footprint_bytes};
+use super::log::MetadataLog;
 use super::pool::{Pool, PoolError};
 use super::reader::Object;
 use super::replaced::ReplacedFiles;
@@ -41,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) index: Arc<Mutex<Index>>,
     pub(crate) handles: Handles,
     pub(crate) replaced: ReplacedFiles,
+    pub(crate) log: MetadataLog,
+    pub(crate) amending: Amending,
     /// Files that no counter knows and that could not be removed at once.
     pub(crate) leftovers: Mutex<Vec<String>>,
     /// The part of the claims that still counts as free on the disk.
@@ -132,7 +136,8 @@ impl Core {
         let bytes = disk
             .stored_bytes
             .get()
-            .saturating_add(disk.filling_bytes.get());
+            .saturating_add(disk.filling_bytes.get())
+            .saturating_add(self.stats.metadata_log_bytes.get());
         Usage {
             bytes,
             files: lock(&self.index).len() as u64,
@@ -198,8 +203,9 @@ impl Core {
         });
         match checked {
             Ok(shard) => {
-                let object = Arc::new(Object::new(self, shard, record.last_use));
-                lock(&self.index).learn(record.slot, record.sequence, object.head());
+                lock(&self.index).learn(record.slot, record.sequence, &shard.head);
+                let object = self.with_current_head(Object::new(self, shard, record.last_use));
+                let object = Arc::new(object);
                 self.keep_handle(&object);
                 Opened::Object(object)
             }
@@ -248,8 +254,8 @@ impl Core {
     }
 
     /// As [`Self::drop_entry`], for who may want to put it back.
-    pub(crate) fn take_entry(&self, name: &ShardName) -> Option<Record> {
-        let removed = lock(&self.index).remove(name.slot, name.sequence);
+    pub(crate) fn take_entry(&self, name: &ShardName) -> Option<(Record, Option<Place>)> {
+        let removed = lock(&self.index).take(name.slot, name.sequence);
         self.handles.invalidate(&(name.slot, name.sequence));
         removed
     }
@@ -273,12 +279,17 @@ impl Core {
     /// Moves a file that is not what it should be to quarantine/; `false`: it is too large, there are enough, or the
     /// disk refuses.
     pub(crate) fn quarantine(&self, path: &str, name: &ShardName) -> bool {
-        name.length <= QUARANTINE_BYTES_MAX
-            && self.quarantined.fetch_add(1, Ordering::Relaxed) < QUARANTINE_FILES_MAX
+        self.has_room_in_quarantine(name.length)
             && self
                 .device
                 .rename(path, &format!("{QUARANTINE}/{}", name.file_name()))
                 .is_ok()
+    }
+
+    /// Whether one more file of so many bytes may be kept; counts it.
+    pub(crate) fn has_room_in_quarantine(&self, bytes: u64) -> bool {
+        bytes <= QUARANTINE_BYTES_MAX
+            && self.quarantined.fetch_add(1, Ordering::Relaxed) < QUARANTINE_FILES_MAX
     }
 
     /// Removes the files that an object of this slot has replaced: without it they must not come back.

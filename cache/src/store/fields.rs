@@ -66,11 +66,7 @@ pub(super) fn encode(head: &ObjectHead, length: Option<u64>, unknown: &[UnknownF
     writer.put(SELECTION, &encode_selection(&head.selection));
     writer.put(STATUS, &head.status.as_u16().to_le_bytes());
     writer.put(HEADERS, &encode_headers(&head.headers));
-    let exchange = [
-        head.exchange.requested.0.to_le_bytes(),
-        head.exchange.responded.0.to_le_bytes(),
-    ];
-    writer.put(EXCHANGE, &exchange.concat());
+    writer.put(EXCHANGE, &encode_exchange(head.exchange));
     if let Some(length) = length {
         writer.put(LENGTH, &length.to_le_bytes());
     }
@@ -125,13 +121,7 @@ impl Mandatory {
             SELECTION => self.selection = Some(decode_selection(value)?),
             STATUS => self.status = Some(decode_status(value)?),
             HEADERS => self.headers = Some(decode_headers(value)?),
-            EXCHANGE => {
-                let requested = UnixSeconds(cursor.i64()?);
-                self.exchange = Some(Exchange {
-                    requested,
-                    responded: UnixSeconds(cursor.i64()?),
-                });
-            }
+            EXCHANGE => self.exchange = Some(decode_exchange(value)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -258,7 +248,7 @@ fn decode_status(value: &[u8]) -> Result<StatusCode, FormatError> {
     StatusCode::from_u16(Cursor::new(value).u16()?).map_err(|_| FormatError::Malformed("status"))
 }
 
-fn encode_headers(headers: &HeaderMap) -> Vec<u8> {
+pub(super) fn encode_headers(headers: &HeaderMap) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in headers {
         put_counted(&mut bytes, name.as_str().as_bytes());
@@ -267,7 +257,7 @@ fn encode_headers(headers: &HeaderMap) -> Vec<u8> {
     bytes
 }
 
-fn decode_headers(value: &[u8]) -> Result<HeaderMap, FormatError> {
+pub(super) fn decode_headers(value: &[u8]) -> Result<HeaderMap, FormatError> {
     let (mut cursor, mut headers) = (Cursor::new(value), HeaderMap::new());
     while !cursor.is_empty() {
         let name = HeaderName::from_bytes(cursor.counted()?)
@@ -279,6 +269,22 @@ fn decode_headers(value: &[u8]) -> Result<HeaderMap, FormatError> {
             .map_err(|_| FormatError::Malformed("headers: too many"))?;
     }
     Ok(headers)
+}
+
+pub(super) fn encode_exchange(exchange: Exchange) -> Vec<u8> {
+    [
+        exchange.requested.0.to_le_bytes(),
+        exchange.responded.0.to_le_bytes(),
+    ]
+    .concat()
+}
+
+pub(super) fn decode_exchange(value: &[u8]) -> Result<Exchange, FormatError> {
+    let mut cursor = Cursor::new(value);
+    Ok(Exchange {
+        requested: UnixSeconds(cursor.i64()?),
+        responded: UnixSeconds(cursor.i64()?),
+    })
 }
 
 fn encode_address(address: SocketAddr) -> Vec<u8> {

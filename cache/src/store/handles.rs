@@ -72,15 +72,23 @@ impl Core {
     }
 
     /// Keeps a handle for the next reader, unless the object was evicted or replaced meanwhile: then it would hold the
-    /// space of a file that nobody finds any more.
+    /// space of a file that nobody finds any more. Nor when it was amended meanwhile: the next reader gets the new head.
     pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
         let (slot, sequence) = (object.shard.name.slot, object.sequence());
         self.handles.insert((slot, sequence), Arc::clone(object));
-        if !lock(&self.index).contains(slot, sequence) {
+        if !self.is_current(object) {
             self.handles.invalidate(&(slot, sequence));
         }
         // The cache would let go in batches, and one batch can be more than a small bound.
         self.handles.run_pending_tasks();
+    }
+
+    /// Whether the index knows this generation under this head.
+    pub(crate) fn is_current(&self, object: &Object) -> bool {
+        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        let index = lock(&self.index);
+        let place = index.place(slot, sequence);
+        index.contains(slot, sequence) && place.map_or(0, |place| place.number) == object.amendment
     }
 
     /// Opens a committed file and checks its frame. Pool only.

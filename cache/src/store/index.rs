@@ -9,6 +9,10 @@
 //!
 //! Pure memory: no I/O, no lock, no clock.
 
+mod amended;
+
+pub(crate) use amended::Place;
+
 use super::layout::{ShardName, Slot};
 use crate::object::{ObjectHead, Sequence};
 use std::hash::{BuildHasher, RandomState};
@@ -21,6 +25,7 @@ const PINNED: u16 = 1;
 const UNVERIFIED: u16 = 2;
 const VACANT: u16 = 4;
 const HEAD_UNKNOWN: u16 = 8;
+const AMENDED: u16 = 16;
 
 /// What is known of an object without opening its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +86,7 @@ pub(crate) struct Index {
     used: usize,
     secret: RandomState,
     random: u64,
+    places: amended::Places,
 }
 
 impl Index {
@@ -92,6 +98,7 @@ impl Index {
             vacant: NONE,
             used: 0,
             random: secret.hash_one(0),
+            places: amended::Places::default(),
             secret,
         }
     }
@@ -115,13 +122,16 @@ impl Index {
 
     /// Adds an object; the highest sequence of its (key, variant) wins.
     pub(crate) fn insert(&mut self, record: Record) -> Inserted {
-        if let Some(entry) = self.position(record.slot).and_then(|id| self.entry_mut(id)) {
+        let known = self.position(record.slot);
+        if let Some((id, entry)) = known.and_then(|id| Some((id, self.entry_mut(id)?))) {
             let old = entry.record();
             if old.sequence >= record.sequence {
                 return Inserted::Outdated;
             }
             let next = entry.next;
             *entry = Entry::of(&record, next);
+            // What was said of the old generation is not true of the new one.
+            self.places.take(id);
             return Inserted::Replaced(old);
         }
         if self.used >= self.buckets.len() {
@@ -129,7 +139,7 @@ impl Index {
         }
         let bucket = self.bucket(record.slot.key);
         let first = self.buckets.get(bucket).copied().unwrap_or(NONE);
-        let id = self.place(Entry::of(&record, first));
+        let id = self.settle(Entry::of(&record, first));
         if let Some(head) = self.buckets.get_mut(bucket) {
             *head = id;
         }
@@ -137,8 +147,12 @@ impl Index {
         Inserted::New
     }
 
-    /// Removes an object unless a newer one has taken its place.
-    pub(crate) fn remove(&mut self, slot: Slot, sequence: Sequence) -> Option<Record> {
+    /// Removes an object unless a newer one has taken its place, and with it the place of its amendment.
+    pub(crate) fn take(
+        &mut self,
+        slot: Slot,
+        sequence: Sequence,
+    ) -> Option<(Record, Option<Place>)> {
         let id = self.position(slot)?;
         let removed = *self
             .entry(id)
@@ -157,7 +171,7 @@ impl Index {
         entry.next = vacant;
         self.vacant = id;
         self.used -= 1;
-        Some(removed.record())
+        Some((removed.record(), self.places.take(id)))
     }
 
     /// Notes a use; never goes back.
@@ -175,29 +189,20 @@ impl Index {
         }
     }
 
-    /// Notes what the head of an object says.
+    /// Notes what the head of an object says, as it was stored.
     pub(crate) fn learn(&mut self, slot: Slot, sequence: Sequence, head: &ObjectHead) {
         let entry = self.position(slot).and_then(|id| self.entry_mut(id));
         if let Some(entry) = entry.filter(|entry| entry.sequence == sequence.0) {
             entry.owner = head.origin_id;
-            entry.flags &= !(HEAD_UNKNOWN | PINNED);
+            entry.flags &= !HEAD_UNKNOWN;
+            if entry.flags & AMENDED != 0 {
+                return; // the amendment has said what is pinned
+            }
+            entry.flags &= !PINNED;
             if head.pinned {
                 entry.flags |= PINNED;
             }
         }
-    }
-
-    /// Notes whether an object may be evicted; `false` when this generation is not there.
-    pub(crate) fn set_pinned(&mut self, slot: Slot, sequence: Sequence, pinned: bool) -> bool {
-        let entry = self.position(slot).and_then(|id| self.entry_mut(id));
-        let Some(entry) = entry.filter(|entry| entry.sequence == sequence.0) else {
-            return false;
-        };
-        entry.flags &= !PINNED;
-        if pinned {
-            entry.flags |= PINNED;
-        }
-        true
     }
 
     /// Whether this very generation is there.
@@ -274,7 +279,7 @@ impl Index {
             .get_mut(id % SLAB_ENTRIES)
     }
 
-    fn place(&mut self, entry: Entry) -> u32 {
+    fn settle(&mut self, entry: Entry) -> u32 {
         let vacant = self.vacant;
         if let Some(slot) = self.entry_mut(vacant) {
             let next = slot.next;

@@ -37,7 +37,7 @@ fn the_newest_sequence_of_a_variant_wins_in_any_order() {
         index.insert(record(1, 0, 6)),
         Inserted::Replaced(record(1, 0, 5))
     );
-    assert_eq!(index.remove(Slot { key: 1, variant: 0 }, Sequence(5)), None);
+    assert_eq!(index.take(Slot { key: 1, variant: 0 }, Sequence(5)), None);
     assert_eq!(index.len(), 1);
 }
 
@@ -54,7 +54,7 @@ fn a_pinned_object_is_never_offered() {
         let offered = index.sample(5);
         assert!(!offered.is_empty() && offered.iter().all(|found| found.slot.key == 33));
     }
-    index.remove(
+    index.take(
         Slot {
             key: 33,
             variant: 0,
@@ -110,7 +110,7 @@ proptest! {
                     *slot = (*slot).max(sequence);
                 }
                 Step::Remove(key, variant, sequence) => {
-                    let removed = index.remove(Slot { key, variant }, Sequence(sequence)).is_some();
+                    let removed = index.take(Slot { key, variant }, Sequence(sequence)).is_some();
                     let expected = model.get(&(key, variant)) == Some(&sequence);
                     prop_assert_eq!(removed, expected);
                     if expected { model.remove(&(key, variant)); }

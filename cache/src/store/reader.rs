@@ -9,7 +9,7 @@ use super::core::Core;
 use super::marks::Marks;
 use super::shard::{Shard, ShardFault};
 use super::{StoreError, UNIT_BYTES};
-use crate::object::{Amendment, Digests, ObjectHead, Sequence};
+use crate::object::{Digests, ObjectHead, Sequence};
 use bytes::Bytes;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +25,8 @@ pub struct Object {
     last_use: Arc<AtomicU32>,
     /// The head as it was amended; `None`: as it was stored.
     amended: Option<ObjectHead>,
+    /// Number of the record that says so, 0 for none.
+    pub(super) amendment: u64,
 }
 
 impl Object {
@@ -39,24 +41,19 @@ impl Object {
             marks,
             last_use: Arc::new(AtomicU32::new(last_use)),
             amended: None,
+            amendment: 0,
         }
     }
 
     /// The same object under another head; file, checksums, marks and last use stay shared.
-    pub(super) fn amended(&self, amendment: Amendment) -> Self {
-        let head = ObjectHead {
-            headers: amendment.headers,
-            exchange: amendment.exchange,
-            invalidated: amendment.invalidated,
-            pinned: amendment.pinned,
-            ..self.shard.head.clone()
-        };
+    pub(super) fn under(&self, head: ObjectHead, amendment: u64) -> Self {
         Self {
             core: Weak::clone(&self.core),
             shard: Arc::clone(&self.shard),
             marks: Arc::clone(&self.marks),
             last_use: Arc::clone(&self.last_use),
             amended: Some(head),
+            amendment,
         }
     }
 

@@ -16,6 +16,7 @@ use super::layout::{
     FOLDERS, Geometry, LOST_AND_FOUND, OBJECTS, OWNER_LOCK, QUARANTINE, SUPERBLOCKS, ShardName,
     TEMPORARY, footprint_bytes, temporary_sequence,
 };
+use super::log;
 use super::sequence::{COUNTER_BITS, RESERVE_AT_ONCE};
 use super::shard::Shard;
 use super::superblock::Superblock;
@@ -31,6 +32,7 @@ pub(super) struct Recovered {
     pub(super) superblock: Superblock,
     pub(super) index: Index,
     pub(super) stored_bytes: u64,
+    pub(super) log: log::replay::Replayed,
     /// First sequence to hand out.
     pub(super) next: u64,
     /// Count of use to continue at.
@@ -99,12 +101,14 @@ fn open_owned(
     if !found.clean && found.boot != boot {
         superblock.doubt = widened(found.doubt, found.synced, found.reserved);
     }
-    superblock.boot = boot;
-    let contents = read_contents(device, settings, &found, &superblock)
+    superblock.boot.clone_from(&boot);
+    let mut contents = read_contents(device, settings, &found, &superblock)
         .map_err(|error| fail("cannot read the objects", &error))?;
-    let next = found
-        .reserved
-        .max(contents.highest.max(highest_temporary).saturating_add(1));
+    let mut log = log::replay::replay(device, &found, &boot, &mut contents.index);
+    let highest_log = log.segments.last_key_value().map_or(0, |(log, _)| log.0);
+    let highest = contents.highest.max(highest_temporary).max(highest_log);
+    let next = found.reserved.max(highest.saturating_add(1));
+    log.doubt_everything_before(next);
     superblock.clean = false;
     superblock.reserved = next.saturating_add(RESERVE_AT_ONCE);
     if !contents.index.records().any(|record| record.unverified) {
@@ -125,6 +129,7 @@ fn open_owned(
         superblock,
         index,
         stored_bytes,
+        log,
         next,
         use_base,
         quarantined,
@@ -201,6 +206,7 @@ fn format(device: &dyn Device) -> Result<Superblock, OpenError> {
         doubt: (0, 0),
         owner: std::process::id(),
         boot: device.boot_id().unwrap_or_default(),
+        log: (0, 0),
     })
 }
 

@@ -8,7 +8,7 @@ use super::StoreError;
 use super::budget::{Budget, Pressure, share};
 use super::claim::Claim;
 use super::core::{Core, is_no_space, lock};
-use super::index::{Inserted, Record};
+use super::index::{Inserted, Place, Record};
 use super::layout::{ShardName, footprint_bytes};
 use crate::metrics::EvictionCause;
 use std::io;
@@ -156,14 +156,14 @@ impl Core {
     /// gone. When the disk refuses, the entry comes back, so that a disk gone read-only keeps what it can still serve.
     pub(super) fn remove_object(&self, name: &ShardName, cause: EvictionCause) -> Option<u64> {
         let forgets = self.forgets.load(Ordering::Acquire);
-        let Some(record) = self.take_entry(name) else {
+        let Some((record, place)) = self.take_entry(name) else {
             return Some(0);
         };
         self.remove_replaced(name.slot);
         if self.unlink_counted(name, cause) {
             return Some(footprint_bytes(name.length));
         }
-        if !self.put_back(record, forgets) {
+        if !self.put_back(record, place, forgets) {
             // Nobody will find it again: its file goes with the next maintenance pass.
             self.count_removed(name.length, cause);
             lock(&self.leftovers).push(name.path());
@@ -172,10 +172,11 @@ impl Core {
     }
 
     /// `false` when a newer object has the place, or when the entry was perhaps missed by a request to forget it.
-    fn put_back(&self, record: Record, forgets: u64) -> bool {
+    fn put_back(&self, record: Record, place: Option<Place>, forgets: u64) -> bool {
         let mut index = lock(&self.index);
         // Under the lock: a request that starts after this look finds the entry.
-        self.forgets.load(Ordering::Acquire) == forgets && index.insert(record) == Inserted::New
+        self.forgets.load(Ordering::Acquire) == forgets
+            && index.put_back(record, place) == Inserted::New
     }
 
     /// Reads the head of an object that only its name is known of. One that cannot be read may go.
@@ -183,8 +184,9 @@ impl Core {
         let Ok(shard) = self.open_shard(*name) else {
             return false;
         };
-        lock(&self.index).learn(name.slot, name.sequence, &shard.head);
-        shard.head.pinned
+        let mut index = lock(&self.index);
+        index.learn(name.slot, name.sequence, &shard.head);
+        index.is_pinned(name.slot, name.sequence)
     }
 
     /// The use that the open handle knows of, else the one in the index.

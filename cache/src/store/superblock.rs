@@ -15,7 +15,9 @@
 //! 80   8  doubt from, 88 8 doubt until: objects in between were not synced when a machine died, u64 LE
 //! 96   4  process id of the owner, u32 LE
 //! 100 36  boot id, text, zero-padded
-//! 136  …  zeros
+//! 136  8  metadata log: the files before this sequence are on the platter as a whole, u64 LE …
+//! 144  8  … and this one up to here, bytes, u64 LE (both 0: nothing known)
+//! 152  …  zeros
 //! 4088 8  XXH3-64 of the 4088 bytes before
 //! ```
 //! The copies are written alternately and each write is synced before its numbers are used, so a torn write loses
@@ -51,6 +53,8 @@ pub(crate) struct Superblock {
     pub(crate) doubt: (u64, u64),
     pub(crate) owner: u32,
     pub(crate) boot: String,
+    /// File and offset up to which the metadata log is on the platter.
+    pub(crate) log: (u64, u64),
 }
 
 impl Superblock {
@@ -84,6 +88,9 @@ impl Superblock {
                 .chain(std::iter::repeat(0))
                 .take(BOOT_ID_BYTES),
         );
+        for number in [self.log.0, self.log.1] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         bytes.resize(SUMMED_BYTES, 0);
         let sum = XxHash3_64::oneshot(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -117,6 +124,7 @@ impl Superblock {
             doubt: (cursor.u64()?, cursor.u64()?),
             owner: cursor.u32()?,
             boot: decode_boot(cursor.take(BOOT_ID_BYTES)?)?,
+            log: (cursor.u64()?, cursor.u64()?),
         })
     }
 
@@ -191,6 +199,7 @@ mod tests {
             doubt: (3, 9),
             owner: 4711,
             boot: "5e3a1c52-7b0f-4b52-9c0b-2f2d7f6d9a10".into(),
+            log: (12, 4096),
         }
     }
 

@@ -34,6 +34,7 @@ impl Core {
         if let Err(error) = self.sync_pass() {
             tracing::error!(disk = self.device.name(), %error, "sync failed; nothing is claimed as durable any more");
         }
+        self.clean_log();
         self.evict_to_low_watermark();
     }
 
@@ -44,9 +45,12 @@ impl Core {
         }
         let settled = self.sequences.settled();
         let waiting = self.replaced.len();
+        let log = self.log.end();
         self.synced("syncfs", self.device.sync_all())?;
-        let claimed =
-            self.update_superblock(|superblock| superblock.synced = superblock.synced.max(settled));
+        let claimed = self.update_superblock(|superblock| {
+            superblock.synced = superblock.synced.max(settled);
+            superblock.log = superblock.log.max(log);
+        });
         if claimed.is_err() {
             self.unsynced.store(true, Ordering::Release);
         }
@@ -77,7 +81,7 @@ impl Core {
             .take(|end| self.update_superblock(|superblock| superblock.reserved = end))
     }
 
-    fn update_superblock(
+    pub(super) fn update_superblock(
         &self,
         change: impl FnOnce(&mut super::superblock::Superblock),
     ) -> Result<(), StoreError> {
