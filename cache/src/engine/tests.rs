@@ -1,5 +1,7 @@
 //! The engine's promises, one test each, over a memory disk and a scripted origin.
 
+mod conflict;
+mod import;
 mod model;
 mod origin;
 mod storeless;
