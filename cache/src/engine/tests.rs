@@ -1,6 +1,8 @@
 //! The engine's promises, one test each, over a memory disk and a scripted origin.
 
 mod contradictions;
+mod conflict;
+mod import;
 mod model;
 mod origin;
 mod ranges;
