@@ -39,6 +39,16 @@ pub(crate) enum SuffixRules {
     Lenient,
 }
 
+impl SuffixRules {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Strict => "strict",
+            Self::Lenient => "lenient",
+        }
+    }
+}
+
 /// `[cache_proxy]`, checked. There is none while it is not enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CacheProxySettings {
@@ -84,9 +94,9 @@ impl CacheProxyConfig {
             section.refuse("enabled", true, reason);
         }
         if self.suffix_rules != SuffixRules::Off && self.suffixes.is_empty() {
-            let reason = "suffix_rules needs them, like [\"tar.gz\", \"zip\"]; every URL would be \
-                          taken for an unwanted one";
-            section.refuse_missing("suffixes", reason);
+            let reason =
+                "needs suffixes, like [\"tar.gz\", \"zip\"]: every URL would be an unwanted one";
+            section.refuse("suffix_rules", quoted(self.suffix_rules.as_str()), reason);
         }
         let settings = CacheProxySettings {
             proxy_url: self.check_proxy_url(&mut section),
@@ -104,7 +114,9 @@ impl CacheProxyConfig {
         }
         let parsed = Target::parse(&self.proxy_url).map_err(|error| error.to_string());
         let reason = match parsed {
-            Ok(target) if target.scheme() == Scheme::Ftp => "ftp is no proxy's scheme".to_owned(),
+            Ok(target) if target.scheme() == Scheme::Ftp => {
+                "ftp is not a scheme of proxies".to_owned()
+            }
             Ok(_) if !self.proxy_url.ends_with(['/', '=']) => {
                 "the URL is written right behind it: end it with \"/\" or \"=\"".to_owned()
             }

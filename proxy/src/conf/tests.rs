@@ -1,6 +1,7 @@
 //! The configuration as its users meet it: the documented file, the order of the sources, and what is said of
 //! mistakes.
 
+mod cache_proxy;
 mod mistakes;
 
 use super::config::Config;

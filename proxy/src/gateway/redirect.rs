@@ -210,3 +210,68 @@ fn elsewhere(
     };
     Some(Elsewhere { location, fetch })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_policies::effect::Effect;
+    use weir_policies::rules::{RuleSpec, Rules};
+    use weir_policies::target::{Asked, Forms, ask};
+    use weir_policies::verdict::{Verdict, judge};
+
+    /// Where a GET of `target` with one more field goes under a rule for everything.
+    fn decided(miss: MissMode, target: &str, field: &str) -> Option<(String, Fetch)> {
+        let forms = Forms {
+            path_forms: true,
+            ..Forms::default()
+        };
+        let Ok(Asked::Resource(resource)) = ask(&Method::GET, target, &forms) else {
+            panic!("{target} is not a resource")
+        };
+        let mut headers = HeaderMap::new();
+        if let Some((name, value)) = field.split_once(": ") {
+            let name: header::HeaderName = name.parse().unwrap();
+            headers.insert(name, value.parse().unwrap());
+        }
+        let rule = RuleSpec {
+            name: "elsewhere".to_owned(),
+            effect: Effect {
+                miss,
+                ..Effect::default()
+            },
+            ..RuleSpec::default()
+        };
+        let rules = Rules::compile(vec![rule]).unwrap();
+        let Verdict::Cache(plan) = judge(&Method::GET, &headers, &resource, &rules, "node") else {
+            panic!("{target} is not cached")
+        };
+        elsewhere(&resource, &plan, &headers, None).map(|found| (found.location, found.fetch))
+    }
+
+    #[test]
+    fn form_mode_and_request_decide_between_stream_and_redirect() {
+        let check = |miss, target: &str, field: &str, expected: Option<Fetch>| {
+            let expected = expected.map(|fetch| ("http://h/f?x=1".to_owned(), fetch));
+            assert_eq!(decided(miss, target, field), expected, "{target} {field}");
+        };
+        let (download, path) = ("/download/http://H:80/f?x=1", "/http/h/f?x=1");
+        check(MissMode::Stream, download, "", None);
+        check(MissMode::Redirect, download, "", Some(Fetch::Nothing));
+        check(MissMode::Redirect, path, "", Some(Fetch::Nothing));
+        let fetched = MissMode::RedirectAndFetch;
+        check(fetched, download, "", Some(Fetch::Once));
+        check(fetched, path, "", Some(Fetch::Once));
+        check(fetched, "http://h/f?x=1", "", None);
+        check(fetched, download, "range: bytes=0-1", Some(Fetch::Once));
+        check(fetched, download, "if-none-match: \"x\"", Some(Fetch::Once));
+        check(
+            fetched,
+            download,
+            "cache-control: no-store",
+            Some(Fetch::Nothing),
+        );
+        check(fetched, download, "cache-control: only-if-cached", None);
+        check(fetched, download, "authorization: Basic eDp5", None);
+        check(fetched, download, "cookie: a=b", None);
+    }
+}

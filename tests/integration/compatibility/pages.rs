@@ -54,13 +54,16 @@ async fn cp_03_other_schemes_are_bad_download_urls() {
 async fn cp_03_the_query_is_kept_by_get_and_head() {
     let stage = Stage::new().await;
     let path = "/f.tar.gz?a=1&b=http://x/y%2F";
-    stage.fresh(path, b"with its query");
+    let body = b"with its query";
+    let length = body.len();
+    let head = Script::of(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    stage.origin.on_each(path, [head, Script::ok(FRESH, body)]);
     let asked = format!("/download/{}", stage.origin.url(path));
     let head = ask(&stage.gateway, "HEAD", &asked, "").await;
     assert_eq!(head.status(), 200);
-    download(&stage, path)
-        .await
-        .assert_is(200, b"with its query");
+    download(&stage, path).await.assert_is(200, body);
     let record = stage.origin.record();
     let seen: Vec<_> = record
         .requests

@@ -92,6 +92,8 @@ async fn cp_13_the_size_is_asked_once_and_not_with_every_request() {
         stage.gateway.settled().await;
     }
     assert_eq!(stage.origin.requests(), 1, "one GET tells for all");
+    // The limit is that of /download/: it does not follow the URL to other forms.
+    stage.get("/big.iso").await.assert_is(200, &[1; 1001]);
     stage.gateway.finish_with_warnings().await;
 }
 
