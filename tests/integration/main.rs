@@ -27,6 +27,8 @@ mod operations;
 #[cfg(test)]
 mod parsing;
 #[cfg(test)]
+mod passing;
+#[cfg(test)]
 mod ssrf;
 #[cfg(test)]
 mod stage;

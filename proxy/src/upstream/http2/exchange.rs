@@ -1,7 +1,8 @@
 //! One request on a stream, up to the head of its response.
 //!
 //! What HTTP/2 forbids in a head (fields of a connection, upper case, pseudo-fields out of place, a length that does
-//! not hold, RFC 9113 §8) h2 refuses; what it does not know of is refused here: too many fields, interim floods, 101.
+//! not hold, RFC 9113 §8) h2 refuses; pseudo-fields of a request it drops. What it does not know of is refused here: too
+//! many fields, interim floods, 101.
 
 use super::failure;
 use super::session::Lease;
