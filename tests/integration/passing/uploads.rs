@@ -112,7 +112,14 @@ async fn row_38_an_upstream_that_does_not_want_the_body_says_so_at_once() {
     let refusal =
         b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
     stream.write_all(refusal).await.expect("writes");
-    client.response("PUT").await.assert_is(413, b"no");
+    let response = client.response("PUT").await;
+    response.assert_is(413, b"no");
+    assert_eq!(
+        response.field("connection"),
+        Some("close"),
+        "the body never came"
+    );
+    drop(client);
     gateway.finish().await;
 }
 
@@ -131,7 +138,14 @@ async fn an_answer_before_the_end_of_the_upload_reaches_the_client() {
         b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
     stream.write_all(refusal).await.expect("writes");
     stream.shutdown().await.expect("ends");
-    client.response("POST").await.assert_is(413, b"no");
+    let response = client.response("POST").await;
+    response.assert_is(413, b"no");
+    assert_eq!(
+        response.field("connection"),
+        Some("close"),
+        "the upload is not whole"
+    );
+    drop(client);
     gateway.finish().await;
 }
 
