@@ -6,10 +6,10 @@
 
 use super::failure;
 use super::session::Lease;
+use crate::upstream::ask::{Unanswered, unanswered};
 use crate::upstream::head::{self, HeadError};
 use crate::upstream::interim::InterimRelay;
 use crate::upstream::request::outgoing;
-use crate::upstream::{Unanswered, unanswered};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::header::TRANSFER_ENCODING;

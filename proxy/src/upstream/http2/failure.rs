@@ -3,9 +3,9 @@
 //! Only GET and HEAD come this way, so sending one again is always allowed (RFC 9110 §9.2.2); a request is sent again
 //! where the upstream cannot have answered it, or says that it has not (RFC 9113 §8.7).
 
+use crate::upstream::ask::{Unanswered, unanswered};
 use crate::upstream::head::HeadError;
 use crate::upstream::interim::InterimRelay;
-use crate::upstream::{Unanswered, unanswered};
 use h2::{Error, Reason};
 use std::io::ErrorKind;
 
