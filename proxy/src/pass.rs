@@ -307,10 +307,15 @@ impl ProxyHttp for Pass {
                     }
                 };
             }
-            // Said again: a 100 that went out before the body was there has switched it off.
+            // Said again: a 100 that went out before the body was there has switched it off. An answer that comes before
+            // the end of the upload is the last one (RFC 9112 §9.6): the client may stop, and what it still sends is
+            // no request.
+            let is_upload_whole = session.is_body_done();
             session.set_keepalive(match context.framing {
-                ResponseFraming::Bodiless | ResponseFraming::Delimited => context.keepalive,
-                ResponseFraming::UntilClose => None,
+                ResponseFraming::Bodiless | ResponseFraming::Delimited if is_upload_whole => {
+                    context.keepalive
+                }
+                _ => None,
             });
             response_fields(&mut headers, response.status, context.framing, &self.node);
             if let Some(order) = context.order.as_mut() {

@@ -42,6 +42,29 @@ impl Seen {
         self.head.split(' ').next().unwrap_or_default()
     }
 
+    /// The body without its framing.
+    ///
+    /// # Panics
+    /// When the framing is not faultless.
+    pub fn content(&self) -> Vec<u8> {
+        if self.values("transfer-encoding").is_empty() {
+            return self.body.clone();
+        }
+        let mut rest = self.body.as_slice();
+        let mut content = Vec::new();
+        loop {
+            let line = rest.iter().position(|byte| *byte == b'\r').expect("CR");
+            let size = std::str::from_utf8(&rest[..line]).expect("digits");
+            let size = usize::from_str_radix(size, 16).expect("a size in hex");
+            if size == 0 {
+                return content;
+            }
+            let chunk = &rest[line + 2..];
+            content.extend_from_slice(&chunk[..size]);
+            rest = &chunk[size + 2..];
+        }
+    }
+
     /// All values of a field, in order.
     pub fn values(&self, name: &str) -> Vec<&str> {
         let lines = self.head.split("\r\n").skip(1);

@@ -30,6 +30,7 @@ mod operations;
 mod parsing;
 #[cfg(test)]
 mod redirecting;
+mod passing;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]

@@ -7,12 +7,12 @@
 //!
 //! Invariant: a connection is shared only between requests of the same scheme, host, port and address.
 
+mod connection;
 mod failure;
 mod race;
 mod roots;
 
 use super::UpstreamSettings;
-use super::body::Conduit;
 use super::http2::{Lease, Place, Sessions};
 use super::stats::UpstreamStats;
 use failure::DialFailure;
@@ -21,18 +21,15 @@ use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::{ALPN, HttpPeer, Peer};
 use roots::Roots;
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use weir_cache::ports::OriginError;
 use weir_policies::address::VettedAddr;
 use weir_policies::target::{Scheme, Target};
 
+pub(super) use connection::Connection;
 pub(crate) use roots::RootsError as ConnectorError;
 
 /// Pause before the next address is tried beside those that have not answered (RFC 8305 §5).
@@ -267,60 +264,4 @@ impl Connector {
 
 fn place(target: &Target) -> String {
     format!("{}:{}", target.host(), target.port())
-}
-
-/// An open connection that knows the way back to its pool. Dropping it closes it.
-pub(super) struct Connection {
-    stream: Stream,
-    address: SocketAddr,
-    pool: Arc<TransportConnector>,
-    pool_key: u64,
-    keepalive: Duration,
-}
-
-impl Connection {
-    /// Who is at the other end.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    fn speaks_http2(&self) -> bool {
-        self.stream.selected_alpn_proto() == Some(ALPN::H2)
-    }
-}
-
-impl Conduit for Connection {
-    fn keep(self) {
-        // Looks once more for unexpected bytes, and watches for them until the next use.
-        self.pool
-            .release_stream(self.stream, self.pool_key, Some(self.keepalive));
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

@@ -10,6 +10,10 @@
 //! together are bounded by [`STREAMS_MAX`]; what is asked for beyond that goes over HTTP/1.1, where the kernel's buffers
 //! are the bound.
 //!
+//! **Dead connections** are found by the kernel, which gives up on bytes that nobody acknowledges (see the keepalive of
+//! [`super::connect`]), and by the request that waits in vain: no further one is sent where a head or a body has timed
+//! out. No pings of our own.
+//!
 //! Invariants: a connection comes from the [`super::connect::Connector`], so its address was vetted and its certificate
 //! verified; every stream holds a [`session::Lease`] for as long as bytes may arrive for it; nothing is pushed to us.
 //!

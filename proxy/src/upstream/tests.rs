@@ -1,6 +1,7 @@
 //! The whole adapter against origins of its own on 127.0.0.1, honest and hostile.
 
 mod origin;
+mod streams;
 mod tls;
 
 use super::resolve::doubles::TableResolver;
@@ -297,6 +298,27 @@ async fn hostile_heads_are_502() {
         assert_eq!(reason(&outcome), "protocol", "{answer}");
         assert_eq!(outcome.unwrap_err().status(), 502);
     }
+}
+
+#[tokio::test]
+async fn interim_responses_are_told_without_what_concerns_the_connection() {
+    let answer = "HTTP/1.1 100 Continue\r\n\r\n\
+        HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n\
+        HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    let origin = FakeOrigin::start(vec![vec![Act::Answer(answer)]]).await;
+    let (told, mut heard) = tokio::sync::mpsc::channel(10);
+    let request = OriginRequest {
+        interim: Some(told),
+        ..get(origin.address)
+    };
+    assert_eq!(
+        fetch(&adapter(settings()), request).await.unwrap(),
+        b"hello"
+    );
+    let interim = heard.recv().await.unwrap();
+    assert_eq!(interim.status.as_u16(), 103);
+    assert_eq!(interim.headers.len(), 1, "{interim:?}");
+    assert!(heard.recv().await.is_none(), "neither the 100 nor the 200");
 }
 
 #[tokio::test]

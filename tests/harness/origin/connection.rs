@@ -126,10 +126,13 @@ async fn request(
         .values("content-length")
         .first()
         .and_then(|text| text.parse().ok());
+    let mut chunks = Chunks::default();
     let body_end = loop {
         match (is_chunked, length) {
-            (true, _) if find(buffer, b"0\r\n\r\n").is_some() => {
-                break find(buffer, b"0\r\n\r\n").map_or(0, |at| at + 5);
+            (true, _) => {
+                if let Some(end) = chunks.end(buffer) {
+                    break end;
+                }
             }
             (false, None) => break 0,
             (false, Some(length)) if buffer.len() >= length => break length,
@@ -141,6 +144,30 @@ async fn request(
     };
     seen.body = buffer.split_to(body_end).to_vec();
     Ok(Some(seen))
+}
+
+/// Where a chunked body ends, found piece by piece.
+#[derive(Default)]
+struct Chunks {
+    /// Where the next chunk begins.
+    next: usize,
+}
+
+impl Chunks {
+    /// The end, once it is in `buffer`; the trailer section is empty or was not meant to be understood.
+    fn end(&mut self, buffer: &[u8]) -> Option<usize> {
+        loop {
+            let rest = buffer.get(self.next..)?;
+            let line = rest.get(..find(&rest[..rest.len().min(64)], b"\r\n")?)?;
+            let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+            let size = std::str::from_utf8(digits).unwrap_or_default().trim();
+            let size = usize::from_str_radix(size, 16).unwrap_or_default();
+            if size == 0 {
+                return find(rest, b"\r\n\r\n").map(|at| self.next + at + 4);
+            }
+            self.next += line.len() + 2 + size + 2;
+        }
+    }
 }
 
 /// Reads once and records what came.

@@ -1,14 +1,15 @@
 //! One request on a stream, up to the head of its response.
 //!
 //! What HTTP/2 forbids in a head (fields of a connection, upper case, pseudo-fields out of place, a length that does
-//! not hold, RFC 9113 §8) h2 refuses; what it does not know of is refused here: too many fields, interim floods, 101.
+//! not hold, RFC 9113 §8) h2 refuses; pseudo-fields of a request it drops. What it does not know of is refused here: too
+//! many fields, interim floods, 101.
 
 use super::failure;
 use super::session::Lease;
+use crate::upstream::ask::{Unanswered, unanswered};
 use crate::upstream::head::{self, HeadError};
 use crate::upstream::interim::InterimRelay;
 use crate::upstream::request::outgoing;
-use crate::upstream::{Unanswered, unanswered};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::header::TRANSFER_ENCODING;

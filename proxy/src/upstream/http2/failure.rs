@@ -3,9 +3,9 @@
 //! Only GET and HEAD come this way, so sending one again is always allowed (RFC 9110 §9.2.2); a request is sent again
 //! where the upstream cannot have answered it, or says that it has not (RFC 9113 §8.7).
 
+use crate::upstream::ask::{Unanswered, unanswered};
 use crate::upstream::head::HeadError;
 use crate::upstream::interim::InterimRelay;
-use crate::upstream::{Unanswered, unanswered};
 use h2::{Error, Reason};
 use std::io::ErrorKind;
 
@@ -14,7 +14,7 @@ pub(super) fn head(error: &Error, relay: &InterimRelay, origin: &str) -> Unanswe
     let failure = match (kind(error), relay.is_silent()) {
         (Kind::WantsHttp1, true) => return Unanswered::WantsHttp1,
         (Kind::Unprocessed | Kind::Closed(_), true) => HeadError::Silent,
-        (Kind::Broken(why), _) => HeadError::Protocol(why),
+        (Kind::Broken(reason), _) => HeadError::Protocol(bad_head(reason)),
         (Kind::Tls(why), _) => HeadError::Tls(why),
         (Kind::Reset | Kind::WantsHttp1 | Kind::Unprocessed | Kind::Closed(_), _) => {
             HeadError::Closed
@@ -26,7 +26,7 @@ pub(super) fn head(error: &Error, relay: &InterimRelay, origin: &str) -> Unanswe
 /// Why a body ended early.
 pub(super) fn body(error: &Error) -> &'static str {
     match kind(error) {
-        Kind::Broken(why) => why,
+        Kind::Broken(reason) => bad_body(reason),
         Kind::Closed(why) => why,
         Kind::Tls(_) => "TLS record damaged",
         Kind::Reset | Kind::WantsHttp1 | Kind::Unprocessed => "stream reset",
@@ -45,8 +45,8 @@ enum Kind {
     Closed(&'static str),
     /// TLS broke, in rustls' words.
     Tls(String),
-    /// What came is not HTTP/2 as it must be.
-    Broken(&'static str),
+    /// What came is not HTTP/2 as it must be; h2 has answered with this code.
+    Broken(Reason),
 }
 
 fn kind(error: &Error) -> Kind {
@@ -59,7 +59,7 @@ fn kind(error: &Error) -> Kind {
         };
     }
     match error.reason() {
-        Some(reason) if error.is_library() => Kind::Broken(violation(reason)),
+        Some(reason) if error.is_library() => Kind::Broken(reason),
         Some(Reason::HTTP_1_1_REQUIRED) => Kind::WantsHttp1,
         Some(Reason::REFUSED_STREAM) => Kind::Unprocessed,
         Some(_) if error.is_go_away() => Kind::Unprocessed,
@@ -68,18 +68,31 @@ fn kind(error: &Error) -> Kind {
     }
 }
 
-/// What h2 found wrong, by the code with which it answers.
-fn violation(reason: Reason) -> &'static str {
+/// What h2 found wrong with a head, by the code with which it answers.
+fn bad_head(reason: Reason) -> &'static str {
     match reason {
-        // How a client turns down a head that is larger than it has promised to take.
-        Reason::REFUSED_STREAM => "response head too large",
-        Reason::COMPRESSION_ERROR => "malformed or oversized header block",
+        // Too large within reason is a matter of the stream; far too large, or endless, of the connection.
+        Reason::PROTOCOL_ERROR => "response head malformed or too large",
+        Reason::COMPRESSION_ERROR => "header block malformed or too large",
+        other => bad_frame(other),
+    }
+}
+
+/// What h2 found wrong with a body.
+fn bad_body(reason: Reason) -> &'static str {
+    match reason {
+        Reason::PROTOCOL_ERROR => "another length than Content-Length says, or a malformed frame",
+        other => bad_frame(other),
+    }
+}
+
+fn bad_frame(reason: Reason) -> &'static str {
+    match reason {
         Reason::FLOW_CONTROL_ERROR => "more bytes than the HTTP/2 window allows",
         Reason::FRAME_SIZE_ERROR => "HTTP/2 frame of a wrong size",
         Reason::ENHANCE_YOUR_CALM => "flood of HTTP/2 frames",
         Reason::STREAM_CLOSED => "HTTP/2 frames behind the end of the stream",
-        // Fields that must not be there, a Content-Length that does not hold, and everything else.
-        _ => "malformed HTTP/2 response",
+        _ => "malformed HTTP/2 frames",
     }
 }
 

@@ -11,13 +11,13 @@ use rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate authority that the adapter of a test trusts by its `ca_file`.
-struct Authority {
+pub(super) struct Authority {
     directory: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::named("the authority")
     }
 
@@ -36,7 +36,7 @@ impl Authority {
         }
     }
 
-    fn settings(&self) -> UpstreamSettings {
+    pub(super) fn settings(&self) -> UpstreamSettings {
         UpstreamSettings {
             ca_file: Some(self.directory.path().join("ca.pem")),
             ..settings()
@@ -44,7 +44,7 @@ impl Authority {
     }
 
     /// A server that shows a certificate of this authority.
-    fn acceptor(&self, adjust: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
+    pub(super) fn acceptor(&self, adjust: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
         let mut parameters = parameters(&["origin.test", "127.0.0.1"]);
         adjust(&mut parameters);
         let key = KeyPair::generate().unwrap();
