@@ -33,7 +33,7 @@ use weir_policies::verdict::{self, Plan, Verdict};
 pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
     pub(crate) forms: Forms,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) access: AccessSettings,
     /// Name in Via and Cache-Status.
     pub(crate) node: String,

@@ -173,7 +173,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let gateway = Arc::new(Gateway {
         engine: Arc::clone(&engine),
         forms: settings.forms,
-        rules: settings.rules,
+        rules: Arc::new(settings.rules),
         access: settings.access,
         node,
         clock: Arc::clone(&clock),

@@ -99,6 +99,9 @@ impl Turn<'_> {
                 self.request.method
             ),
             Refusal::MethodUnknown => format!("method {} is not known", self.request.method),
+            Refusal::PurgeNotAllowed => {
+                "PURGE is not taken from clients: what is stored is everybody's".to_owned()
+            }
             Refusal::MetadataService => {
                 "metadata services are not reached through this gateway".to_owned()
             }

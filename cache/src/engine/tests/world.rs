@@ -123,8 +123,9 @@ pub(crate) fn request(method: Method, url: &str, fields: &[(&'static str, &str)]
         target: target.clone(),
         upstreams: vec![target.clone()],
         as_asked: url.to_owned(),
+        cdn: false,
     };
-    let rules = Rules::default();
+    let rules = Arc::new(Rules::default());
     let Verdict::Cache(plan) = verdict::judge(&method, &headers, &resource, &rules, "node") else {
         panic!("{method} {url} is not for the cache");
     };
