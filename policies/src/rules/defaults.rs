@@ -61,9 +61,15 @@ const NPM_HOSTS: [&str; 3] = [
     "registry.npmmirror.com",
 ];
 
-/// Words for something that changes under its name, as segments of a path and within names of files.
-const MOVING: &str = "{latest,Latest,LATEST,nightly,nightlies,daily,snapshot,snapshots,SNAPSHOT,current,head,HEAD,\
-                      master,trunk,tip}";
+/// Words that say by themselves that something moves, wherever they stand.
+const MOVING: &str = "{latest,Latest,LATEST,nightly,Nightly,nightlies}";
+/// Words that say so as a whole segment or at the end of a name: `y-master.zip`, but not the package `task-master-ai`.
+const MOVING_ALONE: &str = "{current,daily,head,HEAD,master,snapshot,snapshots,SNAPSHOT,tip,trunk}";
+/// Components of Debian, Alpine and conda are called so as well: as a segment it moves only where branches stand.
+const MAIN: &str = "main";
+/// Segments that a branch stands behind.
+const BRANCH_PARENT: &str =
+    "{archive,blob,branch,raw,tarball,tree,zip,zipball,tar.gz,legacy.zip,legacy.tar.gz}";
 
 fn immutable() -> Adjust {
     Adjust {
@@ -160,21 +166,28 @@ fn metadata_of_hosts(name: &str, hosts: &[&str], paths: &[&str]) -> RuleSpec {
 
 /// `…/latest/tool-1.0.tgz`, `node-latest-v20.tar.gz`, `refs/heads`: whatever else the name says, it moves.
 fn moving_names() -> RuleSpec {
-    // `main` is a component of Debian, Alpine and conda as well: as a segment it moves only where branches stand.
-    const BRANCH_PARENT: &str =
-        "{archive,blob,branch,raw,tarball,tree,zip,zipball,tar.gz,legacy.zip,legacy.tar.gz}";
     let mut paths = vec![
-        format!("**/{MOVING}/**"),
         "**/refs/heads/**".to_owned(),
-        format!("**/{BRANCH_PARENT}/main"),
-        format!("**/{BRANCH_PARENT}/main/**"),
+        format!("**/{MOVING_ALONE}/**"),
+        format!("**/{BRANCH_PARENT}/{MAIN}"),
+        format!("**/{BRANCH_PARENT}/{MAIN}/**"),
     ];
-    for word in [MOVING, "main"] {
+    // A word of a name or of a folder's name.
+    for word in [
+        MOVING.to_owned(),
+        format!("{MOVING}[-_.]*"),
+        format!("*[-_.]{MOVING}"),
+        format!("*[-_.]{MOVING}[-_.]*"),
+    ] {
+        paths.extend([format!("**/{word}"), format!("**/{word}/**")]);
+    }
+    for word in [MOVING_ALONE, MAIN] {
         paths.extend([
             format!("**/{word}"),
-            format!("**/{word}[-_.]*"),
+            format!("**/{word}.*"),
             format!("**/*[-_.]{word}"),
-            format!("**/*[-_.]{word}[-_.]*"),
+            // Letters follow, of an extension and not of a version.
+            format!("**/*[-_.]{word}.[a-zA-Z]*"),
         ]);
     }
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
