@@ -50,7 +50,7 @@ pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};
 
-use crate::ports::{Clock, Interim, Origin, OriginError, OriginResponse};
+use crate::ports::{Clock, Framing, Interim, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
 use budget::MemoryBudget;
@@ -73,7 +73,7 @@ use weir_policies::hop;
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
 use weir_policies::storability::NotStored;
-use weir_policies::target::Resource;
+use weir_policies::target::{Resource, Target};
 use weir_policies::verdict::Plan;
 
 /// How often a request may find that what it waited for is not for it, before it goes alone.
@@ -296,6 +296,9 @@ impl Engine {
             Ok(asked) => asked,
             Err(error) => return answer_failure(Arc::new(Failure::Origin(error)), stale),
         };
+        if let Some(error) = too_large(&request.plan, &asked.response, &asked.source) {
+            return Answer::Failed(Arc::new(Failure::Origin(error)));
+        }
         let response = asked.response;
         let is_unasked =
             response.status == StatusCode::NOT_MODIFIED && !has_conditions(&request.headers);
@@ -327,6 +330,17 @@ impl Engine {
 
 /// A 304 without a condition in the request has nothing to speak of (RFC 9110 §15.4.5).
 const UNASKED_304: &str = "304 although nothing was asked on a condition";
+
+/// Whether a response announces more than its rule allows.
+fn too_large(plan: &Plan, response: &OriginResponse, source: &Target) -> Option<OriginError> {
+    let limit = plan.effect.size_max?;
+    match response.framing {
+        Framing::Length(length) if length > limit => {
+            Some(OriginError::TooLarge(source.authority(), limit))
+        }
+        _ => None,
+    }
+}
 
 /// Whether a lone request asks for something that can not become a stored object.
 fn never_storable(request: &FetchRequest) -> Option<NotStored> {

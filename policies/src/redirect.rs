@@ -114,7 +114,8 @@ impl HopBound {
 
 /// The bound that a redirect response puts on what it leads to: its explicit freshness (none: 0, also for the statuses
 /// that allow heuristics, for nobody said for how long the name means this object) less its age. Set-Cookie is dropped
-/// on the way and does not count.
+/// on the way and does not count; under an immutable rule neither does `private`, which GitHub says of every redirect
+/// to an archive: the redirect is not stored, was asked for without credentials, and what it leads to speaks for itself.
 #[must_use]
 pub fn chain_lifetime(
     status: StatusCode,
@@ -125,7 +126,7 @@ pub fn chain_lifetime(
     let directives = freshness::directives(headers, adjust);
     let not_understood = directives.must_understand && !is_redirect(status, headers);
     if directives.no_store
-        || directives.private
+        || (directives.private && !adjust.immutable)
         || not_understood
         || Vary::of(headers) == Vary::Star
     {

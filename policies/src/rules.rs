@@ -1,14 +1,35 @@
-//! `[[rule]]`: named, first match wins. Conditions by form, scheme, host, path glob and extension; the effects that
-//! exist so far are `store`, `ttl_default` and `ttl_max`. Globs compile to a linear-time engine, size-capped.
+//! `[[rule]]`: named, first match wins. What the conditions are, and which rule speaks for which resource.
+//!
+//! Invariants: every match takes time linear in what is matched (globs compile to automata), and how much can be
+//! written is bounded. A rule with conditions on the response is judged only when the response is known; before that
+//! it is as if it were not there.
+//!
+//! Reading order: [`RuleSpec`] (a rule as written) → [`Rules`] (compiled) → `name` and `response` (the conditions that
+//! need more than a glob) → [`shipped`] (the rules that come with Weir, made of the same parts).
+//!
+//! Deliberately absent: what an effect does ([`crate::effect`]) and how a rule is written in a file.
 
+mod defaults;
+mod glob;
+mod name;
+mod response;
 #[cfg(test)]
 mod tests;
 
+pub use defaults::shipped;
+pub use name::is_archive;
+pub use response::{MediaPattern, ResponseConditions, ResponseFacts};
+
 use crate::effect::Effect;
 use crate::target::{Form, Resource, Scheme};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use glob::{Subject, globs};
+use globset::GlobSet;
+use name::{has_extension, is_versioned};
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// The most rules, shipped ones included: each costs every request a look.
+pub const RULES_MAX: usize = 1000;
 
 /// A rule as written, before its globs are compiled. Empty lists match everything.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +46,10 @@ pub struct RuleSpec {
     pub path: Vec<String>,
     /// Extensions without the leading dot, compared case-insensitively, also compound ones (`tar.gz`).
     pub extension: Vec<String>,
+    /// Only file names that carry a version: a digit, or a word of at least seven hex characters.
+    pub versioned: bool,
+    /// What the response must be like.
+    pub response: ResponseConditions,
     /// What it does; its name is filled in here.
     pub effect: Effect,
 }
@@ -36,11 +61,6 @@ pub struct Rules {
     standard: Arc<Effect>,
 }
 
-/// The most bytes in one glob.
-const GLOB_BYTES_MAX: usize = 1024;
-/// The most globs in one list of one rule.
-const GLOBS_MAX: usize = 256;
-
 /// A rule whose globs are compiled; `None` where a list was empty and so matches everything.
 #[derive(Debug)]
 struct Rule {
@@ -50,13 +70,19 @@ struct Rule {
     path: Option<GlobSet>,
 }
 
-/// A rule that cannot be compiled.
+/// Why a rule cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {rule:?}: {reason}")]
+#[error("rule {rule:?}: {key}: {reason}")]
 pub struct RuleError {
+    /// Which rule, counted from 0.
+    pub index: usize,
     /// Its name.
     pub rule: String,
-    /// What is wrong.
+    /// The key that is wrong.
+    pub key: &'static str,
+    /// What of its value is wrong.
+    pub value: String,
+    /// Why.
     pub reason: String,
 }
 
@@ -64,42 +90,83 @@ impl Rules {
     /// Compiles.
     ///
     /// # Errors
-    /// [`RuleError`] for a bad glob or a duplicate name.
-    pub fn compile(specs: Vec<RuleSpec>) -> Result<Self, RuleError> {
+    /// Every duplicate name and every glob that is wrong.
+    pub fn compile(specs: Vec<RuleSpec>) -> Result<Self, Vec<RuleError>> {
         let mut names = HashSet::new();
-        if let Some(twice) = specs.iter().find(|spec| !names.insert(spec.name.as_str())) {
-            let rule = twice.name.clone();
-            return Err(RuleError {
-                rule,
-                reason: "another rule has this name".to_owned(),
-            });
+        let mut compiled = Vec::with_capacity(specs.len().min(RULES_MAX));
+        let mut errors = Vec::new();
+        for (index, spec) in specs.into_iter().enumerate() {
+            if index >= RULES_MAX {
+                let reason = format!("more than {RULES_MAX} rules, shipped ones included");
+                errors.push(spec.error(index, "name", &spec.name, reason));
+                break;
+            }
+            if !names.insert(spec.name.clone()) {
+                let reason = "another rule has this name".to_owned();
+                errors.push(spec.error(index, "name", &spec.name, reason));
+            }
+            match Rule::compile(index, spec) {
+                Ok(rule) => compiled.push(rule),
+                Err(error) => errors.push(error),
+            }
         }
-        let compiled: Result<Vec<Rule>, RuleError> = specs.into_iter().map(Rule::compile).collect();
-        Ok(Self {
-            compiled: compiled?,
-            standard: Arc::default(),
-        })
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let standard = Arc::default();
+        Ok(Self { compiled, standard })
     }
 
-    /// The first rule that matches, else the standard.
+    /// What the first rule that matches says, else the standard. Rules with conditions on the response are passed
+    /// over: nothing is known of it yet.
     #[must_use]
     pub fn effect(&self, resource: &Resource) -> Arc<Effect> {
-        let matching = self.compiled.iter().find(|rule| rule.matches(resource));
-        matching.map_or_else(
-            || Arc::clone(&self.standard),
-            |rule| Arc::clone(&rule.effect),
-        )
+        self.first(|rule| rule.spec.response.is_empty() && rule.matches(resource))
+    }
+
+    /// What the first rule that matches says once the response is known, else the standard.
+    #[must_use]
+    pub fn effect_of_response(
+        &self,
+        resource: &Resource,
+        response: &ResponseFacts<'_>,
+    ) -> Arc<Effect> {
+        self.first(|rule| rule.spec.response.hold(response) && rule.matches(resource))
+    }
+
+    /// Whether any rule has conditions on the response, so that a second look is worth it.
+    #[must_use]
+    pub fn look_at_responses(&self) -> bool {
+        let mut rules = self.compiled.iter();
+        rules.any(|rule| !rule.spec.response.is_empty())
+    }
+
+    fn first(&self, speaks: impl Fn(&Rule) -> bool) -> Arc<Effect> {
+        let speaking = self.compiled.iter().find(|rule| speaks(rule));
+        Arc::clone(speaking.map_or(&self.standard, |rule| &rule.effect))
+    }
+}
+
+impl RuleSpec {
+    fn error(&self, index: usize, key: &'static str, value: &str, reason: String) -> RuleError {
+        RuleError {
+            index,
+            rule: self.name.clone(),
+            key,
+            value: value.to_owned(),
+            reason,
+        }
     }
 }
 
 impl Rule {
-    fn compile(spec: RuleSpec) -> Result<Self, RuleError> {
-        let failed = |reason| RuleError {
-            rule: spec.name.clone(),
-            reason,
+    fn compile(index: usize, spec: RuleSpec) -> Result<Self, RuleError> {
+        let compiled = |key, patterns: &[String], subject| {
+            globs(patterns, subject)
+                .map_err(|wrong| spec.error(index, key, &wrong.glob, wrong.reason))
         };
-        let host = globs(&spec.host, Subject::Host).map_err(failed)?;
-        let path = globs(&spec.path, Subject::Path).map_err(failed)?;
+        let host = compiled("host", &spec.host, Subject::Host)?;
+        let path = compiled("path", &spec.path, Subject::Path)?;
         let effect = Arc::new(Effect {
             rule: Some(spec.name.clone()),
             ..spec.effect.clone()
@@ -113,62 +180,20 @@ impl Rule {
     }
 
     fn matches(&self, resource: &Resource) -> bool {
+        let spec = &self.spec;
         let target = &resource.target;
         let of = |globs: &Option<GlobSet>, text: &str| {
             globs.as_ref().is_none_or(|globs| globs.is_match(text))
         };
         let extension = || {
-            let wanted = &self.spec.extension;
-            wanted.is_empty()
-                || wanted
-                    .iter()
-                    .any(|wanted| has_extension(target.path(), wanted))
+            let mut wanted = spec.extension.iter();
+            spec.extension.is_empty() || wanted.any(|wanted| has_extension(target.path(), wanted))
         };
-        (self.spec.form.is_empty() || self.spec.form.contains(&resource.form))
-            && (self.spec.scheme.is_empty() || self.spec.scheme.contains(&target.scheme()))
+        (spec.form.is_empty() || spec.form.contains(&resource.form))
+            && (spec.scheme.is_empty() || spec.scheme.contains(&target.scheme()))
             && of(&self.host, target.host())
-            && of(&self.path, target.path())
             && extension()
+            && of(&self.path, target.path())
+            && (!spec.versioned || is_versioned(target.path()))
     }
-}
-
-/// What a glob is held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subject {
-    Host,
-    Path,
-}
-
-fn globs(patterns: &[String], subject: Subject) -> Result<Option<GlobSet>, String> {
-    if patterns.is_empty() {
-        return Ok(None);
-    }
-    if patterns.len() > GLOBS_MAX {
-        return Err(format!("more than {GLOBS_MAX} globs in one list"));
-    }
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        if pattern.len() > GLOB_BYTES_MAX {
-            return Err(format!("a glob longer than {GLOB_BYTES_MAX} bytes"));
-        }
-        let glob = GlobBuilder::new(pattern)
-            .literal_separator(subject == Subject::Path)
-            .case_insensitive(subject == Subject::Host)
-            .build();
-        set.add(glob.map_err(|error| error.to_string())?);
-    }
-    set.build().map(Some).map_err(|error| error.to_string())
-}
-
-/// Whether the last segment ends in `.extension` behind something: `.gz` is a name, not an extension.
-fn has_extension(path: &str, extension: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let dot = name
-        .len()
-        .checked_sub(extension.len() + 1)
-        .filter(|dot| *dot > 0);
-    let tail = dot
-        .and_then(|dot| name.get(dot..))
-        .and_then(|tail| tail.strip_prefix('.'));
-    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(extension))
 }

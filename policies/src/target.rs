@@ -80,6 +80,8 @@ pub struct Mirror {
     pub upstreams: Vec<Target>,
     /// The permanent identity that keys are made of; by default the first upstream.
     pub key: Target,
+    /// Weir acts for this origin: CDN-Cache-Control is meant for it (RFC 9213).
+    pub cdn: bool,
 }
 
 /// Which forms this gateway answers.
@@ -121,6 +123,8 @@ pub struct Resource {
     /// The URL as the client wrote it, for logs and the object's header: without the gateway's own prefix and without
     /// userinfo. Of a mirror, which has no URL of its own, the request target.
     pub as_asked: String,
+    /// Weir acts for the origin: only ever so for a mirror that says it.
+    pub cdn: bool,
 }
 
 /// Pages that Weir answers itself on the proxy port.

@@ -3,6 +3,7 @@
 //! The steps are listed in [`Gateway::answer`], a function each. Nothing here blocks, and nothing reaches an upstream
 //! before every refusal had its say. Pages of the gateway's own, errors among them, are in [`pages`].
 
+mod answer;
 mod cache_proxy;
 mod pages;
 mod redirect;
@@ -12,30 +13,24 @@ use crate::front::conn::Conn;
 use crate::front::{Flow, Handler, Request};
 use crate::pass::{PassOrder, RecordSink};
 use crate::record::Record;
-use crate::respond::Response;
-use crate::respond::body::Source;
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::Instrument;
-use weir_cache::engine::{Answer, Engine, FetchRequest};
-use weir_cache::ports::{Clock, Framing, OriginResponse};
-use weir_cache::store::Object;
-use weir_policies::freshness::{self, Exchange};
-use weir_policies::key::CacheKey;
+use weir_cache::engine::Engine;
+use weir_cache::ports::Clock;
 use weir_policies::outcome::Outcome;
 use weir_policies::rules::Rules;
 use weir_policies::target::{self, Asked, Forms, Resource, Target};
-use weir_policies::time::UnixSeconds;
-use weir_policies::verdict::{self, Plan, Verdict};
+use weir_policies::verdict::{self, Verdict};
 
 /// Everything a request needs on its way.
 pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
     pub(crate) forms: Forms,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) access: AccessSettings,
     /// How long a stale response may stand in for a failing origin, where nobody says otherwise.
     pub(crate) stale_for_seconds: u64,
@@ -63,8 +58,8 @@ struct Turn<'a> {
 enum Turned {
     /// Answered here.
     Answered(Flow),
-    /// Handed through to this upstream.
-    Pass(Target),
+    /// Handed through to this upstream, on behalf of this resource.
+    Pass { upstream: Target, identity: Target },
 }
 
 #[async_trait]
@@ -79,10 +74,11 @@ impl Handler for Gateway {
                 flow
             }
             // The pass path finishes the record when its response has ended.
-            Turned::Pass(target) => {
+            Turned::Pass { upstream, identity } => {
                 turn.record.outcome = Outcome::Pass;
                 Flow::Pass(Box::new(PassOrder {
-                    target,
+                    target: upstream,
+                    identity,
                     record: turn.record,
                 }))
             }
@@ -182,163 +178,14 @@ impl<'a> Turn<'a> {
             // A request that is not repeated goes to the first upstream; `target` is only the name of the resource.
             Verdict::Pass => {
                 let first = resource.upstreams.into_iter().next();
-                Turned::Pass(first.unwrap_or(resource.target))
+                Turned::Pass {
+                    upstream: first.unwrap_or_else(|| resource.target.clone()),
+                    identity: resource.target,
+                }
             }
             Verdict::Cache(plan) => self.cached(conn, resource, plan).await,
         }
     }
-
-    async fn fetch(&mut self, conn: &mut Conn, resource: Resource, plan: Plan) -> Flow {
-        let adjust = plan.adjust;
-        self.record.rule.clone_from(&plan.effect.rule);
-        let fetch = self.fetch_request(resource, plan);
-        let answer = self.gateway.engine.fetch(&fetch).await;
-        self.note_first_byte();
-        match answer {
-            Answer::Stored {
-                object,
-                age,
-                ttl,
-                outcome,
-            } => {
-                self.record.outcome = outcome;
-                self.stored(conn, &object, age, ttl).await
-            }
-            Answer::Growing { reader, outcome } => {
-                self.record.outcome = outcome;
-                let head = reader.head().clone();
-                self.record.upstream = head.upstream;
-                let age = head.age(UnixSeconds::from(self.now));
-                let mut response = self.response(head.status, &head.headers, reader.length());
-                // First-hand bytes have an age only where the upstream said so (RFC 9111 §5.1).
-                let is_first_hand =
-                    outcome != Outcome::Joined && !head.headers.contains_key(header::AGE);
-                response.age = (!is_first_hand).then_some(age);
-                response.stored = reader.is_being_stored();
-                response.ttl = Some(head.ttl(adjust, age));
-                response
-                    .send(conn, Source::Growing(reader), &mut self.record)
-                    .await
-            }
-            Answer::Private {
-                response,
-                outcome,
-                exchange,
-            } => self.private(conn, *response, outcome, exchange).await,
-            Answer::Failed(failure) => self.failed(conn, &failure).await,
-            Answer::NotCached => {
-                self.record.outcome = Outcome::NotCached;
-                self.page(
-                    conn,
-                    504,
-                    "the request says only-if-cached and nothing usable is cached",
-                )
-                .await
-            }
-        }
-    }
-
-    fn fetch_request(&self, resource: Resource, mut plan: Plan) -> FetchRequest {
-        plan.adjust
-            .stale_for
-            .get_or_insert(self.gateway.stale_for_seconds);
-        FetchRequest {
-            key: CacheKey::of("", false, &resource.target),
-            resource,
-            method: self.request.method.clone(),
-            headers: self.request.headers.clone(),
-            plan,
-            interim: None,
-        }
-    }
-
-    /// The engine has answered: what it took, and what time it is now.
-    fn note_first_byte(&mut self) {
-        let elapsed = self.gateway.clock.elapsed();
-        self.record.first_byte = Some(elapsed.saturating_sub(self.record.started));
-        self.now = self.gateway.clock.wall();
-    }
-
-    async fn stored(&mut self, conn: &mut Conn, object: &Arc<Object>, age: u64, ttl: i64) -> Flow {
-        object.touch();
-        let head = object.head();
-        self.record.upstream = head.upstream;
-        let mut response = self.response(head.status, &head.headers, Some(object.length()));
-        (response.age, response.ttl) = (Some(age), Some(ttl));
-        response
-            .send(conn, Source::Stored(Arc::clone(object)), &mut self.record)
-            .await
-    }
-
-    fn response<'r>(
-        &self,
-        status: StatusCode,
-        fields: &'r HeaderMap,
-        length: Option<u64>,
-    ) -> Response<'r>
-    where
-        'a: 'r,
-    {
-        Response {
-            request: self.request,
-            status,
-            fields,
-            length,
-            outcome: self.record.outcome,
-            age: None,
-            ttl: None,
-            stored: false,
-            ends_by_close: false,
-            node: &self.gateway.node,
-            request_id: self.request_id.clone(),
-            now: self.now,
-        }
-    }
-}
-
-impl Turn<'_> {
-    async fn private(
-        &mut self,
-        conn: &mut Conn,
-        response: OriginResponse,
-        outcome: Outcome,
-        exchange: Exchange,
-    ) -> Flow {
-        self.record.outcome = outcome;
-        self.record.upstream = Some(response.address);
-        if let Outcome::Uncached(reason) = outcome {
-            self.record.detail = Some(reason.as_str());
-        }
-        let OriginResponse {
-            status,
-            headers,
-            framing,
-            body,
-            ..
-        } = response;
-        let announced = announced_length(&headers);
-        let length = match framing {
-            Framing::Length(length) => Some(length),
-            Framing::None => announced,
-            Framing::Chunked | Framing::UntilClose => None,
-        };
-        let mut reply = self.response(status, &headers, length);
-        reply.ends_by_close = framing == Framing::UntilClose;
-        let age = freshness::current_age(&headers, exchange, UnixSeconds::from(self.now));
-        reply.age = headers.contains_key(header::AGE).then_some(age);
-        reply
-            .send(conn, Source::Private(body), &mut self.record)
-            .await
-    }
-}
-
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
 }
 
 /// `Max-Forwards: 0`: we are the last recipient (RFC 9110 §7.6.2).

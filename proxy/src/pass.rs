@@ -50,6 +50,8 @@ pub(crate) const CONNECT_ATTEMPTS_MAX: usize = 8;
 pub(crate) struct PassOrder {
     /// Where to.
     pub(crate) target: Target,
+    /// What is stored under: of a mirror, its lasting name.
+    pub(crate) identity: Target,
     /// What is known of the request; completed here.
     pub(crate) record: Record,
 }
@@ -75,18 +77,19 @@ pub(crate) trait RecordSink: Send + Sync {
 
 /// Hears what upstreams answered to requests that were handed through, so that whatever a write has made invalid can be
 /// given up (RFC 9111 §4.4). A port of this room.
+#[async_trait]
 pub(crate) trait UnsafeObserver: Send + Sync {
     /// Called once for each request whose final response head has arrived, whatever its method and status: what
-    /// follows from them is the observer's to judge. `headers` are the upstream's. Must not block.
-    fn answered(&self, method: &Method, target: &Target, status: StatusCode, headers: &HeaderMap) {
-        let _ = (method, target, status, headers);
-    }
+    /// follows from them is the observer's to judge. `headers` are the upstream's. The client gets the head afterwards:
+    /// whoever asks because of it must not find what was there before.
+    async fn answered(
+        &self,
+        method: &Method,
+        target: &Target,
+        status: StatusCode,
+        headers: &HeaderMap,
+    );
 }
-
-/// Nobody listens.
-pub(crate) struct Unobserved;
-
-impl UnsafeObserver for Unobserved {}
 
 /// The callbacks of the pass proxy.
 pub(crate) struct Pass {
@@ -280,7 +283,8 @@ impl ProxyHttp for Pass {
         if let Some(order) = &context.order {
             let (status, headers) = (response.status, &response.headers);
             self.observer
-                .answered(method, &order.target, status, headers);
+                .answered(method, &order.identity, status, headers)
+                .await;
         }
         context.framing = fields::upstream_framing(method, response.status, &response.headers)
             .map_err(broken_upstream)?;

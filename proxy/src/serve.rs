@@ -21,6 +21,8 @@ use crate::readiness::{Readiness, State};
 use crate::record::{Record, RequestIds};
 use crate::upstream::{HttpOrigin, SystemResolver, UpstreamSettings};
 use anyhow::Context;
+use async_trait::async_trait;
+use http::{HeaderMap, Method, StatusCode};
 use pingora::server::configuration::ServerConf;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -36,6 +38,7 @@ use weir_cache::engine::{Engine, EngineSettings, OnAbandon};
 use weir_cache::ports::{Clock, Device};
 use weir_cache::store::Store;
 use weir_policies::address::Vetter;
+use weir_policies::target::Target;
 
 /// What is kept for closing the store and the logs when the drain deadline is used up.
 const CLOSE_TIME_MIN: Duration = Duration::from_secs(5);
@@ -169,7 +172,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let pass = Pass::new(
         peers,
         Arc::clone(&sink) as _,
-        Arc::new(pass::Unobserved),
+        Arc::new(Invalidation(Arc::clone(&engine))),
         Arc::clone(&clock),
         node.clone(),
     );
@@ -177,7 +180,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let gateway = Arc::new(Gateway {
         engine: Arc::clone(&engine),
         forms: settings.forms,
-        rules: settings.rules,
+        rules: Arc::new(settings.rules),
         access: settings.access,
         stale_for_seconds: settings.fill.stale_for.as_secs(),
         cache_proxy: settings.cache_proxy,
@@ -377,6 +380,25 @@ fn pass_configuration(ca_file: Option<&std::path::Path>, pool_size: usize) -> Ar
         max_retries: pass::CONNECT_ATTEMPTS_MAX,
         ..ServerConf::default()
     })
+}
+
+/// Passed requests that change something make the cache ask again.
+struct Invalidation(Arc<Engine>);
+
+#[async_trait]
+impl pass::UnsafeObserver for Invalidation {
+    async fn answered(
+        &self,
+        method: &Method,
+        target: &Target,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) {
+        let Self(engine) = self;
+        engine
+            .answered_unsafe(method, target, status, headers)
+            .await;
+    }
 }
 
 /// One record, two readers.

@@ -28,9 +28,9 @@ mod freshness;
 mod operations;
 #[cfg(test)]
 mod parsing;
+mod passing;
 #[cfg(test)]
 mod redirecting;
-mod passing;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]

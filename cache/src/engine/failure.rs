@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_policies::key::CacheKey;
 use weir_policies::storability::NotStored;
+use weir_policies::verdict::Plan;
 
 /// Keys that are held down at once, at most; beyond that the oldest is asked for again.
 const HELD_MAX: u64 = 10_000;
@@ -20,13 +21,6 @@ pub enum Failure {
     Origin(OriginError),
     /// The upstream answered with an error status.
     Status(StatusAnswer),
-    /// The object is larger than its rule allows, bytes.
-    TooLarge {
-        /// What the origin announced.
-        length: u64,
-        /// What the rule allows.
-        limit: u64,
-    },
 }
 
 /// An error answer of an upstream, small enough to be repeated.
@@ -52,7 +46,19 @@ impl Failure {
                 OriginError::Refused { .. } | OriginError::Scheme(_) | OriginError::TooLarge(..)
             ),
             Self::Status(answer) => is_stale_worthy(answer.status),
-            Self::TooLarge { .. } => false,
+        }
+    }
+}
+
+impl Failure {
+    /// Whether it is an answer for whoever has this plan: a limit of one rule is none of another's.
+    #[must_use]
+    pub fn concerns(&self, plan: &Plan) -> bool {
+        match self {
+            Self::Origin(OriginError::TooLarge(_, limit)) => {
+                plan.effect.size_max.is_some_and(|own| own <= *limit)
+            }
+            Self::Origin(_) | Self::Status(_) => true,
         }
     }
 }
@@ -107,10 +113,11 @@ impl HoldDown {
         self.held.invalidate(key);
     }
 
-    pub(crate) fn failure(&self, key: &CacheKey) -> Option<Arc<Failure>> {
+    /// The failure that answers a request with this plan.
+    pub(crate) fn failure(&self, key: &CacheKey, plan: &Plan) -> Option<Arc<Failure>> {
         let (until, failure) = self.held.get(key)?;
         if self.clock.elapsed() < until {
-            return Some(failure);
+            return failure.concerns(plan).then_some(failure);
         }
         self.held.invalidate(key);
         None

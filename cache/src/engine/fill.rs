@@ -154,7 +154,8 @@ impl Fill {
     }
 
     /// A final answer that is about itself, not about what is stored.
-    async fn answered(self, asked: Asked) {
+    async fn answered(mut self, asked: Asked) {
+        self.request.refine(&asked.response.headers);
         let status = asked.response.status;
         if status == StatusCode::NOT_MODIFIED {
             let error = OriginError::Protocol(asked.source.authority(), UNASKED_304);
@@ -188,11 +189,8 @@ impl Fill {
     }
 
     fn too_large(&self, asked: &Asked) -> Option<Failure> {
-        let limit = self.request.plan.effect.size_max?;
-        match asked.response.framing {
-            Framing::Length(length) if length > limit => Some(Failure::TooLarge { length, limit }),
-            _ => None,
-        }
+        let error = super::too_large(&self.request.plan, &asked.response, &asked.source)?;
+        Some(Failure::Origin(error))
     }
 
     fn is_lasting(&self, asked: &Asked) -> bool {

@@ -7,6 +7,7 @@ use super::{Answer, Engine, FetchRequest};
 use crate::object::ObjectHead;
 use crate::store::Object;
 use http::{HeaderMap, header};
+use std::borrow::Cow;
 use std::sync::Arc;
 use weir_policies::cache_control::{RequestDirectives, ResponseDirectives};
 use weir_policies::key::CacheKey;
@@ -14,6 +15,7 @@ use weir_policies::outcome::Outcome;
 use weir_policies::redirect;
 use weir_policies::reuse::{self, Reuse, StaleUse, Stored};
 use weir_policies::time::UnixSeconds;
+use weir_policies::verdict::Plan;
 
 /// A stored object that may answer.
 #[derive(Debug, Clone)]
@@ -74,7 +76,8 @@ impl Engine {
             match decide(request, head, directives, self.now()) {
                 Reuse::Fresh { age, ttl } => return Found::Fresh(Usable { object, age, ttl }),
                 Reuse::Stale { age, may, .. } if stale.is_none() => {
-                    let ttl = object.head().ttl(request.plan.adjust, age);
+                    let adjust = request.plan_for(&head.headers).adjust;
+                    let ttl = head.ttl(adjust, age);
                     let usable = Usable { object, age, ttl };
                     stale = Some(StaleObject { usable, may });
                 }
@@ -88,7 +91,7 @@ impl Engine {
     pub(super) fn measure(&self, request: &FetchRequest, object: Arc<Object>) -> Usable {
         let head = object.head();
         let age = head.age(self.now());
-        let ttl = head.ttl(request.plan.adjust, age);
+        let ttl = head.ttl(request.plan_for(&head.headers).adjust, age);
         Usable { object, age, ttl }
     }
 
@@ -102,6 +105,22 @@ impl FetchRequest {
     #[must_use]
     pub fn followed_key(&self) -> CacheKey {
         CacheKey::of("", true, &self.resource.target)
+    }
+
+    /// The plan for a response with these fields; rules about sizes and media types have their say.
+    pub(super) fn plan_for(&self, response: &HeaderMap) -> Cow<'_, Plan> {
+        let mut plan = self.plan.refined(&self.resource, response);
+        if plan.adjust.stale_for.is_none() && self.plan.adjust.stale_for.is_some() {
+            plan.to_mut().adjust.stale_for = self.plan.adjust.stale_for;
+        }
+        plan
+    }
+
+    /// Goes on with the plan for a response with these fields.
+    pub(super) fn refine(&mut self, response: &HeaderMap) {
+        if let Cow::Owned(refined) = self.plan_for(response) {
+            self.plan = refined;
+        }
     }
 
     /// Whether an object under one of this request's keys is of the kind that it wants: who follows redirects wants
@@ -131,13 +150,8 @@ pub(super) fn decide(
         immutable: head.immutable,
         lifetime_max: head.lifetime_max,
     };
-    reuse::decide(
-        &request.headers,
-        directives,
-        &stored,
-        request.plan.adjust,
-        now,
-    )
+    let adjust = request.plan_for(&head.headers).adjust;
+    reuse::decide(&request.headers, directives, &stored, adjust, now)
 }
 
 /// RFC 9111 §3.5: only a response that says so may answer a request with credentials.

@@ -160,7 +160,7 @@ impl Engine {
         if let Some(answer) = self.assembled(request).await {
             return Again::Answered(answer);
         }
-        if let Some(failure) = self.hold_down.failure(&request.key) {
+        if let Some(failure) = self.hold_down.failure(&request.key, &request.plan) {
             self.stats.held_down.add(1);
             return Again::Answered(answer_failure(failure, None));
         }

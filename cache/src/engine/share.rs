@@ -28,7 +28,7 @@ impl Engine {
         request: &FetchRequest,
         stale: Option<StaleObject>,
     ) -> Again {
-        if let Some(failure) = self.hold_down.failure(&request.key) {
+        if let Some(failure) = self.hold_down.failure(&request.key, &request.plan) {
             self.stats.held_down.add(1);
             return Again::Answered(answer_failure(failure, stale));
         }
@@ -56,6 +56,7 @@ impl Engine {
         let growing = match flight.settled().await {
             Phase::Body(growing) => growing,
             Phase::Validated(object) => return self.take_validated(request, object),
+            Phase::Failed(failure) if !failure.concerns(&request.plan) => return Again::Decide,
             Phase::Failed(failure) => return Again::Answered(answer_failure(failure, stale)),
             Phase::Unshared(outcome) => return Again::Alone(outcome),
             Phase::Over | Phase::Waiting | Phase::Committing => return Again::Decide,
@@ -166,7 +167,11 @@ impl Engine {
 
     /// Revalidates behind the client's back, unless a flight or a recent failure says that this is being done.
     pub(super) fn revalidate_behind(self: &Arc<Self>, request: &FetchRequest, stale: &StaleObject) {
-        if self.hold_down.failure(&request.key).is_some() {
+        if self
+            .hold_down
+            .failure(&request.key, &request.plan)
+            .is_some()
+        {
             return;
         }
         if let Entered::Lead(listing) = self.enter(request) {

@@ -1,7 +1,7 @@
 //! The engine's promises, one test each, over a memory disk and a scripted origin.
 
-mod contradictions;
 mod conflict;
+mod contradictions;
 mod import;
 mod model;
 mod origin;

@@ -4,6 +4,7 @@ use super::fill::Led;
 use super::flight::{Entered, Flight, Phase};
 use super::lookup::Found;
 use super::{Engine, Failure, FetchRequest};
+use crate::ports::OriginError;
 use crate::store::Object;
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -47,8 +48,6 @@ pub enum WarmHead {
     NotStored,
     /// It is larger than its rule allows.
     TooLarge {
-        /// What the origin announced, bytes.
-        length: u64,
         /// What the rule allows, bytes.
         limit: u64,
     },
@@ -66,7 +65,7 @@ impl Engine {
             Found::Stale(stale) => Some(stale),
             Found::Nothing => None,
         };
-        if let Some(failure) = self.hold_down.failure(&request.key) {
+        if let Some(failure) = self.hold_down.failure(&request.key, &request.plan) {
             return Warmed::Failed(failure);
         }
         if !request.plan.shared {
@@ -154,7 +153,7 @@ fn storing(object: &Object) -> WarmHead {
 
 fn failed(failure: Arc<Failure>) -> WarmHead {
     match *failure {
-        Failure::TooLarge { length, limit } => WarmHead::TooLarge { length, limit },
+        Failure::Origin(OriginError::TooLarge(_, limit)) => WarmHead::TooLarge { limit },
         _ => WarmHead::Failed(failure),
     }
 }

@@ -1,6 +1,9 @@
 //! Which rule speaks for which resource.
 
+use super::glob::{GLOB_BYTES_MAX, GLOBS_MAX};
 use super::*;
+use crate::effect::StoreRule;
+use crate::freshness::Adjust;
 use crate::target::Target;
 
 fn resource(form: Form, url: &str) -> Resource {
@@ -10,6 +13,7 @@ fn resource(form: Form, url: &str) -> Resource {
         upstreams: vec![target.clone()],
         as_asked: url.to_owned(),
         target,
+        cdn: false,
     }
 }
 
@@ -39,44 +43,83 @@ fn check(rule: &RuleSpec, matching: &[&str], others: &[&str]) {
     }
 }
 
+fn effect(adjust: Adjust) -> Effect {
+    Effect {
+        adjust,
+        ..Effect::default()
+    }
+}
+
+fn fresh(seconds: u64) -> Effect {
+    effect(Adjust {
+        ttl_min: Some(seconds),
+        ..Adjust::default()
+    })
+}
+
 #[test]
 fn without_rules_the_standard_speaks() {
-    let expected = Effect {
-        rule: None,
-        store: StoreRule::Standard,
-        adjust: Adjust::default(),
-    };
-    assert_eq!(
-        Rules::default().effect(&resource(Form::Path, "http://h/")),
-        expected
-    );
+    let rules = Rules::default();
+    let standard = rules.effect(&resource(Form::Path, "http://h/"));
+    assert_eq!(*standard, Effect::default());
+    assert!(!rules.look_at_responses());
 }
 
 #[test]
 fn the_first_match_wins() {
-    let adjust = Adjust {
-        ttl_default: Some(5),
-        ttl_max: Some(9),
-    };
     let first = RuleSpec {
         host: texts(&["a.example"]),
-        adjust,
+        effect: fresh(5),
         ..spec("first")
     };
     let second = RuleSpec {
-        store: StoreRule::Never,
+        effect: Effect {
+            store: StoreRule::Never,
+            ..Effect::default()
+        },
         ..spec("second")
     };
     let rules = Rules::compile(vec![first, second]).unwrap();
     let effect = |url| rules.effect(&resource(Form::Forward, url));
     let expected = Effect {
-        rule: Some("first"),
-        store: StoreRule::Standard,
-        adjust,
+        rule: Some("first".to_owned()),
+        ..fresh(5)
     };
-    assert_eq!(effect("http://a.example/"), expected);
-    assert_eq!(effect("http://b.example/").rule, Some("second"));
+    assert_eq!(*effect("http://a.example/"), expected);
+    assert_eq!(effect("http://b.example/").rule.as_deref(), Some("second"));
     assert_eq!(effect("http://b.example/").store, StoreRule::Never);
+}
+
+#[test]
+fn a_rule_about_responses_waits_for_the_response() {
+    let large = RuleSpec {
+        response: ResponseConditions {
+            size_min: Some(100),
+            ..ResponseConditions::default()
+        },
+        effect: fresh(5),
+        host: texts(&["h"]),
+        ..spec("large")
+    };
+    let rules = Rules::compile(vec![large, spec("rest")]).unwrap();
+    assert!(rules.look_at_responses());
+    let asked = resource(Form::Forward, "http://h/");
+    let elsewhere = resource(Form::Forward, "http://i/");
+    let of = |length| ResponseFacts {
+        length,
+        media_type: None,
+    };
+    let name = |effect: Arc<Effect>| effect.rule.clone().unwrap();
+    assert_eq!(name(rules.effect(&asked)), "rest");
+    for (resource, length, expected) in [
+        (&asked, Some(100), "large"),
+        (&asked, Some(99), "rest"),
+        (&asked, None, "rest"),
+        (&elsewhere, Some(100), "rest"),
+    ] {
+        let effect = rules.effect_of_response(resource, &of(length));
+        assert_eq!(name(effect), expected, "{length:?} {}", resource.target);
+    }
 }
 
 #[test]
@@ -161,24 +204,57 @@ fn all_conditions_must_hold() {
 }
 
 #[test]
-fn a_bad_rule_is_named() {
-    let error = |specs| Rules::compile(specs).unwrap_err();
-    assert_eq!(error(vec![spec("twice"), spec("twice")]).rule, "twice");
+fn versions_are_a_condition() {
+    let rule = RuleSpec {
+        versioned: true,
+        ..spec("r")
+    };
+    check(
+        &rule,
+        &["http://h/a-1.tgz"],
+        &["http://h/1/a.tgz", "http://h/a.tgz?1"],
+    );
+}
+
+#[test]
+fn every_bad_rule_is_named_with_its_key() {
     let glob = RuleSpec {
-        path: texts(&["[a"]),
+        path: texts(&["fine", "[a"]),
         ..spec("glob")
     };
-    assert_eq!(error(vec![spec("fine"), glob]).rule, "glob");
     let long = RuleSpec {
         host: vec!["a".repeat(GLOB_BYTES_MAX + 1)],
         ..spec("long")
     };
-    assert!(error(vec![long]).to_string().contains("1024"));
     let many = RuleSpec {
         path: vec!["a".to_owned(); GLOBS_MAX + 1],
         ..spec("many")
     };
-    assert_eq!(error(vec![many]).rule, "many");
+    let errors = Rules::compile(vec![spec("twice"), spec("twice"), glob, long, many]).unwrap_err();
+    let named: Vec<(usize, &str, &str)> = errors
+        .iter()
+        .map(|error| (error.index, error.rule.as_str(), error.key))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            (1, "twice", "name"),
+            (2, "glob", "path"),
+            (3, "long", "host"),
+            (4, "many", "path")
+        ]
+    );
+    assert_eq!(errors[1].value, "[a");
+    assert!(errors[2].to_string().contains("1024"));
+}
+
+#[test]
+fn the_number_of_rules_is_bounded() {
+    let rules = |count: usize| (0..count).map(|number| spec(&number.to_string())).collect();
+    assert!(Rules::compile(rules(RULES_MAX)).is_ok());
+    let errors = Rules::compile(rules(RULES_MAX + 5)).unwrap_err();
+    assert_eq!(errors.len(), 1, "one message, not one for each");
+    assert_eq!(errors[0].index, RULES_MAX);
 }
 
 #[test]

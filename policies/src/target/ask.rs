@@ -137,6 +137,7 @@ fn resource(form: Form, target: Target, as_asked: String) -> Asked {
         target,
         upstreams,
         as_asked,
+        cdn: false,
     })
 }
 
@@ -173,6 +174,7 @@ fn mirrored(
         target: mirror.key.join(&rest)?,
         upstreams: upstreams?,
         as_asked: written.to_owned(),
+        cdn: mirror.cdn,
     }))
 }
 

@@ -9,8 +9,9 @@ use super::fill::FillConfig;
 use super::listen::ListenConfig;
 use super::log::LogConfig;
 use super::mirror::MirrorConfig;
-use super::rule::RuleConfig;
+use super::rule::{RuleConfig, RulesConfig};
 use super::server::ServerConfig;
+use super::size::ByteSize;
 use super::span::TimeSpan;
 use super::store::StoreConfig;
 use super::upstream::UpstreamConfig;
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     /// The ways of openEuler's cache-proxy.
     pub(crate) cache_proxy: CacheProxyConfig,
+    /// The rules as a whole.
+    pub(crate) rules: RulesConfig,
     /// Sites behind paths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) mirror: Vec<MirrorConfig>,
@@ -48,14 +51,22 @@ impl Config {
     /// The defaults, and one of everything that is absent by default, so that serializing it names every key.
     pub(super) fn with_every_key() -> Self {
         let zero = Some(TimeSpan::from_secs(0));
+        let nothing = Some(ByteSize::from_bytes(0));
         Self {
             mirror: vec![MirrorConfig {
                 key: Some(String::new()),
                 ..MirrorConfig::default()
             }],
             rule: vec![RuleConfig {
+                size_min: nothing,
+                size_max: nothing,
                 ttl_default: zero,
+                ttl_min: zero,
                 ttl_max: zero,
+                stale_for: zero,
+                negative_ttl: zero,
+                follow_redirects: Some(false),
+                limit: nothing,
                 ..RuleConfig::default()
             }],
             ..Self::default()

@@ -14,6 +14,8 @@ pub(crate) struct MirrorConfig {
     pub(crate) upstreams: Vec<String>,
     /// Identity of the stored objects; the first upstream where nothing is said.
     pub(crate) key: Option<String>,
+    /// Weir acts for the origin of this site.
+    pub(crate) cdn: bool,
 }
 
 /// Prefixes that the path forms take before any mirror can.
@@ -54,6 +56,7 @@ impl MirrorConfig {
             path: path?,
             upstreams,
             key: key?,
+            cdn: self.cdn,
         })
     }
 

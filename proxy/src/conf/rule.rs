@@ -1,14 +1,36 @@
-//! `[[rule]]`: what is done differently for some URLs. The first rule that matches decides.
+//! `[[rule]]` and `[rules]`: what is done differently for some URLs. The first rule that matches decides.
+//!
+//! Reading order: [`RuleConfig`] (as written) → its conditions, here → `effect` (what a rule does), whose larger values
+//! have files of their own: `fields` (`headers`) and `digest` (`verify`). The values themselves are in `words`.
+
+mod digest;
+mod effect;
+mod fields;
+mod words;
 
 use super::check::{Check, Section, quoted};
+use super::size::ByteSize;
 use super::span::TimeSpan;
 use serde::{Deserialize, Serialize};
-use weir_policies::effect::{Effect, StoreRule};
-use weir_policies::freshness::Adjust;
-use weir_policies::rules::{RuleSpec, Rules};
-use weir_policies::target::{Form, Scheme};
+use std::collections::BTreeMap;
+use weir_policies::rules::{MediaPattern, ResponseConditions, RuleError, RuleSpec, Rules, shipped};
+use words::{FormWord, MissWord, OverrideWord, RangeMissWord, SchemeWord, StoreWord};
 
-/// One `[[rule]]` as written. Empty lists match everything.
+/// `[rules]` as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RulesConfig {
+    /// Whether the shipped rules stand behind the operator's own.
+    pub(crate) defaults: bool,
+}
+
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self { defaults: true }
+    }
+}
+
+/// One `[[rule]]` as written. Conditions: empty lists match everything.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RuleConfig {
@@ -24,49 +46,84 @@ pub(crate) struct RuleConfig {
     pub(crate) path: Vec<String>,
     /// Without the dot.
     pub(crate) extension: Vec<String>,
+    /// Only names that carry a version.
+    pub(crate) versioned: bool,
+    /// Least length of the response.
+    pub(crate) size_min: Option<ByteSize>,
+    /// Greatest length of the response.
+    pub(crate) size_max: Option<ByteSize>,
+    /// Types of the response.
+    pub(crate) media_type: Vec<String>,
     /// Stored or not.
     pub(crate) store: StoreWord,
+    /// What `store = "always"` sets aside.
+    #[serde(rename = "override")]
+    pub(crate) overrides: Vec<OverrideWord>,
     /// How long a response is fresh where the origin says nothing.
     pub(crate) ttl_default: Option<TimeSpan>,
+    /// How long it is fresh at least.
+    pub(crate) ttl_min: Option<TimeSpan>,
     /// How long it is fresh at most.
     pub(crate) ttl_max: Option<TimeSpan>,
+    /// How long it answers while the origin fails.
+    pub(crate) stale_for: Option<TimeSpan>,
+    /// How long a 404 or 410 answers.
+    pub(crate) negative_ttl: Option<TimeSpan>,
+    /// The bytes behind the URL never change.
+    pub(crate) immutable: bool,
+    /// Never evicted.
+    pub(crate) pin: bool,
+    /// On a miss.
+    pub(crate) miss: MissWord,
+    /// On a miss of a range.
+    pub(crate) range_miss: RangeMissWord,
+    /// Redirects are followed for the client.
+    pub(crate) follow_redirects: Option<bool>,
+    /// Digests of the one file that the rule is for.
+    pub(crate) verify: String,
+    /// Bases that are asked when the upstream does not have it.
+    pub(crate) fallback: Vec<String>,
+    /// Fields of requests to the upstream.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Larger objects are refused.
+    pub(crate) limit: Option<ByteSize>,
 }
 
-/// Values of `form`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum FormWord {
-    /// As a forward proxy.
-    Forward,
-    /// `/download/URL`
-    Download,
-    /// `/https/host/path`
-    Path,
-    /// A `[[mirror]]`.
-    Mirror,
+/// Checks and compiles all rules: those of the operator in their order, then the shipped ones.
+pub(super) fn check_all(rules: &[RuleConfig], own: &RulesConfig, check: &mut Check<'_>) -> Rules {
+    let mut specs: Vec<RuleSpec> = rules
+        .iter()
+        .enumerate()
+        .map(|(index, rule)| rule.check(index, check))
+        .collect();
+    if own.defaults {
+        specs.extend(shipped());
+    }
+    Rules::compile(specs).unwrap_or_else(|errors| {
+        for error in errors {
+            refuse(&error, rules, check);
+        }
+        Rules::default()
+    })
 }
 
-/// Values of `scheme`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SchemeWord {
-    /// `http`
-    Http,
-    /// `https`
-    Https,
-    /// `ftp`
-    Ftp,
-}
-
-/// Values of `store`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum StoreWord {
-    /// RFC 9111 decides.
-    #[default]
-    Standard,
-    /// Never stored.
-    Never,
+/// Notes what is wrong where the operator can mend it. A shipped rule can only be wrong by standing behind others.
+fn refuse(error: &RuleError, rules: &[RuleConfig], check: &mut Check<'_>) {
+    if error.index < rules.len() {
+        let mut section = check.element("rule", error.index);
+        section.refuse(error.key, quoted(&error.value), error.reason.as_str());
+        return;
+    }
+    match rules.iter().position(|rule| rule.name == error.rule) {
+        Some(index) => check.element("rule", index).refuse(
+            "name",
+            quoted(&error.rule),
+            "a shipped rule has this name; choose another, or set [rules] defaults = false",
+        ),
+        None => check
+            .section("rules")
+            .refuse("defaults", true, error.reason.as_str()),
+    }
 }
 
 impl RuleConfig {
@@ -83,52 +140,29 @@ impl RuleConfig {
             host: self.host.clone(),
             path: self.path.clone(),
             extension: section.each("extension", &self.extension, parse_extension),
-            effect: Effect {
-                store: match self.store {
-                    StoreWord::Standard => StoreRule::Standard,
-                    StoreWord::Never => StoreRule::Never,
-                },
-                adjust: Adjust {
-                    ttl_default: self
-                        .ttl_default
-                        .map(|ttl| seconds(&mut section, "ttl_default", ttl)),
-                    ttl_max: self
-                        .ttl_max
-                        .map(|ttl| seconds(&mut section, "ttl_max", ttl)),
-                    ..Adjust::default()
-                },
-                ..Effect::default()
-            },
+            versioned: self.versioned,
+            response: self.check_response(&mut section),
+            effect: self.check_effect(&mut section),
         }
     }
-}
 
-/// Checks and compiles all rules, in their order.
-pub(super) fn check_all(rules: &[RuleConfig], check: &mut Check<'_>) -> Rules {
-    let specs = rules
-        .iter()
-        .enumerate()
-        .map(|(index, rule)| rule.check(index, check))
-        .collect();
-    Rules::compile(specs).unwrap_or_else(|error| {
-        // Of two rules with one name the later one is the duplicate.
-        let index = rules
-            .iter()
-            .rposition(|rule| rule.name == error.rule)
-            .unwrap_or(0);
-        check
-            .element("rule", index)
-            .refuse("name", quoted(&error.rule), error.reason);
-        Rules::default()
-    })
-}
-
-/// Freshness counts in whole seconds.
-fn seconds(section: &mut Section<'_, '_>, key: &'static str, ttl: TimeSpan) -> u64 {
-    if ttl.get().subsec_millis() != 0 {
-        section.refuse(key, quoted(ttl), "must be whole seconds");
+    fn check_response(&self, section: &mut Section<'_, '_>) -> ResponseConditions {
+        if let (Some(least), Some(most)) = (self.size_min, self.size_max)
+            && least > most
+        {
+            let reason = format!("matches nothing: it is larger than size_max (\"{most}\")");
+            section.refuse("size_min", quoted(least), reason);
+        }
+        let media_type = section.each("media_type", &self.media_type, |written| {
+            MediaPattern::parse(written)
+                .ok_or("not a media type; write one like \"application/x-rpm\" or \"video/*\"")
+        });
+        ResponseConditions {
+            size_min: self.size_min.map(ByteSize::get),
+            size_max: self.size_max.map(ByteSize::get),
+            media_type,
+        }
     }
-    ttl.get().as_secs()
 }
 
 /// Takes `.tar.gz` as well as `tar.gz`.
@@ -139,25 +173,4 @@ fn parse_extension(written: &str) -> Result<String, &'static str> {
         return Err("not an extension; write it without dot and star, like \"tar.gz\"");
     }
     Ok(bare.to_owned())
-}
-
-impl FormWord {
-    fn meaning(self) -> Form {
-        match self {
-            Self::Forward => Form::Forward,
-            Self::Download => Form::Download,
-            Self::Path => Form::Path,
-            Self::Mirror => Form::Mirror,
-        }
-    }
-}
-
-impl SchemeWord {
-    fn meaning(self) -> Scheme {
-        match self {
-            Self::Http => Scheme::Http,
-            Self::Https => Scheme::Https,
-            Self::Ftp => Scheme::Ftp,
-        }
-    }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Settings {
     pub(crate) upstream: UpstreamSettings,
     /// The ways to ask that are answered, mirrors included.
     pub(crate) forms: Forms,
-    /// Exceptions from the standard.
+    /// Exceptions from the standard, the shipped ones included.
     pub(crate) rules: Rules,
     /// Who may use the proxy port.
     pub(crate) access: AccessSettings,
@@ -62,7 +62,7 @@ impl Settings {
             fill: config.fill.check(&mut check),
             upstream: config.upstream.check(&mut check),
             forms: check_forms(config, &mut check),
-            rules: rule::check_all(&config.rule, &mut check),
+            rules: rule::check_all(&config.rule, &config.rules, &mut check),
             access: config.access.check(&mut check),
             log: config.log.check(&mut check),
             cache_proxy: config

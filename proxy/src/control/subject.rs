@@ -36,6 +36,7 @@ mod tests {
                 path: "/debian/".to_owned(),
                 upstreams: vec![upstream.clone()],
                 key: upstream,
+                cdn: false,
             }],
         }
     }

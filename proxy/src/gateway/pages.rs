@@ -101,6 +101,9 @@ impl Turn<'_> {
                 self.request.method
             ),
             Refusal::MethodUnknown => format!("method {} is not known", self.request.method),
+            Refusal::PurgeNotAllowed => {
+                "PURGE is not taken from clients: what is stored is everybody's".to_owned()
+            }
             Refusal::MetadataService => {
                 "metadata services are not reached through this gateway".to_owned()
             }
@@ -124,23 +127,25 @@ impl Turn<'_> {
 
     pub(super) async fn failed(&mut self, conn: &mut Conn, failure: &Failure) -> Flow {
         self.record.outcome = match failure {
-            Failure::Origin(OriginError::Refused { .. } | OriginError::TooLarge(..))
-            | Failure::TooLarge { .. } => Outcome::Refused,
+            Failure::Origin(OriginError::Refused { .. } | OriginError::TooLarge(..)) => {
+                Outcome::Refused
+            }
             Failure::Origin(_) | Failure::Status(_) => Outcome::Failed,
         };
         match failure {
-            Failure::Origin(OriginError::TooLarge(_, limit)) => self.too_large(conn, *limit).await,
+            Failure::Origin(OriginError::TooLarge(host, limit)) => {
+                self.too_large(conn, host, *limit).await
+            }
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
                 self.page(conn, error.status().as_u16(), &error.to_string())
                     .await
             }
             Failure::Status(answer) => self.error_status(conn, answer).await,
-            Failure::TooLarge { limit, .. } => self.too_large(conn, *limit).await,
         }
     }
 
-    async fn too_large(&mut self, conn: &mut Conn, limit: u64) -> Flow {
+    async fn too_large(&mut self, conn: &mut Conn, host: &str, limit: u64) -> Flow {
         self.record.detail = Some("too-large");
         // The status that clients of the original know.
         let status = if self.cache_proxy().is_some() {
@@ -148,7 +153,7 @@ impl Turn<'_> {
         } else {
             403
         };
-        self.page(conn, status, &cache_proxy::out_limit(limit))
+        self.page(conn, status, &cache_proxy::out_limit(host, limit))
             .await
     }
 

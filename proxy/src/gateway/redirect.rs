@@ -149,7 +149,6 @@ impl Turn<'_> {
     fn fetch_failed(&mut self, failure: &Failure) -> Found {
         match failure {
             Failure::Origin(OriginError::TooLarge(_, limit)) => Found::TooLarge { limit: *limit },
-            Failure::TooLarge { limit, .. } => Found::TooLarge { limit: *limit },
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
                 Found::Nothing
@@ -241,7 +240,7 @@ mod tests {
             },
             ..RuleSpec::default()
         };
-        let rules = Rules::compile(vec![rule]).unwrap();
+        let rules = Arc::new(Rules::compile(vec![rule]).unwrap());
         let Verdict::Cache(plan) = judge(&Method::GET, &headers, &resource, &rules, "node") else {
             panic!("{target} is not cached")
         };

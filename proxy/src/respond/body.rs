@@ -7,7 +7,7 @@ use crate::front::conn::Conn;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use weir_cache::engine::{FlightReader, ReadError};
+use weir_cache::engine::{Assembly, FlightReader, ReadError};
 use weir_cache::ports::{OriginBody, OriginError};
 use weir_cache::store::{Object, Sent, StoreError, UNIT_BYTES};
 
@@ -19,6 +19,7 @@ const PIECE_BYTES_MAX: usize = 256 * 1024;
 /// Where a body comes from.
 pub(crate) enum Source {
     Stored(Arc<Object>),
+    Parts(Box<Assembly>),
     Growing(FlightReader),
     Private(Box<dyn OriginBody>),
 }
@@ -76,6 +77,13 @@ impl Source {
         match self {
             Self::Stored(object) => {
                 send_stored(conn, object, start, end.unwrap_or(object.length()), sent).await
+            }
+            Self::Parts(assembly) => {
+                let end = end.unwrap_or(assembly.length);
+                for (object, from, to) in assembly.slices(start, end) {
+                    send_stored(conn, object, from, to, sent).await?;
+                }
+                Ok(())
             }
             Self::Growing(reader) => send_growing(conn, reader, start, end, coding, sent).await,
             Self::Private(body) => {

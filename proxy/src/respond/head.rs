@@ -116,6 +116,17 @@ impl Head<'_> {
     }
 }
 
+/// An interim response (RFC 9110 §15.2): a head without a body.
+pub(crate) fn interim_head(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or("Unknown");
+    let mut out = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in fields {
+        put(&mut out, name.as_str(), value.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
 fn put(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     write_capitalized(out, name);
     out.extend_from_slice(b": ");

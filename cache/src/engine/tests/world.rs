@@ -172,8 +172,9 @@ pub(crate) fn request(method: Method, url: &str, fields: &[(&'static str, &str)]
         target: target.clone(),
         upstreams: vec![target.clone()],
         as_asked: url.to_owned(),
+        cdn: false,
     };
-    let rules = Rules::default();
+    let rules = Arc::new(Rules::default());
     let Verdict::Cache(plan) = verdict::judge(&method, &headers, &resource, &rules, "node") else {
         panic!("{method} {url} is not for the cache");
     };
@@ -227,7 +228,6 @@ pub(crate) async fn read(answer: Answer) -> Got {
         Answer::Failed(failure) => match &*failure {
             crate::engine::Failure::Origin(error) => Got::Failed(error.clone()),
             crate::engine::Failure::Status(answer) => Got::Status(answer.status.as_u16()),
-            crate::engine::Failure::TooLarge { .. } => Got::Status(403),
         },
         Answer::NotCached => Got::NotCached,
     }

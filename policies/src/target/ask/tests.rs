@@ -11,6 +11,7 @@ fn mirror(path: &str, bases: &[&str]) -> Mirror {
         path: path.to_owned(),
         key: upstreams[0].clone(),
         upstreams,
+        cdn: false,
     }
 }
 
@@ -110,6 +111,24 @@ fn the_longest_mirror_wins_and_keeps_its_order() {
     let upstreams: Vec<String> = resource.upstreams.iter().map(Target::to_string).collect();
     assert_eq!(upstreams, ["http://one/debian/b", "https://two/d/b"]);
     assert_eq!(resource.as_asked, "/debian/a/../b");
+}
+
+#[test]
+fn only_a_mirror_can_act_for_its_origin() {
+    let mut acting = mirror("/a/", &["http://one/"]);
+    acting.cdn = true;
+    let forms = Forms {
+        path_forms: true,
+        mirrors: vec![acting, mirror("/b/", &["http://two/"])],
+    };
+    let check = |text: &str, expected: bool| match ask(&Method::GET, text, &forms) {
+        Ok(Asked::Resource(resource)) => assert_eq!(resource.cdn, expected, "{text}"),
+        other => panic!("{other:?}"),
+    };
+    check("/a/p", true);
+    check("/b/p", false);
+    check("http://one/p", false);
+    check("/download/http://one/p", false);
 }
 
 #[test]

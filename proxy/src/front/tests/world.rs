@@ -101,8 +101,10 @@ pub(super) const FILE_BYTES: usize = 3_000_000;
 
 impl Scripted {
     fn pass(&self, conn: &Conn, path: &str) -> Flow {
+        let target = Target::parse(&format!("http://{}{path}", self.origin)).unwrap();
         Flow::Pass(Box::new(PassOrder {
-            target: Target::parse(&format!("http://{}{path}", self.origin)).unwrap(),
+            identity: target.clone(),
+            target,
             record: record(conn.client()),
         }))
     }
@@ -159,8 +161,9 @@ pub(super) struct Records(Mutex<Vec<Record>>);
 #[derive(Default)]
 pub(super) struct Heads(pub(super) Mutex<Vec<(String, String, u16)>>);
 
+#[async_trait]
 impl UnsafeObserver for Heads {
-    fn answered(&self, method: &Method, target: &Target, status: StatusCode, _: &HeaderMap) {
+    async fn answered(&self, method: &Method, target: &Target, status: StatusCode, _: &HeaderMap) {
         let head = (
             method.to_string(),
             target.path().to_owned(),
