@@ -73,6 +73,9 @@ impl NotStored {
 }
 
 /// Judges one exchange. What `adjust` overrides is set aside in the response; the client's own no-store never is.
+///
+/// A 206 is refused. As a part to be combined with others it is judged as the 200 that it is a part of: by a caller who
+/// has read its Content-Range and its strong validator.
 #[must_use]
 pub fn judge(
     method: &Method,

@@ -175,3 +175,133 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
     ];
     prop::collection::vec(byte, 0..60)
 }
+
+fn targeted(lines: &[&str]) -> Option<ResponseDirectives> {
+    let name = HeaderName::from_static("cdn-cache-control");
+    let lines = lines
+        .iter()
+        .map(|line| (name.clone(), line.parse().unwrap()));
+    ResponseDirectives::of_cdn(&lines.collect())
+}
+
+#[test]
+fn a_targeted_field_is_a_dictionary() {
+    let read = |lines: &[&str]| targeted(lines).unwrap();
+    let all = read(&[
+        "no-store, public, must-revalidate,\tproxy-revalidate , must-understand, no-transform",
+        "immutable, max-age=1, s-maxage=2, stale-while-revalidate=3;why=\"x\", stale-if-error=4",
+    ]);
+    let expected = ResponseDirectives {
+        no_store: true,
+        public: true,
+        must_revalidate: true,
+        proxy_revalidate: true,
+        must_understand: true,
+        no_transform: true,
+        immutable: true,
+        max_age: Some(1),
+        s_maxage: Some(2),
+        stale_while_revalidate: Some(3),
+        stale_if_error: Some(4),
+        targeted: true,
+        ..ResponseDirectives::default()
+    };
+    assert_eq!(all, expected);
+    assert_eq!(
+        read(&["private=\"x-a, x-b\""]).private_fields,
+        ["x-a", "x-b"]
+    );
+    assert!(read(&["no-cache"]).no_cache);
+    assert!(read(&["no-store;a;b=?0;c=tok/en:*"]).no_store);
+    // The last of a name counts (RFC 8941 §3.2), and `?0` is as good as nothing.
+    assert_eq!(read(&["max-age=1", "max-age=5"]).max_age, Some(5));
+    assert!(!read(&["no-store, no-store=?0"]).no_store);
+    assert_eq!(
+        read(&["max-age=999999999999999"]).max_age,
+        Some(DELTA_SECONDS_MAX)
+    );
+}
+
+#[test]
+fn directives_that_nobody_knows_may_have_any_value() {
+    for value in [
+        "",
+        "=1",
+        "=-1.5",
+        "=tok",
+        "=\"a\\\"b\"",
+        "=?1",
+        "=:YWI=:",
+        "=(a \"b\";x=1 3)",
+        "=()",
+    ] {
+        let read = targeted(&[&format!("foo{value}, max-age=7")]);
+        assert_eq!(read.and_then(|read| read.max_age), Some(7), "{value}");
+    }
+}
+
+#[test]
+fn one_error_makes_a_targeted_field_as_good_as_absent() {
+    for invalid in [
+        "",
+        " ",
+        ",",
+        "max-age=7,",
+        ",max-age=7",
+        "max-age=7 no-store",
+        "max-age=7, &&&&&",
+        "max-age =7",
+        "max-age= 7",
+        "max-age",
+        "max-age=\"7\"",
+        "max-age=7.0",
+        "max-age=-7",
+        "max-age=?1",
+        "max-age=x",
+        "max-age=1234567890123456",
+        "max-age=+7",
+        "Max-Age=7",
+        "no-store=1",
+        "no-store=yes",
+        "private=x",
+        "private=(\"a\")",
+        "foo=",
+        "foo=\"",
+        "foo=\"\\a\"",
+        "foo=?2",
+        "foo=:a",
+        "foo=(a",
+        "foo=(a,b)",
+        "foo=(a\"b\")",
+        "foo=1.",
+        "foo=1.2345",
+        "foo=-",
+        "foo;A",
+        "foo;=1",
+    ] {
+        assert_eq!(targeted(&[invalid]), None, "{invalid:?}");
+    }
+    assert_eq!(targeted(&[]), None);
+    let endless = "a, ".repeat(DIRECTIVES_MAX);
+    assert!(
+        targeted(&[&format!("{endless}a")]).is_some(),
+        "one name, again and again"
+    );
+    let names: Vec<String> = (0..=DIRECTIVES_MAX)
+        .map(|number| format!("a{number}"))
+        .collect();
+    assert_eq!(targeted(&[&names.join(",")]), None);
+}
+
+proptest! {
+    #[test]
+    fn no_targeted_field_makes_it_panic(value in prop::collection::vec(any::<u8>(), 0..60), text in "[a-z0-9=,;:?()\"*. -]{0,40}") {
+        for value in [&value[..], text.as_bytes()] {
+            if let Ok(value) = http::HeaderValue::from_bytes(value) {
+                let headers = [(HeaderName::from_static("cdn-cache-control"), value)].into_iter().collect();
+                // That there is an answer is all that is asked.
+                let _read = ResponseDirectives::of_cdn(&headers);
+            }
+        }
+    }
+}

@@ -163,6 +163,146 @@ fn rules_fill_silence_and_bound_everything() {
     assert_eq!(of(&[(CACHE_CONTROL, "s-maxage=9")], bound).seconds, 9);
 }
 
+fn under(adjust: Adjust, status: u16, pairs: &[(HeaderName, &str)]) -> Lifetime {
+    let status = StatusCode::from_u16(status).unwrap();
+    lifetime(status, &fields(pairs), EXCHANGE, adjust)
+}
+
+#[test]
+fn ttl_min_raises_a_plain_200_only() {
+    let adjust = Adjust {
+        ttl_min: Some(60),
+        ..Adjust::default()
+    };
+    let seconds = |status, pairs: &[(HeaderName, &str)]| under(adjust, status, pairs).seconds;
+    let raised = Lifetime {
+        seconds: 60,
+        source: LifetimeSource::RuleMin,
+    };
+    assert_eq!(under(adjust, 200, &[]), raised);
+    assert_eq!(under(adjust, 200, &[(CACHE_CONTROL, "max-age=5")]), raised);
+    assert_eq!(under(adjust, 200, &[(EXPIRES, "0")]), raised);
+    assert_eq!(seconds(200, &[(CACHE_CONTROL, "max-age=99")]), 99);
+    for status in [203, 206, 301, 404, 500] {
+        assert_eq!(
+            seconds(status, &[(CACHE_CONTROL, "max-age=5")]),
+            5,
+            "{status}"
+        );
+    }
+    for refused in [
+        "max-age=5, no-store",
+        "max-age=5, private",
+        "max-age=5, no-cache",
+    ] {
+        assert_eq!(seconds(200, &[(CACHE_CONTROL, refused)]), 5, "{refused}");
+    }
+    let cookie = (SET_COOKIE, "a=b");
+    assert_eq!(
+        seconds(200, &[(CACHE_CONTROL, "max-age=5"), cookie.clone()]),
+        5
+    );
+    // Shared by the standard; the store drops the cookie, and the lifetime must not change by that.
+    assert_eq!(
+        seconds(200, &[(CACHE_CONTROL, "max-age=5, public"), cookie]),
+        60
+    );
+}
+
+#[test]
+fn ttl_min_goes_over_what_the_rule_overrides() {
+    let adjust = Adjust {
+        ttl_min: Some(60),
+        overrides: Overrides {
+            no_store: true,
+            no_cache: true,
+            private: true,
+            set_cookie: true,
+        },
+        ..Adjust::default()
+    };
+    let said = [
+        (CACHE_CONTROL, "no-store, no-cache, private"),
+        (SET_COOKIE, "a=b"),
+    ];
+    assert_eq!(under(adjust, 200, &said).seconds, 60);
+}
+
+#[test]
+fn ttl_max_wins_over_ttl_min() {
+    let adjust = Adjust {
+        ttl_min: Some(60),
+        ttl_max: Some(30),
+        ..Adjust::default()
+    };
+    let bounded = Lifetime {
+        seconds: 30,
+        source: LifetimeSource::RuleMax,
+    };
+    assert_eq!(under(adjust, 200, &[]), bounded);
+    assert_eq!(
+        under(adjust, 200, &[(CACHE_CONTROL, "max-age=99")]),
+        bounded
+    );
+}
+
+#[test]
+fn cdn_cache_control_replaces_cache_control_and_expires_for_those_who_act_for_the_origin() {
+    let name = HeaderName::from_static("cdn-cache-control");
+    let of = |cdn: bool, targeted: &str, more: &[(HeaderName, &str)]| {
+        let mut pairs = vec![(name.clone(), targeted)];
+        pairs.extend(more.iter().cloned());
+        let found = under(
+            Adjust {
+                cdn,
+                ..Adjust::default()
+            },
+            200,
+            &pairs,
+        );
+        (found.seconds, found.source)
+    };
+    use LifetimeSource as From;
+    let control = |value| (CACHE_CONTROL, value);
+    assert_eq!(
+        of(true, "max-age=3600", &[control("max-age=1")]),
+        (3600, From::Cdn)
+    );
+    assert_eq!(
+        of(false, "max-age=3600", &[control("max-age=1")]),
+        (1, From::MaxAge)
+    );
+    assert_eq!(
+        of(true, "max-age=1", &[control("s-maxage=3600")]),
+        (1, From::Cdn)
+    );
+    assert_eq!(of(true, "max-age=60", &[(EXPIRES, "0")]), (60, From::Cdn));
+    assert_eq!(
+        of(true, "max-age=0", &[(EXPIRES, IN_AN_HOUR)]),
+        (0, From::Cdn)
+    );
+    assert_eq!(of(true, "foo", &[(EXPIRES, IN_AN_HOUR)]), (0, From::None));
+    assert_eq!(
+        of(true, "max-age=99999999999", &[]),
+        (DELTA_SECONDS_MAX, From::Cdn)
+    );
+    // Not valid: as if it was not there.
+    for invalid in [
+        "max-age =100",
+        "max-age= 100",
+        "max-age=1.5",
+        "MaX-aGe=100",
+        "max-age=-1",
+        "",
+    ] {
+        assert_eq!(
+            of(true, invalid, &[control("max-age=1")]),
+            (1, From::MaxAge),
+            "{invalid}"
+        );
+    }
+}
+
 #[test]
 fn age_counts_what_happened_before_us_and_since() {
     let exchange = Exchange {

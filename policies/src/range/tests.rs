@@ -187,3 +187,122 @@ proptest! {
         }
     }
 }
+
+fn says(lines: &[&str], expected: Option<ContentRange>) {
+    let line = |value: &&str| (http::header::CONTENT_RANGE, value.parse().unwrap());
+    let headers = lines.iter().map(line).collect();
+    assert_eq!(ContentRange::of(&headers), expected, "{lines:?}");
+}
+
+#[test]
+fn row_82_a_content_range_is_read_to_the_letter() {
+    let part = |start, end, total| {
+        let range = ByteRange { start, end };
+        Some(ContentRange::Part { range, total })
+    };
+    says(&["bytes 0-0/1"], part(0, 1, Some(1)));
+    says(&["bytes 10-19/*"], part(10, 20, None));
+    says(&["Bytes 4-9/10"], part(4, 10, Some(10)));
+    says(
+        &["bytes */10"],
+        Some(ContentRange::Unsatisfied { total: 10 }),
+    );
+    says(&["bytes */0"], Some(ContentRange::Unsatisfied { total: 0 }));
+    let most = u64::MAX;
+    says(
+        &[&format!("bytes 0-{}/{most}", most - 1)],
+        part(0, most, Some(most)),
+    );
+    for wrong in [
+        "bytes 10-9/20",
+        "bytes 10-20/20",
+        "bytes 0-18446744073709551615/*",
+        "bytes 0-18446744073709551616/*",
+        "bytes 0-9/18446744073709551616",
+        "bytes -9/20",
+        "bytes 9-/20",
+        "bytes 0-9",
+        "bytes 0-9/",
+        "bytes 0-9/+20",
+        "bytes  0-9/20",
+        "bytes 0 - 9/20",
+        "bytes 0-9/20/30",
+        "bytes=0-9/20",
+        "bytes */*",
+        "items 0-9/20",
+        "bytes",
+        "",
+    ] {
+        says(&[wrong], None);
+    }
+    says(&[], None);
+    says(&["bytes 0-9/20", "bytes 0-9/20"], None);
+}
+
+fn span(start: u64, end: u64) -> ByteRange {
+    ByteRange { start, end }
+}
+
+#[test]
+fn parts_cover_what_they_can_with_as_few_pieces_as_possible() {
+    let parts = [
+        span(50, 60),
+        span(0, 10),
+        span(5, 30),
+        span(8, 9),
+        span(30, 30),
+    ];
+    let held = |part, start, end| Piece::Held {
+        part,
+        range: span(start, end),
+    };
+    assert_eq!(
+        pieces(&parts, span(0, 100)),
+        [
+            held(1, 0, 10),
+            held(2, 10, 30),
+            Piece::Missing(span(30, 50)),
+            held(0, 50, 60),
+            Piece::Missing(span(60, 100)),
+        ]
+    );
+    assert_eq!(pieces(&parts, span(6, 28)), [held(2, 6, 28)]);
+    assert_eq!(pieces(&[], span(3, 4)), [Piece::Missing(span(3, 4))]);
+    assert_eq!(pieces(&parts, span(7, 7)), []);
+    assert_eq!(missing(&parts, span(0, 100)), [span(30, 50), span(60, 100)]);
+    assert_eq!(missing(&parts, span(0, 30)), []);
+}
+
+proptest! {
+    #[test]
+    fn pieces_cover_the_wanted_bytes_exactly_and_truly(
+        parts in prop::collection::vec((0_u64..40, 0_u64..40), 0..12),
+        wanted in (0_u64..40, 0_u64..40),
+    ) {
+        let parts: Vec<ByteRange> = parts.into_iter().map(|(start, end)| span(start, end)).collect();
+        let wanted = span(wanted.0, wanted.1);
+        let mut at = wanted.start;
+        let is_held = |byte: u64| parts.iter().any(|part| (part.start..part.end).contains(&byte));
+        for piece in pieces(&parts, wanted) {
+            let range = piece.range();
+            prop_assert!(range.start == at && range.start < range.end && range.end <= wanted.end);
+            at = range.end;
+            match piece {
+                Piece::Held { part, range } => {
+                    prop_assert!(parts[part].start <= range.start && range.end <= parts[part].end);
+                }
+                Piece::Missing(range) => prop_assert!(!(range.start..range.end).any(is_held)),
+            }
+        }
+        prop_assert!(at == wanted.end || wanted.start >= wanted.end);
+    }
+
+    #[test]
+    fn no_content_range_makes_it_panic_or_lie(value in "bytes [0-9]{0,21}[-*]{0,2}[0-9]{0,21}/?[*0-9]{0,21}") {
+        let headers = [(http::header::CONTENT_RANGE, value.parse().unwrap())].into_iter().collect();
+        if let Some(ContentRange::Part { range, total }) = ContentRange::of(&headers) {
+            prop_assert!(range.start < range.end);
+            prop_assert!(total.is_none_or(|total| range.end <= total));
+        }
+    }
+}

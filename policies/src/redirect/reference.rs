@@ -37,15 +37,10 @@ pub(crate) fn resolve(base: &Target, reference: &HeaderValue) -> Result<Target, 
     Target::parse(&url)
 }
 
-/// §4.2: whether there is a scheme in front of the first colon, which must stand before any `/` or `?`.
+/// §4.2: a colon in the first segment ends a scheme, or what should have been one: a relative path may not have it.
 fn has_scheme(text: &str) -> bool {
-    let Some((name, _)) = text.split_once(':') else {
-        return false;
-    };
-    name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    let end = text.find(['/', '?']).unwrap_or(text.len());
+    text.get(..end).is_some_and(|first| first.contains(':'))
 }
 
 fn escaped(bytes: &[u8]) -> String {

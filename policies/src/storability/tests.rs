@@ -1,6 +1,7 @@
 //! Rows 75 to 79 of the hostile inputs: what a shared cache may keep.
 
 use super::*;
+use crate::freshness::Overrides;
 use crate::time::UnixSeconds;
 use http::header::HeaderName;
 
@@ -254,4 +255,153 @@ fn stored_fields_are_those_that_everybody_may_have() {
         ("x-end", "2"),
     ]);
     assert_eq!(storable_fields(&response), expected);
+}
+
+/// A 200 with this head under a rule that sets something aside.
+fn overridden(
+    request: &[(&str, &str)],
+    response: &[(&str, &str)],
+    overrides: Overrides,
+) -> Storability {
+    let adjust = Adjust {
+        overrides,
+        ..Adjust::default()
+    };
+    let (request, response) = (fields(request), fields(response));
+    judge(
+        &Method::GET,
+        &request,
+        StatusCode::OK,
+        &response,
+        EXCHANGE,
+        adjust,
+    )
+}
+
+#[test]
+fn a_rule_sets_aside_what_it_names_and_nothing_else() {
+    let control = |value: &'static str| [("cache-control", value)];
+    let no_store = Overrides {
+        no_store: true,
+        ..Overrides::default()
+    };
+    let no_cache = Overrides {
+        no_cache: true,
+        ..Overrides::default()
+    };
+    let private = Overrides {
+        private: true,
+        ..Overrides::default()
+    };
+    let set_cookie = Overrides {
+        set_cookie: true,
+        ..Overrides::default()
+    };
+    for (response, lifting, reason) in [
+        (control("max-age=9, no-store"), no_store, NotStored::NoStore),
+        (
+            control("max-age=9, no-cache"),
+            no_cache,
+            NotStored::NoFreshness,
+        ),
+        (control("max-age=9, private"), private, NotStored::Private),
+    ] {
+        for overrides in [
+            Overrides::default(),
+            no_store,
+            no_cache,
+            private,
+            set_cookie,
+        ] {
+            let expected = if overrides == lifting {
+                STORE
+            } else {
+                refuse(reason)
+            };
+            assert_eq!(
+                overridden(&[], &response, overrides),
+                expected,
+                "{response:?} {overrides:?}"
+            );
+        }
+    }
+    let sets = [("cache-control", "max-age=9"), ("set-cookie", "a=b")];
+    assert_eq!(overridden(&[], &sets, set_cookie), STORE);
+    assert_eq!(
+        overridden(&[], &sets, private),
+        refuse(NotStored::SetCookie)
+    );
+}
+
+#[test]
+fn row_78_no_rule_sets_aside_what_the_client_asked_for() {
+    let everything = Overrides {
+        no_store: true,
+        no_cache: true,
+        private: true,
+        set_cookie: true,
+    };
+    let fresh = [("cache-control", "max-age=9")];
+    let asked = [("cache-control", "no-store")];
+    assert_eq!(
+        overridden(&asked, &fresh, everything),
+        refuse(NotStored::NoStore)
+    );
+    let known = [("authorization", "Basic x")];
+    assert_eq!(
+        overridden(&known, &fresh, everything),
+        refuse(NotStored::Authorization)
+    );
+    let cookie = [("cookie", "a=b")];
+    assert_eq!(
+        overridden(&cookie, &fresh, everything),
+        refuse(NotStored::Cookie)
+    );
+}
+
+#[test]
+fn where_weir_acts_for_the_origin_its_own_field_decides() {
+    let of = |cdn: bool, targeted: &str, control: &str| {
+        let response = fields(&[("cdn-cache-control", targeted), ("cache-control", control)]);
+        let adjust = Adjust {
+            cdn,
+            ..Adjust::default()
+        };
+        judge(
+            &Method::GET,
+            &HeaderMap::new(),
+            StatusCode::OK,
+            &response,
+            EXCHANGE,
+            adjust,
+        )
+    };
+    assert_eq!(of(true, "max-age=9", "no-store"), STORE);
+    assert_eq!(
+        of(false, "max-age=9", "no-store"),
+        refuse(NotStored::NoStore)
+    );
+    assert_eq!(
+        of(true, "no-store", "max-age=9"),
+        refuse(NotStored::NoStore)
+    );
+    assert_eq!(of(false, "no-store", "max-age=9"), STORE);
+    assert_eq!(of(true, "private", "max-age=9"), refuse(NotStored::Private));
+    assert_eq!(
+        of(true, "max-age=9, &&&&&", "no-store"),
+        refuse(NotStored::NoStore)
+    );
+    assert_eq!(
+        of(true, "max-age=\"9\"", "no-store"),
+        refuse(NotStored::NoStore)
+    );
+}
+
+#[test]
+fn fields_that_either_of_the_two_keeps_private_are_not_stored() {
+    let control = ("cache-control", "private=\"x-a\"");
+    let targeted = ("cdn-cache-control", "max-age=9, private=\"x-b\"");
+    let response = fields(&[control, targeted, ("x-a", "1"), ("x-b", "1"), ("x-c", "1")]);
+    let kept = fields(&[control, targeted, ("x-c", "1")]);
+    assert_eq!(storable_fields(&response), kept);
 }
