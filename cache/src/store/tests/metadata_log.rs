@@ -215,10 +215,12 @@ async fn marks(store: &Store) -> Vec<bool> {
     marks
 }
 
+type Damage = fn(&MemoryDevice, &str);
+
 #[tokio::test]
 async fn after_damage_everything_older_is_checked_with_its_origin_once() {
     let log = |device: &MemoryDevice| files_in(device, "log/").remove(0);
-    let damages: [(&str, fn(&MemoryDevice, &str)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("first record", |device, path| {
             assert!(device.flip(path, 100))
         }),
