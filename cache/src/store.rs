@@ -3,7 +3,7 @@
 //! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
 //! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`]
 //! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) → [`recovery`] and
-//! [`close`] (how a store begins and ends).
+//! [`close`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes afterwards).
 //!
 //! Invariants
 //! - No byte is returned that was not compared with its checksum; [`send`] says what counts as compared there.

@@ -85,44 +85,56 @@ impl Core {
     fn amend_all(&self, writer: &mut Writer, batch: Vec<Arc<Waiting>>) {
         let (mut staged, mut records) = (Vec::<Staged>::new(), Vec::new());
         for waiting in batch {
-            let (slot, sequence) = (waiting.object.shard.name.slot, waiting.object.sequence());
-            if !lock(&self.index).contains(slot, sequence) {
-                *lock(&waiting.outcome) = Some(Ok(None));
-                continue;
+            match self.stage(writer, &waiting, &staged) {
+                Ok(Some((record, amended))) => {
+                    records.push(record);
+                    staged.push(Staged { waiting, amended });
+                }
+                Ok(None) => *lock(&waiting.outcome) = Some(Ok(None)),
+                Err(error) => *lock(&waiting.outcome) = Some(Err(error)),
             }
-            let before = staged.iter().rev().map(|staged| &staged.amended);
-            let before = before
-                .cloned()
-                .find(|other| is_same(other, &waiting.object));
-            let current = before.unwrap_or_else(|| self.current(&waiting.object));
-            let amendment = merged(&waiting, &current);
-            let bound = Bound {
-                slot,
-                sequence,
-                amendment,
-            };
-            let new = NewRecord {
-                kind: record::AMENDMENT,
-                number: writer.take_number(),
-                payload: bound.encode(),
-            };
-            if new.payload.len() > record::PAYLOAD_BYTES_MAX {
-                let source = io::Error::new(io::ErrorKind::InvalidInput, "head of more than 1 MiB");
-                *lock(&waiting.outcome) = Some(Err(self.disk_error("amend", source)));
-                continue;
-            }
-            let head = applied(&waiting.object.shard.head, bound.amendment);
-            let amended = Arc::new(waiting.object.under(head, new.number));
-            records.push(new);
-            staged.push(Staged { waiting, amended });
         }
-        self.write_and_publish(writer, staged, &records);
+        if !staged.is_empty() {
+            self.write_and_publish(writer, staged, &records);
+        }
+    }
+
+    /// The record of an amendment, and the object as it will be; `None` when this generation is gone.
+    fn stage(
+        &self,
+        writer: &mut Writer,
+        waiting: &Waiting,
+        staged: &[Staged],
+    ) -> Result<Option<(NewRecord, Arc<Object>)>, StoreError> {
+        let object = &waiting.object;
+        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        if !lock(&self.index).contains(slot, sequence) {
+            return Ok(None);
+        }
+        let mut newest_first = staged.iter().rev().map(|staged| &staged.amended);
+        let before = newest_first.find(|other| is_same(other, object));
+        let current = before.map_or_else(|| self.current(object), Arc::clone);
+        let bound = Bound {
+            slot,
+            sequence,
+            amendment: merged(waiting, &current),
+        };
+        let payload = bound.encode();
+        if payload.len() > record::PAYLOAD_BYTES_MAX {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "head of more than 1 MiB");
+            return Err(self.disk_error("amend", source));
+        }
+        let new = NewRecord {
+            kind: record::AMENDMENT,
+            number: writer.take_number(),
+            payload,
+        };
+        let head = applied(&object.shard.head, bound.amendment);
+        let amended = Arc::new(object.under(head, new.number));
+        Ok(Some((new, amended)))
     }
 
     fn write_and_publish(&self, writer: &mut Writer, staged: Vec<Staged>, records: &[NewRecord]) {
-        if staged.is_empty() {
-            return;
-        }
         let sync = match self.settings.durability {
             Durability::Relaxed => Sync::Later,
             Durability::Strict => Sync::Now,
@@ -184,19 +196,25 @@ impl Core {
                 // It is being moved: the index knows where to.
                 Err(LogFault::Gone) if lock(&self.index).place(slot, sequence) != Some(place) => {}
                 fault => {
-                    let error = fault.err().map(|fault| fault.to_string());
-                    self.stats.log_problems.add(1);
-                    tracing::warn!(
-                        disk = self.device.name(),
-                        file = object.shard.name.file_name(),
-                        error,
-                        "what became of an object cannot be read; its origin is asked before its next use"
-                    );
+                    self.warn_unreadable(&object, fault.err());
                     return distrusted(&object, place.number);
                 }
             }
         }
         distrusted(&object, 0)
+    }
+}
+
+impl Core {
+    fn warn_unreadable(&self, object: &Object, fault: Option<LogFault>) {
+        self.stats.log_problems.add(1);
+        let error = fault.map(|fault| fault.to_string());
+        tracing::warn!(
+            disk = self.device.name(),
+            file = object.shard.name.file_name(),
+            error,
+            "what became of an object cannot be read; its origin is asked before its next use"
+        );
     }
 }
 

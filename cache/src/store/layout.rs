@@ -7,7 +7,8 @@
 //! tmp/<sequence 16>-<index>.t    shards that are being written; emptied at every start
 //! ckpt/<sequence 16>.idx         the index as of a clean close                  (checkpoint.rs)
 //! quarantine/<name>.s            a few files that did not read as written
-//! log/  pack/                    reserved: metadata updates, small objects
+//! log/<sequence 16>.lg           what became of heads afterwards                (log.rs)
+//! pack/                          reserved: small objects
 //!
 //! <name> = <key 32>-<variant 16>-<sequence 16>-<geometry 4>-<index 1>-<length>     all lower-case hex
 //! ```

@@ -7,8 +7,10 @@ mod concurrency;
 mod corruption;
 mod crash;
 mod limits;
+mod metadata_log;
 mod opening;
 mod round_trip;
+mod rows;
 
 use super::*;
 use crate::clock::ManualClock;

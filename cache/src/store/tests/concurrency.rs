@@ -118,3 +118,58 @@ async fn objects_that_begin_at_once_never_claim_more_than_the_budget() {
         assert!(alone.is_ok(), "a refused object keeps its claim");
     }
 }
+
+#[tokio::test]
+async fn an_amendment_that_loses_against_a_request_to_forget_leaves_nothing() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = open_two_threads(&device, None).await;
+    let object = fill(&store, head(1), &body(1, 1000)).await.unwrap();
+    let amendment = super::amendment::amendment(1);
+    // The log file is there already: the next write is the record.
+    store.amend(&object, amendment.clone()).await.unwrap();
+    let calls = device.calls();
+    device.hold(Operation::Write);
+    let amending = {
+        let (store, object) = (Arc::clone(&store), Arc::clone(&object));
+        tokio::spawn(async move { store.amend(&object, amendment).await })
+    };
+    reached(&device, calls + 1, || false).await;
+    store.forget(&key(1)).await;
+    device.release();
+    assert!(amending.await.unwrap().unwrap().is_none());
+    assert!(store.lookup(&key(1)).await.is_empty());
+    store.core.handles.run_pending_tasks();
+    assert_eq!(store.core.handles.entry_count(), 0);
+    let (log, _) = store.core.log.end();
+    let live = lock(&store.core.index).live_log_bytes(crate::object::Sequence(log));
+    assert_eq!(live, 0, "its records are dead");
+}
+
+#[tokio::test]
+async fn amendments_at_once_are_all_kept_in_one_order() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = open_two_threads(&device, None).await;
+    let object = fill(&store, head(1), &body(1, 1000)).await.unwrap();
+    let mut amending = Vec::new();
+    for number in 1..20 {
+        let (store, object) = (Arc::clone(&store), Arc::clone(&object));
+        let amendment = super::amendment::amendment(number);
+        amending.push(tokio::spawn(async move {
+            store.amend(&object, amendment).await.unwrap().unwrap()
+        }));
+    }
+    let mut last = object;
+    for amending in amending {
+        let amended = amending.await.unwrap();
+        if amended.amendment > last.amendment {
+            last = amended;
+        }
+    }
+    let version = super::amendment::version(&last);
+    let found = store.lookup(&key(1)).await.remove(0);
+    assert_eq!(super::amendment::version(&found), version);
+    let device = Arc::new(device.surviving(crate::device::memory::Survival::Kill));
+    let store = open(&device).await;
+    let found = store.lookup(&key(1)).await.remove(0);
+    assert_eq!(super::amendment::version(&found), version);
+}
