@@ -31,5 +31,5 @@ pub use content::Content;
 pub use gateway::Gateway;
 pub use nginx::Nginx;
 pub use origin::{Gate, Origin, Script};
-pub use program::Program;
+pub use program::{Program, Run};
 pub use response::{Ending, Response};

@@ -16,6 +16,8 @@ mod capacity;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod damage;

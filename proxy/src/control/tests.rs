@@ -243,7 +243,7 @@ async fn what_is_announced_wrongly_is_refused_before_the_body() {
         assert_eq!(answer.len(), 1, "{key}: {answer:?}");
         assert!(failure(&answer).contains(word), "{key}: {answer:?}");
     };
-    check("url", json!("not a url"), "scheme").await;
+    check("url", json!("no-url"), "scheme").await;
     check("sha256", json!("abc"), "64").await;
     check("md5", json!("abc"), "32").await;
     check("content_type", json!("text/\u{7f}"), "media type").await;
