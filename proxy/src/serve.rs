@@ -352,7 +352,7 @@ fn upstream_settings(settings: &Settings, node: &str) -> UpstreamSettings {
     }
 }
 
-fn engine_settings(settings: &Settings) -> EngineSettings {
+pub(crate) fn engine_settings(settings: &Settings) -> EngineSettings {
     let fill = &settings.fill;
     EngineSettings {
         memory_bytes: fill.memory_bytes as u64,

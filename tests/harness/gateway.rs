@@ -1,6 +1,7 @@
 //! One gateway process: started for a test, looked at from outside, ended with it.
 
 pub mod builder;
+mod command;
 pub mod lines;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use tokio::process::Child;
 
 use crate::client::{self, RawClient};
 use crate::deadline::within;
+use crate::program::Run;
 use crate::response::Response;
 pub use builder::{Builder, Home};
 use lines::Lines;
@@ -107,6 +109,11 @@ impl Gateway {
             .await
             .exchange(&request)
             .await
+    }
+
+    /// Runs `weir WORDS…` for this gateway, and waits for its end.
+    pub async fn weir<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Run {
+        self.home.weir(words).await
     }
 
     /// A raw connection to the proxy port.

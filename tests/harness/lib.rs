@@ -33,5 +33,5 @@ pub use gateway::Gateway;
 pub use http2::{Http2Origin, StreamScript};
 pub use nginx::Nginx;
 pub use origin::{Gate, Origin, Script};
-pub use program::Program;
+pub use program::{Program, Run};
 pub use response::{Ending, Response};

@@ -17,6 +17,7 @@ mod capacity;
 mod clients;
 #[cfg(test)]
 mod compatibility;
+mod control;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]

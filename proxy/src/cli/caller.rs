@@ -12,6 +12,10 @@ use std::path::Path;
 /// The longest line of an answer, bytes: all variants of a URL with all their fields.
 const REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Without an answer.
+const HUNG_UP: &str =
+    "the gateway hung up: it is busy, stopping or refuses this account; its log says which";
+
 /// A connection to a running gateway, for one command.
 pub(super) struct Caller {
     stream: BufReader<UnixStream>,
@@ -56,13 +60,14 @@ impl Caller {
     pub(super) fn reply<T: DeserializeOwned>(&mut self) -> Result<Reply<T>, String> {
         let mut line = Vec::new();
         let mut limited = (&mut self.stream).take(REPLY_BYTES_MAX);
-        let read = limited.read_until(b'\n', &mut line);
-        read.map_err(|error| broken(&error))?;
+        match limited.read_until(b'\n', &mut line) {
+            // Closed with the command unread.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(error) => return Err(broken(&error)),
+            Ok(_) => {}
+        }
         if line.last() != Some(&b'\n') {
-            return Err(
-                "the gateway hung up: it is busy, stopping or refuses this account; its log says which"
-                    .to_owned(),
-            );
+            return Err(HUNG_UP.to_owned());
         }
         serde_json::from_slice(&line).map_err(|error| {
             format!("the gateway's answer is not understood ({error}): is it of another version?")

@@ -1,0 +1,117 @@
+//! `weir explain`: a hit, its rule and its key, for people and for programs.
+
+use crate::stage::Stage;
+use weir_tests::{Gateway, Script};
+
+const FIELDS: &str = "Cache-Control: max-age=600\r\nETag: \"v1\"\r\n";
+
+async fn stage_with_hit() -> (Stage, String) {
+    let stage = Stage::new().await;
+    stage.origin.on("/file", Script::ok(FIELDS, b"0123456789"));
+    stage.get("/file").await.assert_is(200, b"0123456789");
+    stage.assert_hit("/file", b"0123456789").await;
+    let url = stage.origin.url("/file");
+    (stage, url)
+}
+
+#[tokio::test]
+async fn a_hit_is_explained_to_people() {
+    let (stage, url) = stage_with_hit().await;
+    let before = stage.origin.requests();
+    let run = stage.gateway.weir(["explain", &url]).await;
+    run.assert_code(0);
+    let text = run.text();
+    // 84d89877f0d4041e…: what sha256sum says of the ten digits.
+    let words = [
+        url.as_str(),
+        "status 200",
+        "10 bytes",
+        "fresh: age",
+        "600 s by max-age",
+        "\"v1\"",
+        "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882",
+        "rule",
+        "key ",
+    ];
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in\n{text}");
+    }
+    assert_eq!(stage.origin.requests(), before);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_hit_is_explained_to_programs() {
+    let (stage, url) = stage_with_hit().await;
+    let run = stage.gateway.weir(["explain", &url, "--json"]).await;
+    run.assert_code(0);
+    let text = run.text();
+    let lines = [
+        "\"decision\": \"shared\"",
+        "\"form\": \"forward\"",
+        "\"entry\": \"plain\"",
+        "\"status\": 200",
+        "\"length_bytes\": 10",
+        "\"verdict\": \"fresh\"",
+        "\"lifetime_seconds\": 600",
+        "\"lifetime_source\": \"max-age\"",
+        "\"pinned\": false",
+        "\"conflicts\": []",
+    ];
+    for line in lines {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_that_asks_for_validation_sees_a_stale_object() {
+    let (stage, url) = stage_with_hit().await;
+    let field = "Cache-Control: no-cache";
+    let run = stage.gateway.weir(["explain", &url, "--header", field]);
+    let run = run.await;
+    run.assert_code(0);
+    let text = run.text();
+    assert!(text.contains("stale (request-directive)"), "{text}");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_url_that_nobody_asked_for_holds_nothing() {
+    let gateway = Gateway::start().await;
+    let words = ["explain", "http://host/a?signature=1", "--form", "download"];
+    let run = gateway.weir(words).await;
+    run.assert_code(0);
+    let text = run.text();
+    assert!(text.contains("signature=1"), "{text}");
+    assert!(text.contains("followed for the client"), "{text}");
+    assert!(!text.contains("sequence"), "{text}");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn the_rule_that_matches_is_named() {
+    let builder = Gateway::builder().config(|config| {
+        let rule = "name = \"quick\"\nhost = [\"127.0.0.1\"]\nttl_max = \"5s\"\n";
+        let rule: toml::Table = rule.parse().expect("a rule");
+        config.insert("rule".to_owned(), vec![rule].into());
+    });
+    let gateway = builder.start().await;
+    let run = gateway.weir(["explain", "http://127.0.0.1:9/x"]).await;
+    let text = run.assert_code(0).text();
+    assert!(text.contains("quick"), "{text}");
+    assert!(text.contains("ttl_max = 5 s"), "{text}");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_no_url_is_refused() {
+    let gateway = Gateway::start().await;
+    for url in ["nonsense", "http://user:secret@host/", "/nowhere"] {
+        let run = gateway.weir(["explain", url]).await;
+        run.assert_code(1);
+        assert!(run.stderr.starts_with("weir: "), "{}", run.stderr);
+        assert!(run.stdout.is_empty());
+    }
+    gateway.finish().await;
+}
