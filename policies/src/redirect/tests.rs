@@ -201,16 +201,16 @@ fn a_redirect_for_one_client_leads_to_nothing_that_is_shared() {
             HopBound::NotStorable,
             "{control}"
         );
-        let immutable = Adjust {
-            immutable: true,
-            ..Adjust::default()
-        };
-        assert_eq!(
-            bound(&response, immutable),
-            HopBound::NotStorable,
-            "{control}"
-        );
     }
+    // The bytes behind an archive's name are everybody's, unless the hop forbids to store outright.
+    let immutable = Adjust {
+        immutable: true,
+        ..Adjust::default()
+    };
+    let forbidden = bound(&[("cache-control", "no-store")], immutable);
+    assert_eq!(forbidden, HopBound::NotStorable);
+    let github = bound(&[("cache-control", "max-age=0, private")], immutable);
+    assert_eq!(github, HopBound::Seconds(0));
     let star = [("cache-control", "max-age=60"), ("vary", "*")];
     assert_eq!(bound(&star, Adjust::default()), HopBound::NotStorable);
     let overridden = Adjust {

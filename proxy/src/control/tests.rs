@@ -59,8 +59,10 @@ async fn control(folder: &Path) -> Arc<Control> {
     Control::new(Arc::new(Gateway {
         engine,
         forms: settings.forms,
-        rules: settings.rules,
+        rules: Arc::new(settings.rules),
         access: settings.access,
+        stale_for_seconds: 0,
+        cache_proxy: None,
         node: "node".to_owned(),
         clock,
         sink: Arc::new(Unwritten),
