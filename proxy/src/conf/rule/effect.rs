@@ -88,7 +88,9 @@ impl RuleConfig {
         }
         section.each("fallback", &self.fallback, |written| {
             Fallback::parse(written).map_err(|error| {
-                format!("{error}; write a base URL, like \"https://archive.example/{{host}}/{{path}}\"")
+                format!(
+                    "{error}; write a base URL, like \"https://archive.example/{{host}}/{{path}}\""
+                )
             })
         })
     }
@@ -104,11 +106,7 @@ impl RuleConfig {
 }
 
 /// Freshness counts in whole seconds.
-fn seconds(
-    section: &mut Section<'_, '_>,
-    key: &'static str,
-    ttl: Option<TimeSpan>,
-) -> Option<u64> {
+fn seconds(section: &mut Section<'_, '_>, key: &'static str, ttl: Option<TimeSpan>) -> Option<u64> {
     let ttl = ttl?;
     if ttl.get().subsec_millis() != 0 {
         section.refuse(key, quoted(ttl), "must be whole seconds");

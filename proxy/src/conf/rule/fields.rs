@@ -41,7 +41,11 @@ pub(super) fn check(
     section: &mut Section<'_, '_>,
 ) -> Vec<(HeaderName, Option<HeaderValue>)> {
     if written.len() > FIELDS_MAX {
-        section.refuse("headers", written.len(), format!("at most {FIELDS_MAX} fields"));
+        section.refuse(
+            "headers",
+            written.len(),
+            format!("at most {FIELDS_MAX} fields"),
+        );
     }
     let mut fields: Vec<(HeaderName, Option<HeaderValue>)> = Vec::with_capacity(written.len());
     for (name, value) in written {
