@@ -3,6 +3,7 @@
 
 mod cache_proxy;
 mod mistakes;
+mod rules;
 
 use super::config::Config;
 use super::schema::Schema;
@@ -274,7 +275,7 @@ fn what_a_secret_file_holds_is_never_shown() {
 fn mirrors_and_rules_become_what_policies_work_with() {
     let settings = load_file(
         "[[mirror]]\npath = \"debian\"\nupstreams = [\"http://a.example/debian/\", \"https://b.example/\"]\n\
-         [[mirror]]\npath = \"/\"\nupstreams = [\"http://c.example\"]\nkey = \"http://old.example/\"\n\
+         [[mirror]]\npath = \"/\"\nupstreams = [\"http://c.example\"]\nkey = \"http://old.example/\"\ncdn = true\n\
          [[rule]]\nname = \"one\"\nhost = [\"*.example\"]\nstore = \"never\"\n\
          [[rule]]\nname = \"two\"\nextension = [\".iso\"]\nttl_max = \"1h\"\n",
     )
@@ -287,6 +288,7 @@ fn mirrors_and_rules_become_what_policies_work_with() {
     assert_eq!(debian.key, debian.upstreams[0]);
     assert_eq!(root.path, "/");
     assert_eq!(root.key.host(), "old.example");
+    assert!(root.cdn && !debian.cdn);
 }
 
 proptest::proptest! {
