@@ -42,6 +42,32 @@ fn the_newest_sequence_of_a_variant_wins_in_any_order() {
 }
 
 #[test]
+fn the_newest_amendment_of_a_generation_counts_and_goes_with_it() {
+    let (slot, log) = (Slot { key: 1, variant: 0 }, Sequence(3));
+    let place = |number| Place {
+        log,
+        number,
+        offset: 64,
+        bytes: 40,
+    };
+    let mut index = Index::new();
+    index.insert(record(1, 0, 5));
+    assert!(!index.amend(slot, Sequence(4), place(1), true));
+    assert!(index.amend(slot, Sequence(5), place(2), true));
+    assert!(!index.amend(slot, Sequence(5), place(1), false));
+    assert_eq!(index.place(slot, Sequence(5)), Some(place(2)));
+    assert!(index.is_pinned(slot, Sequence(5)));
+    let (taken, kept) = index.take(slot, Sequence(5)).unwrap();
+    assert_eq!(index.live_log_bytes(log), 0);
+    index.put_back(taken, kept);
+    assert_eq!(index.place(slot, Sequence(5)), Some(place(2)));
+    assert_eq!(index.live_log_bytes(log), 40);
+    index.insert(record(1, 0, 6));
+    assert_eq!(index.place(slot, Sequence(6)), None);
+    assert_eq!(index.live_log_bytes(log), 0);
+}
+
+#[test]
 fn a_pinned_object_is_never_offered() {
     let mut index = Index::new();
     for key in 0..50 {

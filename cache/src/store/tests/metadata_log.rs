@@ -252,6 +252,27 @@ async fn after_damage_everything_older_is_checked_with_its_origin_once() {
 }
 
 #[tokio::test]
+async fn rot_in_the_synced_part_costs_no_other_record_even_after_a_power_loss() {
+    for seed in 0..8 {
+        let device = Arc::new(MemoryDevice::new());
+        let store = open(&device).await;
+        for number in 1..4 {
+            let object = fill(&store, head(number), &body(1, 100)).await.unwrap();
+            store.amend(&object, amendment(7)).await.unwrap();
+        }
+        maintain(&store).await;
+        assert!(device.flip(&files_in(&device, "log/")[0], 100));
+        let device = Arc::new(device.surviving(Survival::PowerLoss { seed }));
+        let store = open(&device).await;
+        for (number, expected) in [(1, 0), (2, 7), (3, 7)] {
+            let found = store.lookup(&key(number)).await.remove(0);
+            assert_eq!(version(&found), expected, "seed {seed}: {number}");
+            assert!(found.head().invalidated, "seed {seed}: {number}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_unreadable_log_keeps_no_store_from_opening() {
     let device = amended_store().await;
     device.add_fault(crate::device::memory::Fault {
