@@ -30,6 +30,7 @@ mod invalidate;
 mod lookup;
 mod origins;
 mod parts;
+mod request;
 mod settings;
 mod share;
 mod sources;
@@ -46,11 +47,12 @@ pub use import::{
     from_hex, hex,
 };
 pub use parts::Assembly;
+pub use request::FetchRequest;
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};
 
-use crate::ports::{Clock, Framing, Interim, Origin, OriginError, OriginResponse};
+use crate::ports::{Clock, Framing, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
 use budget::MemoryBudget;
@@ -63,38 +65,20 @@ use http::{HeaderMap, Method, StatusCode};
 use lookup::{Found, StaleObject};
 use origins::Origins;
 use share::{Again, answer_failure};
-use sources::{Asking, by_rule};
+use sources::Asking;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use weir_policies::effect::StoreRule;
 use weir_policies::freshness::Exchange;
 use weir_policies::hop;
-use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
 use weir_policies::storability::NotStored;
-use weir_policies::target::{Resource, Target};
+use weir_policies::target::Target;
 use weir_policies::verdict::Plan;
 
 /// How often a request may find that what it waited for is not for it, before it goes alone.
 const ROUNDS_MAX: usize = 4;
-
-/// One GET or HEAD, understood and judged.
-#[derive(Debug, Clone)]
-pub struct FetchRequest {
-    /// Its identity.
-    pub key: CacheKey,
-    /// What, and where to get it.
-    pub resource: Resource,
-    /// GET or HEAD.
-    pub method: Method,
-    /// The client's fields, as received.
-    pub headers: HeaderMap,
-    /// The verdict.
-    pub plan: Plan,
-    /// Told of the interim responses of a fetch that this request causes.
-    pub interim: Option<mpsc::Sender<Interim>>,
-}
 
 /// What answers a request.
 #[derive(Debug)]
@@ -289,7 +273,7 @@ impl Engine {
     ) -> Answer {
         let asking = Asking {
             method: request.method.clone(),
-            headers: by_rule(hop::private_request(&request.headers), &request.plan),
+            headers: hop::private_request(&request.headers),
             interim: request.interim.clone(),
         };
         let asked = match self.ask_upstreams(request, &asking).await {

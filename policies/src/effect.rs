@@ -31,9 +31,9 @@ pub enum MissMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RangeMiss {
     /// The whole object; the range is answered as soon as its bytes are there.
-    #[default]
     Whole,
     /// The range only; parts are stored and combined.
+    #[default]
     Part,
 }
 
@@ -65,7 +65,7 @@ pub struct Effect {
     pub adjust: Adjust,
     /// On a miss.
     pub miss: MissMode,
-    /// On a miss of a range.
+    /// On a miss of a range. Of what never changes the whole is wanted sooner or later; elsewhere a range is often all.
     pub range_miss: RangeMiss,
     /// Whether redirects are followed for the client; `None`: as the form of the request has it.
     pub follow_redirects: Option<bool>,

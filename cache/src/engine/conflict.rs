@@ -9,7 +9,7 @@
 //! the conflict forgotten. What a crash in between leaves is a conflict between equal bytes, which the next decision
 //! removes.
 
-use super::holdings::without_query;
+use super::sources::without_query;
 use super::{Engine, Entry};
 use crate::object::{ObjectHead, Sequence};
 use crate::store::{Object, Store, StoreError, UNIT_BYTES};
@@ -85,7 +85,7 @@ impl Engine {
         for conflict in conflicts {
             let decided = self.accept(target, conflict).await?;
             tracing::info!(
-                url = without_query(target),
+                url = without_query(&target.to_string()),
                 entry = decided.entry.as_str(),
                 sequence = decided.object.sequence().0,
                 replaced = decided.replaced.map(|replaced| replaced.0),
@@ -109,7 +109,7 @@ impl Engine {
         self.forget_conflicts(target).await;
         for conflict in &conflicts {
             tracing::info!(
-                url = without_query(target),
+                url = without_query(&target.to_string()),
                 entry = conflict.entry.as_str(),
                 rejected = conflict.changed.sequence().0,
                 "conflict rejected: the original stays"

@@ -26,7 +26,7 @@ use super::failure::{Failure, StatusAnswer, answers_everybody, is_stale_worthy};
 use super::flight::{Listing, Phase};
 use super::growing::{FlightReader, Growing};
 use super::lookup::StaleObject;
-use super::sources::{Asked, Asking, by_rule};
+use super::sources::{Asked, Asking};
 use super::{Engine, FetchRequest, UNASKED_304};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginError, OriginResponse};
@@ -100,7 +100,7 @@ impl Fill {
         };
         let asking = Asking {
             method: Method::GET,
-            headers: by_rule(headers, &request.plan),
+            headers,
             interim: request.interim.clone(),
         };
         let (leader, goes_on_unread) = match wanted {
@@ -275,7 +275,7 @@ impl Fill {
             ..
         } = asked;
         let status = response.status;
-        let read = if is_shareable(&response.headers) {
+        let read = if is_shareable(&response.headers, self.request.plan.adjust) {
             error_body(&mut response).await
         } else {
             ErrorBody::TooLong(BytesMut::new())

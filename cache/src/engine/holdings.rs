@@ -92,12 +92,6 @@ impl ObjectHead {
     }
 }
 
-/// A URL for the log: queries may be signatures.
-pub(super) fn without_query(target: &Target) -> String {
-    let scheme = target.scheme().as_str();
-    format!("{scheme}://{}{}", target.authority(), target.path())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@
 mod digests;
 
 use super::conflict::{is_in_place, unit};
-use super::holdings::without_query;
+use super::sources::without_query;
 use super::{Engine, Entry};
 use crate::object::ObjectHead;
 use crate::store::{Object, ObjectWriter, StoreError};
@@ -253,7 +253,7 @@ impl Import {
             return Err(ImportError::Overtaken);
         }
         tracing::info!(
-            url = without_query(&self.order.target),
+            url = without_query(&self.order.target.to_string()),
             bytes = object.length(),
             sequence = object.sequence().0,
             "imported: immutable and pinned"

@@ -1,7 +1,7 @@
 //! What changes about stored objects without a fill: an unsafe request that succeeded, a HEAD that told something,
 //! a 304.
 
-use super::{Engine, FetchRequest};
+use super::{Engine, Entry, FetchRequest};
 use crate::engine::lookup::StaleObject;
 use crate::object::Amendment;
 use crate::store::Object;
@@ -31,10 +31,7 @@ impl Engine {
 
     /// Every stored or arriving response of a URL is stale from now on, whatever its fields say.
     pub async fn invalidate(&self, target: &Target) {
-        for key in [
-            CacheKey::of("", false, target),
-            CacheKey::of("", true, target),
-        ] {
+        for key in Entry::ALL.map(|entry| entry.key(target)) {
             self.hold_down.forget(&key);
             self.flights.invalidate(&key);
             for object in self.store.lookup(&key).await {
@@ -126,7 +123,11 @@ impl Engine {
 impl FetchRequest {
     /// Where bytes are kept that contradict an immutable object.
     pub(super) fn conflict_key(&self, original: &Object) -> CacheKey {
-        let followed = original.head().key != self.key;
-        CacheKey::of("conflict", followed, &self.resource.target)
+        let entry = if original.head().key == self.key {
+            Entry::Plain
+        } else {
+            Entry::Followed
+        };
+        entry.conflict_key(&self.resource.target)
     }
 }

@@ -7,15 +7,13 @@ use super::{Answer, Engine, FetchRequest};
 use crate::object::ObjectHead;
 use crate::store::Object;
 use http::{HeaderMap, header};
-use std::borrow::Cow;
 use std::sync::Arc;
-use weir_policies::cache_control::{RequestDirectives, ResponseDirectives};
+use weir_policies::cache_control::RequestDirectives;
+use weir_policies::freshness::{self, Adjust};
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
-use weir_policies::redirect;
-use weir_policies::reuse::{self, Reuse, StaleUse, Stored};
+use weir_policies::reuse::{self, Reuse, StaleUse};
 use weir_policies::time::UnixSeconds;
-use weir_policies::verdict::Plan;
 
 /// A stored object that may answer.
 #[derive(Debug, Clone)]
@@ -66,7 +64,7 @@ impl Engine {
         let mut stale: Option<StaleObject> = None;
         for object in self.store.lookup(key).await {
             let head = object.head();
-            if has_credentials && !may_answer_credentials(&head.headers) {
+            if has_credentials && !may_answer_credentials(&head.headers, request.plan.adjust) {
                 continue;
             }
             if !request.accepts(head) {
@@ -100,40 +98,6 @@ impl Engine {
     }
 }
 
-impl FetchRequest {
-    /// Where bytes are kept that were reached through a redirect.
-    #[must_use]
-    pub fn followed_key(&self) -> CacheKey {
-        CacheKey::of("", true, &self.resource.target)
-    }
-
-    /// The plan for a response with these fields; rules about sizes and media types have their say.
-    pub(super) fn plan_for(&self, response: &HeaderMap) -> Cow<'_, Plan> {
-        let mut plan = self.plan.refined(&self.resource, response);
-        if plan.adjust.stale_for.is_none() && self.plan.adjust.stale_for.is_some() {
-            plan.to_mut().adjust.stale_for = self.plan.adjust.stale_for;
-        }
-        plan
-    }
-
-    /// Goes on with the plan for a response with these fields.
-    pub(super) fn refine(&mut self, response: &HeaderMap) {
-        if let Cow::Owned(refined) = self.plan_for(response) {
-            self.plan = refined;
-        }
-    }
-
-    /// Whether an object under one of this request's keys is of the kind that it wants: who follows redirects wants
-    /// what is behind them, who does not wants nothing that was reached through one.
-    pub(super) fn accepts(&self, head: &ObjectHead) -> bool {
-        if self.plan.follows {
-            !redirect::is_redirect(head.status, &head.headers)
-        } else {
-            head.key == self.key
-        }
-    }
-}
-
 /// The decision for stored objects and running fills alike.
 pub(super) fn decide(
     request: &FetchRequest,
@@ -141,21 +105,12 @@ pub(super) fn decide(
     directives: &RequestDirectives,
     now: UnixSeconds,
 ) -> Reuse {
-    let stored = Stored {
-        status: head.status,
-        headers: &head.headers,
-        exchange: head.exchange,
-        selection: &head.selection,
-        invalidated: head.invalidated,
-        immutable: head.immutable,
-        lifetime_max: head.lifetime_max,
-    };
     let adjust = request.plan_for(&head.headers).adjust;
-    reuse::decide(&request.headers, directives, &stored, adjust, now)
+    reuse::decide(&request.headers, directives, &head.stored(), adjust, now)
 }
 
 /// RFC 9111 §3.5: only a response that says so may answer a request with credentials.
-fn may_answer_credentials(headers: &HeaderMap) -> bool {
-    let directives = ResponseDirectives::of(headers);
+fn may_answer_credentials(headers: &HeaderMap, adjust: Adjust) -> bool {
+    let directives = freshness::directives(headers, adjust);
     directives.public || directives.must_revalidate || directives.s_maxage.is_some()
 }

@@ -7,12 +7,11 @@
 use super::{Engine, FetchRequest};
 use crate::ports::{Interim, OriginError, OriginRequest, OriginResponse};
 use crate::store::StoreError;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::mpsc;
 use weir_policies::freshness::Exchange;
 use weir_policies::redirect::{self, HopBound, RedirectRefusal};
 use weir_policies::target::Target;
-use weir_policies::verdict::Plan;
 
 /// A response, and how it was reached.
 #[derive(Debug)]
@@ -87,9 +86,9 @@ impl Engine {
         asking: &Asking,
     ) -> Result<Asked, OriginError> {
         let mut best: Option<(Worth, Result<Asked, OriginError>)> = None;
-        let missing = &request.resource.target;
+        let resource = &request.resource;
         let fallbacks = request.plan.effect.fallback.iter();
-        let fallbacks = fallbacks.filter_map(|fallback| fallback.target(missing).ok());
+        let fallbacks = fallbacks.filter_map(|fallback| fallback.target_of(resource).ok());
         let sources = request.resource.upstreams.iter().cloned().chain(fallbacks);
         for source in sources {
             let result = self.ask_one(request, asking, source).await;
@@ -102,7 +101,7 @@ impl Engine {
                 best = Some((worth, result));
             }
         }
-        let nowhere = || OriginError::NoAddress(missing.host().to_owned());
+        let nowhere = || OriginError::NoAddress(resource.target.host().to_owned());
         best.map_or_else(|| Err(nowhere()), |(_, result)| result)
     }
 
@@ -200,26 +199,6 @@ fn note_failure(result: &Result<Asked, OriginError>) {
     if let Err(error) = result {
         tracing::info!(%error, "this source failed");
     }
-}
-
-/// The fields of a request as its rule wants them.
-pub(crate) fn by_rule(mut headers: HeaderMap, plan: &Plan) -> HeaderMap {
-    if plan.drop_cookie {
-        headers.remove(header::COOKIE);
-    }
-    if plan.identity_only {
-        headers.insert(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("identity"),
-        );
-    }
-    for (name, value) in &plan.effect.headers {
-        match value {
-            Some(value) => headers.insert(name, value.clone()),
-            None => headers.remove(name),
-        };
-    }
-    headers
 }
 
 /// A URL for the log: queries may be signatures.

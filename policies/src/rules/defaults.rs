@@ -11,7 +11,7 @@ mod tests;
 
 use super::RuleSpec;
 use super::name::ARCHIVE_EXTENSIONS;
-use crate::effect::Effect;
+use crate::effect::{Effect, RangeMiss};
 use crate::freshness::Adjust;
 
 const MINUTE: u64 = 60;
@@ -94,6 +94,11 @@ fn rule(name: &str, path: &[&str], adjust: Adjust) -> RuleSpec {
         name: name.to_owned(),
         path: owned(path),
         effect: Effect {
+            range_miss: if adjust.immutable {
+                RangeMiss::Whole
+            } else {
+                RangeMiss::Part
+            },
             adjust,
             ..Effect::default()
         },

@@ -75,8 +75,8 @@ pub(crate) struct RuleConfig {
     pub(crate) pin: bool,
     /// On a miss.
     pub(crate) miss: MissWord,
-    /// On a miss of a range.
-    pub(crate) range_miss: RangeMissWord,
+    /// On a miss of a range; whole where the bytes never change.
+    pub(crate) range_miss: Option<RangeMissWord>,
     /// Redirects are followed for the client.
     pub(crate) follow_redirects: Option<bool>,
     /// Digests of the one file that the rule is for.

@@ -16,7 +16,6 @@ use weir_cache::engine::{Answer, Assembly, FetchRequest};
 use weir_cache::ports::{Framing, Interim, OriginResponse};
 use weir_cache::store::Object;
 use weir_policies::freshness::{self, Exchange};
-use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
 use weir_policies::target::Resource;
 use weir_policies::time::UnixSeconds;
@@ -113,14 +112,8 @@ impl<'a> Turn<'a> {
         plan.adjust
             .stale_for
             .get_or_insert(self.gateway.stale_for_seconds);
-        FetchRequest {
-            key: CacheKey::of("", false, &resource.target),
-            resource,
-            method: self.request.method.clone(),
-            headers: self.request.headers.clone(),
-            plan,
-            interim: None,
-        }
+        let request = self.request;
+        FetchRequest::new(resource, request.method.clone(), &request.headers, plan)
     }
 
     /// The engine has answered: what it took, and what time it is now.

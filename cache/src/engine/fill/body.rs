@@ -7,11 +7,11 @@ use super::contradict::note_conflict;
 use super::rate::Rate;
 use super::resume::{Resume, Resumed};
 use super::{Asked, Fill};
-use crate::engine::OnAbandon;
 use crate::engine::budget::MemoryShare;
 use crate::engine::flight::Phase;
 use crate::engine::growing::{FillEnd, Growing};
 use crate::engine::sources::without_query;
+use crate::engine::{OnAbandon, same_bytes};
 use crate::ports::{OriginBody, OriginError};
 use crate::store::{Object, ObjectWriter, StoreError};
 use bytes::{Bytes, BytesMut};
@@ -291,7 +291,8 @@ impl Body {
         if self.held_back.is_none() {
             self.growing.finish(FillEnd::Complete);
         }
-        if self.is_as_the_original(&writer).await {
+        if self.is_as_the_original(&writer).await || self.was_imported().await {
+            self.growing.finish(FillEnd::Complete);
             writer.abandon().await;
         } else {
             let committed = writer.commit().await;
@@ -327,10 +328,23 @@ impl Body {
         let Ok(object) = committed else { return };
         tracing::debug!(url = without_query(url), "stored");
         if let Purpose::Contradiction(original) = &self.purpose {
-            note_conflict(&self.fill, original, "the new bytes are kept beside it");
+            return self.contradicts(original, &object).await;
         }
         if self.fill.listing.flight.is_invalidated() {
             self.fill.engine.mark(&object).await;
+        }
+    }
+
+    /// The other bytes are stored. Where no digest could tell before, they are compared now.
+    async fn contradicts(&self, original: &Arc<Object>, changed: &Arc<Object>) {
+        let engine = &self.fill.engine;
+        if same_bytes(original, changed).await.unwrap_or(false) {
+            engine.store.forget(&changed.head().key).await;
+            let head = self.growing.head();
+            let fields = head.headers.clone();
+            engine.update(original, fields, head.exchange).await;
+        } else {
+            note_conflict(&self.fill, original, "the new bytes are kept beside it");
         }
     }
 
@@ -349,6 +363,13 @@ impl Body {
                 .await;
         }
         is_same
+    }
+
+    /// An operator's import that came in between stands: what an origin says later does not replace it.
+    async fn was_imported(&self) -> bool {
+        let key = self.growing.head().key;
+        let stored = self.fill.engine.store.lookup(&key).await;
+        stored.iter().any(|object| object.head().immutable)
     }
 
     async fn give_up(&mut self, end: FillEnd) {

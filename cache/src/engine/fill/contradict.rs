@@ -3,9 +3,9 @@
 
 use super::body::{Body, Purpose};
 use super::{Fill, announced_length};
+use crate::engine::CONFLICT_NAMESPACE;
 use crate::engine::growing::Growing;
-use crate::engine::sources::Asked;
-use crate::engine::sources::without_query;
+use crate::engine::sources::{Asked, without_query};
 use crate::object::ObjectHead;
 use crate::ports::OriginResponse;
 use crate::store::Object;
@@ -37,7 +37,7 @@ impl Fill {
         let length = announced_length(&asked.response);
         let head = ObjectHead {
             key: self.request.conflict_key(&original),
-            namespace: "conflict".to_owned(),
+            namespace: CONFLICT_NAMESPACE.to_owned(),
             conflict_of: Some(original.sequence()),
             ..self.object_head(&asked)
         };

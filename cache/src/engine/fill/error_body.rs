@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use std::time::Duration;
-use weir_policies::cache_control::ResponseDirectives;
+use weir_policies::freshness::{self, Adjust};
 
 /// The longest error body that is repeated, bytes.
 const SHARED_ERROR_BYTES_MAX: usize = 64 * 1024;
@@ -13,8 +13,8 @@ const SHARED_ERROR_BYTES_MAX: usize = 64 * 1024;
 const SHARED_ERROR_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Whether an error is for everybody.
-pub(super) fn is_shareable(headers: &HeaderMap) -> bool {
-    let directives = ResponseDirectives::of(headers);
+pub(super) fn is_shareable(headers: &HeaderMap, adjust: Adjust) -> bool {
+    let directives = freshness::directives(headers, adjust);
     !(directives.private || directives.no_store || headers.contains_key(http::header::SET_COOKIE))
 }
 

@@ -8,11 +8,14 @@ use crate::store::Object;
 use std::sync::Arc;
 use weir_policies::outcome::Outcome;
 use weir_policies::revalidation::{self, Merge};
+use weir_policies::vary::Vary;
 
 impl Fill {
     pub(super) async fn validated(mut self, object: Arc<Object>, asked: Asked) {
-        match revalidation::merge(&object.head().headers, &asked.response.headers) {
-            Merge::Updated(headers) => {
+        let stored = &object.head().headers;
+        match revalidation::merge(stored, &asked.response.headers) {
+            // With other selecting fields it would be found by requests that it was not chosen for.
+            Merge::Updated(headers) if Vary::of(&headers) == Vary::of(stored) => {
                 let exchange = asked.exchange;
                 // The answer is complete: its connection can serve the next request.
                 drop(asked);
@@ -21,7 +24,7 @@ impl Fill {
                 self.stand(object, Outcome::Revalidated);
                 self.listing.unlist();
             }
-            Merge::Other => {
+            Merge::Updated(_) | Merge::Other => {
                 // The origin speaks of other bytes than ours: ours are not to be used again.
                 self.engine.mark(&object).await;
                 drop(asked);

@@ -9,7 +9,6 @@ use crate::store::{Durability, Object, Store, StoreSettings, UNIT_BYTES, Verify}
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
 use weir_policies::rules::Rules;
 use weir_policies::target::{Form, Resource, Target};
@@ -178,14 +177,7 @@ pub(crate) fn request(method: Method, url: &str, fields: &[(&'static str, &str)]
     let Verdict::Cache(plan) = verdict::judge(&method, &headers, &resource, &rules, "node") else {
         panic!("{method} {url} is not for the cache");
     };
-    FetchRequest {
-        key: CacheKey::of("", false, &target),
-        resource,
-        method,
-        headers,
-        plan,
-        interim: None,
-    }
+    FetchRequest::new(resource, method, &headers, plan)
 }
 
 pub(crate) fn outcome(answer: &Answer) -> Option<Outcome> {
@@ -254,7 +246,7 @@ pub(crate) fn content(seed: u64, length: usize) -> Vec<u8> {
         .map(|at| {
             ((at as u64)
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .wrapping_add(seed)
+                .wrapping_add(seed.wrapping_mul(0xd6e8_feb8_6659_fd93))
                 >> 24) as u8
         })
         .collect()

@@ -5,7 +5,7 @@ use super::super::size::ByteSize;
 use super::super::span::TimeSpan;
 use super::words::StoreWord;
 use super::{RuleConfig, digest, fields};
-use weir_policies::effect::Effect;
+use weir_policies::effect::{Effect, RangeMiss};
 use weir_policies::fallback::Fallback;
 use weir_policies::freshness::{Adjust, Overrides};
 
@@ -21,7 +21,11 @@ impl RuleConfig {
             store: self.store.meaning(),
             adjust: self.check_adjust(section),
             miss: self.miss.meaning(),
-            range_miss: self.range_miss.meaning(),
+            range_miss: match self.range_miss {
+                Some(word) => word.meaning(),
+                None if self.immutable => RangeMiss::Whole,
+                None => RangeMiss::Part,
+            },
             follow_redirects: self.follow_redirects,
             negative_ttl: self.check_negative_ttl(section),
             verify: digest::check(self, section),

@@ -73,11 +73,10 @@ pub(crate) enum MissWord {
 }
 
 /// Values of `range_miss`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RangeMissWord {
     /// The whole object is fetched.
-    #[default]
     Whole,
     /// The range only.
     Part,
