@@ -52,6 +52,7 @@ pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};
 
+use crate::metrics::Counter;
 use crate::ports::{Clock, Framing, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
@@ -170,6 +171,18 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> &EngineStats {
         &self.stats
+    }
+
+    /// Requests that were not sent because their origin is left alone for a while.
+    #[must_use]
+    pub fn origins_suspended(&self) -> &Counter {
+        &self.origins.suspended
+    }
+
+    /// Retries that were not made because all fetches together had made too many.
+    #[must_use]
+    pub fn retry_budget_spent(&self) -> &Counter {
+        &self.origins.budget_spent
     }
 
     /// Memory held by running fills, bytes.

@@ -9,7 +9,7 @@ use super::fill::FillConfig;
 use super::listen::ListenConfig;
 use super::log::LogConfig;
 use super::mirror::MirrorConfig;
-use super::rule::{RuleConfig, RulesConfig};
+use super::rule::{RangeMissWord, RuleConfig, RulesConfig};
 use super::server::ServerConfig;
 use super::size::ByteSize;
 use super::span::TimeSpan;
@@ -65,6 +65,7 @@ impl Config {
                 ttl_max: zero,
                 stale_for: zero,
                 negative_ttl: zero,
+                range_miss: Some(RangeMissWord::Whole),
                 follow_redirects: Some(false),
                 limit: nothing,
                 ..RuleConfig::default()

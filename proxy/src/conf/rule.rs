@@ -14,7 +14,8 @@ use super::span::TimeSpan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use weir_policies::rules::{MediaPattern, ResponseConditions, RuleError, RuleSpec, Rules, shipped};
-use words::{FormWord, MissWord, OverrideWord, RangeMissWord, SchemeWord, StoreWord};
+pub(super) use words::RangeMissWord;
+use words::{FormWord, MissWord, OverrideWord, SchemeWord, StoreWord};
 
 /// `[rules]` as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

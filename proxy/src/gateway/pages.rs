@@ -136,6 +136,11 @@ impl Turn<'_> {
             Failure::Origin(OriginError::TooLarge(host, limit)) => {
                 self.too_large(conn, host, *limit).await
             }
+            Failure::Origin(error @ OriginError::Suspended(_, wait)) => {
+                self.record.detail = Some(error.as_str());
+                let seconds = wait.as_secs().saturating_add(1);
+                self.try_later(conn, &error.to_string(), seconds).await
+            }
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
                 self.page(conn, error.status().as_u16(), &error.to_string())
@@ -195,6 +200,22 @@ impl Turn<'_> {
 
     /// An error page: text, or problem+json where the client asks for it.
     pub(super) async fn page(&mut self, conn: &mut Conn, status: u16, what: &str) -> Flow {
+        let wait = error_page::retry_after_seconds(status).map(u64::from);
+        self.page_with(conn, status, what, wait).await
+    }
+
+    /// 503 with the time after which it is worth coming back.
+    async fn try_later(&mut self, conn: &mut Conn, what: &str, seconds: u64) -> Flow {
+        self.page_with(conn, 503, what, Some(seconds)).await
+    }
+
+    async fn page_with(
+        &mut self,
+        conn: &mut Conn,
+        status: u16,
+        what: &str,
+        retry_after_seconds: Option<u64>,
+    ) -> Flow {
         let accept = self.request.headers.get(header::ACCEPT);
         let page = error_page(status, what, accept, &self.gateway.node);
         let mut extra: Vec<_> = error_page::FIELDS
@@ -204,7 +225,7 @@ impl Turn<'_> {
         if status == 405 {
             extra.push(("allow", ALLOW.to_owned()));
         }
-        if let Some(seconds) = error_page::retry_after_seconds(status) {
+        if let Some(seconds) = retry_after_seconds {
             extra.push(("retry-after", seconds.to_string()));
         }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -114,6 +114,14 @@ pub(crate) enum Collected {
     FillBytes,
     FillResumed,
     FillAbandoned,
+    FillRetries,
+    Revalidated,
+    Invalidated,
+    Conflicts,
+    PartsCombined,
+    StoreDigestMismatches,
+    StoreLogBytes,
+    StoreLogProblems,
     StoreBytes,
     StoreObjects,
     StoreEvictedBytes,
@@ -127,7 +135,7 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::ClientConnections,
         Self::UpstreamRequests,
         Self::UpstreamErrors,
@@ -137,6 +145,14 @@ impl Collected {
         Self::FillBytes,
         Self::FillResumed,
         Self::FillAbandoned,
+        Self::FillRetries,
+        Self::Revalidated,
+        Self::Invalidated,
+        Self::Conflicts,
+        Self::PartsCombined,
+        Self::StoreDigestMismatches,
+        Self::StoreLogBytes,
+        Self::StoreLogProblems,
         Self::StoreBytes,
         Self::StoreObjects,
         Self::StoreEvictedBytes,
@@ -199,6 +215,54 @@ impl Collected {
                 "fills",
                 &[],
                 "Fills that ended without a stored object",
+            ),
+            Self::FillRetries => counter(
+                "weir_fill_retries_total",
+                "attempts",
+                &[],
+                "Attempts to get an answer from an upstream, or the rest of one, after the first",
+            ),
+            Self::Revalidated => counter(
+                "weir_revalidated_total",
+                "objects",
+                &[],
+                "Stored objects that their origin said still hold",
+            ),
+            Self::Invalidated => counter(
+                "weir_invalidated_total",
+                "objects",
+                &[],
+                "Stored objects marked to be asked about, after a write or because their origin has others",
+            ),
+            Self::Conflicts => counter(
+                "weir_conflicts_total",
+                "objects",
+                &[],
+                "Immutable objects whose origin was found to have other bytes now",
+            ),
+            Self::PartsCombined => counter(
+                "weir_parts_combined_total",
+                "objects",
+                &[],
+                "Objects put together from ranges that were fetched one by one",
+            ),
+            Self::StoreDigestMismatches => counter(
+                "weir_store_digest_mismatches_total",
+                "objects",
+                &[],
+                "Objects refused because their digest is not the expected one",
+            ),
+            Self::StoreLogBytes => gauge(
+                "weir_store_log_bytes",
+                "bytes",
+                &[],
+                "Bytes of the metadata log: what changed about objects after they were stored",
+            ),
+            Self::StoreLogProblems => counter(
+                "weir_store_log_problems_total",
+                "problems",
+                &[],
+                "Damage found in the metadata log",
             ),
             Self::StoreBytes => gauge(
                 "weir_store_bytes",

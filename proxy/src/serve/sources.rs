@@ -56,6 +56,18 @@ fn store_samples(store: &Store, samples: &mut Samples) {
         );
     }
     samples.add(
+        Collected::StoreDigestMismatches,
+        "",
+        stats.digest_mismatches.get(),
+    );
+    samples.add(Collected::StoreLogBytes, "", stats.metadata_log_bytes.get());
+    samples.add(Collected::StoreLogProblems, "", stats.log_problems.get());
+    samples.add(
+        Collected::BoundHits,
+        "variants",
+        stats.variants_capped.get(),
+    );
+    samples.add(
         Collected::BoundHits,
         "store-replaced",
         stats.replaced_bound_hits.get(),
@@ -84,12 +96,24 @@ fn engine_samples(engine: &Engine, samples: &mut Samples) {
     samples.add(Collected::FillBytes, "", stats.fill_bytes.get());
     samples.add(Collected::FillResumed, "", stats.fills_resumed.get());
     samples.add(Collected::FillAbandoned, "", stats.fills_abandoned.get());
+    for (collected, counter) in [
+        (Collected::FillRetries, &stats.retries),
+        (Collected::Revalidated, &stats.revalidated),
+        (Collected::Invalidated, &stats.invalidated),
+        (Collected::Conflicts, &stats.conflicts),
+        (Collected::PartsCombined, &stats.combined),
+    ] {
+        samples.add(collected, "", counter.get());
+    }
     for (bound, hits) in [
         ("fill-memory", &stats.bound_memory),
         ("flights", &stats.bound_flights),
         ("fill-readers", &stats.bound_readers),
         ("hold-down", &stats.held_down),
         ("store-refused", &stats.store_refused),
+        ("range-wait", &stats.far_ranges),
+        ("origin-suspended", engine.origins_suspended()),
+        ("retry-budget", engine.retry_budget_spent()),
     ] {
         samples.add(Collected::BoundHits, bound, hits.get());
     }
