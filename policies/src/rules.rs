@@ -24,7 +24,7 @@ use crate::effect::Effect;
 use crate::target::{Form, Resource, Scheme};
 use glob::{Subject, globs};
 use globset::GlobSet;
-use name::{has_extension, is_versioned};
+use name::{Extensions, is_versioned};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -66,6 +66,7 @@ pub struct Rules {
 struct Rule {
     spec: RuleSpec,
     effect: Arc<Effect>,
+    extension: Option<Extensions>,
     host: Option<GlobSet>,
     path: Option<GlobSet>,
 }
@@ -171,9 +172,12 @@ impl Rule {
             rule: Some(spec.name.clone()),
             ..spec.effect.clone()
         });
+        let listed = || Extensions::of(spec.extension.iter().map(String::as_str));
+        let extension = (!spec.extension.is_empty()).then(listed);
         Ok(Self {
             spec,
             effect,
+            extension,
             host,
             path,
         })
@@ -186,8 +190,8 @@ impl Rule {
             globs.as_ref().is_none_or(|globs| globs.is_match(text))
         };
         let extension = || {
-            let mut wanted = spec.extension.iter();
-            spec.extension.is_empty() || wanted.any(|wanted| has_extension(target.path(), wanted))
+            let extension = self.extension.as_ref();
+            extension.is_none_or(|wanted| wanted.end(target.path()))
         };
         (spec.form.is_empty() || spec.form.contains(&resource.form))
             && (spec.scheme.is_empty() || spec.scheme.contains(&target.scheme()))

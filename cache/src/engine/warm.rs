@@ -17,7 +17,7 @@ pub enum Warmed {
     /// It is here and fresh: the object, its age and its seconds of freshness left.
     Cached(Arc<Object>, u64, i64),
     /// It is on its way.
-    Filling(WarmFill),
+    Filling(Box<WarmFill>),
     /// It failed a moment ago.
     Failed(Arc<Failure>),
     /// Nothing can be filled for this request: too many fills, or it is for one client only.
@@ -91,12 +91,12 @@ impl Engine {
                 return Warmed::Full;
             }
         };
-        Warmed::Filling(WarmFill {
+        Warmed::Filling(Box::new(WarmFill {
             engine: Arc::clone(self),
             request: request.clone(),
             flight,
             led: Mutex::new(led),
-        })
+        }))
     }
 
     /// The fresh stored object for a request, without any fetch: with its age and its seconds of freshness left.

@@ -3,6 +3,9 @@
 //! The name is the last segment of a normal path. Nothing here looks at bytes or types; a name is a promise of whoever
 //! gave it, and rules decide how far it is trusted.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Extensions of archives, packages and images: files that are published under a name of their own and not changed
 /// afterwards. `tar.gz` and its like end in one of these.
 pub(super) const ARCHIVE_EXTENSIONS: [&str; 64] = [
@@ -129,17 +132,28 @@ const NOT_VERSIONS: [&str; 46] = [
 /// The least hex characters that are taken for the beginning of a commit: what git prints.
 const COMMIT_CHARACTERS_MIN: usize = 7;
 
-/// Whether the name ends in `.extension` behind something: `.gz` is a name, not an extension.
-pub(super) fn has_extension(path: &str, extension: &str) -> bool {
-    let name = name(path);
-    let dot = name
-        .len()
-        .checked_sub(extension.len() + 1)
-        .filter(|dot| *dot > 0);
-    let tail = dot
-        .and_then(|dot| name.get(dot..))
-        .and_then(|tail| tail.strip_prefix('.'));
-    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(extension))
+/// Extensions, compared without regard to case; `tar.gz` is one as `gz` is.
+#[derive(Debug)]
+pub(super) struct Extensions(HashSet<String>);
+
+impl Extensions {
+    pub(super) fn of<'a>(extensions: impl IntoIterator<Item = &'a str>) -> Self {
+        let lower = extensions.into_iter().map(str::to_ascii_lowercase);
+        Self(lower.collect())
+    }
+
+    /// Whether the name ends in one of them behind something: `.gz` is a name, not an extension. One look for each
+    /// dot, however many extensions there are: this is asked for every request.
+    pub(super) fn end(&self, path: &str) -> bool {
+        let name = name(path).to_ascii_lowercase();
+        let mut dots = name.rmatch_indices('.');
+        dots.any(|(dot, _)| {
+            dot > 0
+                && name
+                    .get(dot + 1..)
+                    .is_some_and(|tail| self.0.contains(tail))
+        })
+    }
 }
 
 /// Whether a path leads to an archive, a package or an image by its name. Their bytes gain nothing from being encoded
@@ -148,9 +162,8 @@ pub(super) fn has_extension(path: &str, extension: &str) -> bool {
 pub fn is_archive(path: &str) -> bool {
     // SourceForge: `/projects/x/files/x-1.0.zip/download`.
     let path = path.strip_suffix("/download").unwrap_or(path);
-    ARCHIVE_EXTENSIONS
-        .iter()
-        .any(|extension| has_extension(path, extension))
+    static ARCHIVES: LazyLock<Extensions> = LazyLock::new(|| Extensions::of(ARCHIVE_EXTENSIONS));
+    ARCHIVES.end(path)
 }
 
 /// Whether the name carries a version: a word with a digit that does not just name a platform or a format, or a word
