@@ -102,7 +102,7 @@ impl Outcome {
         };
         if let Some(forward) = self.forward() {
             add(format!("fwd={forward}"));
-            if let Some(status) = fwd_status {
+            if let Some(status) = self.status_of_the_upstream(fwd_status) {
                 add(format!("fwd-status={status}"));
             }
         }
@@ -122,6 +122,19 @@ impl Outcome {
             add(format!("detail={detail}"));
         }
         Some(member)
+    }
+
+    /// RFC 9211 §2.3 `fwd-status`: what the upstream said, which the client sees as `sent` only when it is handed on.
+    fn status_of_the_upstream(self, sent: Option<u16>) -> Option<u16> {
+        match self {
+            Self::Revalidated => Some(304),
+            // It may not have said anything.
+            Self::StaleIfError => None,
+            Self::Hit | Self::Joined | Self::Miss | Self::Stale => sent,
+            Self::StaleWhileRevalidate | Self::Redirected | Self::Uncached(_) => sent,
+            Self::Bypass | Self::Pass | Self::Local | Self::Refused => sent,
+            Self::Failed | Self::NotCached | Self::Aborted => sent,
+        }
     }
 
     /// Whether the cache was asked at all.
@@ -213,6 +226,14 @@ mod tests {
         check(
             Outcome::Uncached(NotStored::Method),
             Some("weir; fwd=method; fwd-status=200; detail=method"),
+        );
+        check(
+            Outcome::Revalidated,
+            Some("weir; fwd=stale; fwd-status=304"),
+        );
+        check(
+            Outcome::StaleIfError,
+            Some("weir; fwd=stale; detail=stale-if-error"),
         );
         check(Outcome::Bypass, Some("weir; fwd=bypass; fwd-status=200"));
         check(Outcome::Pass, Some("weir; fwd=method; fwd-status=200"));

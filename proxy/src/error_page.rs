@@ -24,8 +24,10 @@ pub(crate) struct ErrorPage {
 }
 
 /// Fields that stand on every error page beside Content-Type and Content-Length.
-pub(crate) const FIELDS: [(&str, &str); 2] = [
+pub(crate) const FIELDS: [(&str, &str); 3] = [
     ("X-Content-Type-Options", "nosniff"),
+    // For a browser that takes the text for markup all the same.
+    ("Content-Security-Policy", "default-src 'none'"),
     ("Cache-Control", "no-store"),
 ];
 

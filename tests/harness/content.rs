@@ -53,6 +53,20 @@ impl Content {
     }
 }
 
+/// The bytes from `start` up to, not including, `end` of the endless body that belongs to `seed`, without keeping it:
+/// those of a [`Content`] of that seed.
+pub fn piece(seed: u64, start: usize, end: usize) -> Vec<u8> {
+    let words = start / 8..end.div_ceil(8);
+    let mut bytes = Vec::with_capacity(words.len() * 8);
+    for index in words {
+        let index = u64::try_from(index).expect("an index");
+        bytes.extend_from_slice(&mix(seed, index).to_le_bytes());
+    }
+    bytes.truncate(end - start / 8 * 8);
+    bytes.drain(..start % 8);
+    bytes
+}
+
 /// Lower-case hexadecimal SHA-256.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
@@ -90,6 +104,18 @@ mod tests {
             !short.holds_at(10, &long.slice(10, 20)),
             "beyond the end is noticed"
         );
+    }
+
+    #[test]
+    fn pieces_are_those_of_the_whole() {
+        let whole = Content::new(7, 100);
+        for (start, end) in [(0, 100), (0, 0), (3, 4), (8, 16), (7, 17), (63, 100)] {
+            assert_eq!(
+                piece(7, start, end),
+                whole.slice(start, end),
+                "{start}-{end}"
+            );
+        }
     }
 
     #[test]

@@ -141,7 +141,11 @@ impl Gateway {
 
     /// Waits until no fill runs: what was completed is then committed, what was not is gone.
     pub async fn settled(&self) {
-        let quiet = async { while self.metric("weir_fill_active").await > 0.0 {} };
+        // A fill counts as active from its head to its last byte; its task ends when everything is done.
+        let tasks = "weir_tasks{task=\"fill\"}";
+        let quiet = async {
+            while self.metric("weir_fill_active").await > 0.0 || self.metric(tasks).await > 0.0 {}
+        };
         within("the last fill ends", quiet).await;
     }
 

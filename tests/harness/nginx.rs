@@ -103,6 +103,15 @@ impl Nginx {
             .await
             .expect("nginx was running");
     }
+
+    /// Starts it again after [`Self::stop`], at the same address with the same files.
+    ///
+    /// # Panics
+    /// When somebody else has taken its port meanwhile.
+    pub async fn start_again(&mut self) {
+        let child = launch(self.folder.path()).await;
+        self.child = child.expect("its port is still free");
+    }
 }
 
 fn free_address() -> SocketAddr {

@@ -1,7 +1,7 @@
 //! An origin that writes exactly the bytes of its script and records exactly the bytes it receives.
 //!
 //! Scripts belong to paths; several scripts for one path are used up one request after the other, the
-//! last one for ever. It listens on a port the system chose and is gone when the value is dropped.
+//! last one for ever; or a script is made of what was asked. It listens on a port the system chose and is gone when the value is dropped.
 //! It never answers on its own account, but for 404 where no script exists.
 
 mod connection;
@@ -97,19 +97,28 @@ impl Record {
     }
 }
 
+/// How the requests for one target are answered.
+enum Answers {
+    /// One script after the other, then the last one for ever.
+    Each(Vec<Script>),
+    /// By what was asked.
+    By(Arc<dyn Fn(&Seen) -> Script + Send + Sync>),
+}
+
 /// What the connections of one origin share.
 struct Shared {
-    scripts: Mutex<HashMap<String, Vec<Script>>>,
+    answers: Mutex<HashMap<String, Answers>>,
     record: watch::Sender<Record>,
 }
 
 impl Shared {
-    /// The script for a target: the next one, or the last one again.
-    fn next_script(&self, target: &str) -> Script {
-        let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
-        match scripts.get_mut(target) {
-            Some(list) if list.len() > 1 => list.remove(0),
-            Some(list) => list[0].clone(),
+    /// The script for a request.
+    fn script_for(&self, seen: &Seen) -> Script {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        match answers.get_mut(seen.target()) {
+            Some(Answers::Each(list)) if list.len() > 1 => list.remove(0),
+            Some(Answers::Each(list)) => list[0].clone(),
+            Some(Answers::By(answer)) => answer(seen),
             None => Script::of("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
         }
     }
@@ -139,7 +148,7 @@ impl Origin {
         let address = listener.local_addr().expect("bound");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let shared = Arc::new(Shared {
-            scripts: Mutex::default(),
+            answers: Mutex::default(),
             record: watch::Sender::new(Record::default()),
         });
         let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&shared)));
@@ -178,12 +187,22 @@ impl Origin {
     pub fn on_each(&self, target: &str, scripts: impl IntoIterator<Item = Script>) {
         let list: Vec<Script> = scripts.into_iter().collect();
         assert!(!list.is_empty(), "a path has at least one script");
-        let mut all = self
-            .shared
-            .scripts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.insert(target.to_owned(), list);
+        self.answer(target, Answers::Each(list));
+    }
+
+    /// Answers every request for `target` by the script that `answer` makes of it.
+    pub fn on_request(
+        &self,
+        target: &str,
+        answer: impl Fn(&Seen) -> Script + Send + Sync + 'static,
+    ) {
+        self.answer(target, Answers::By(Arc::new(answer)));
+    }
+
+    fn answer(&self, target: &str, answers: Answers) {
+        let all = self.shared.answers.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        all.insert(target.to_owned(), answers);
     }
 
     /// What has happened so far.

@@ -31,7 +31,13 @@ mod operations;
 mod parsing;
 mod passing;
 #[cfg(test)]
+mod poisoning;
+#[cfg(test)]
 mod redirecting;
+#[cfg(test)]
+mod resuming;
+#[cfg(test)]
+mod revalidating;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]

@@ -86,6 +86,13 @@ impl Stage {
     }
 }
 
+/// The settings of every test with one rule, written as in the configuration file.
+pub(crate) fn ruled(lines: &str) -> Builder {
+    let text = format!("[[rule]]\nname = \"of-the-test\"\n{lines}\n");
+    let rule: toml::Table = toml::from_str(&text).expect("a rule");
+    Gateway::builder().config(|config| config.extend(rule))
+}
+
 /// Characters up to U+00FF as single bytes, so that tables can hold bytes that are not UTF-8.
 pub(crate) fn wire(text: &str) -> Vec<u8> {
     text.chars()

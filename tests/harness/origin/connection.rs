@@ -65,7 +65,7 @@ pub(super) async fn serve(mut wire: Wire, shared: &Shared) {
     });
     let mut buffer = BytesMut::new();
     while let Ok(Some(seen)) = request(&mut wire, &mut buffer, shared, index).await {
-        let script = shared.next_script(seen.target());
+        let script = shared.script_for(&seen);
         shared
             .record
             .send_modify(|record| record.requests.push(seen));
@@ -85,6 +85,12 @@ async fn play(wire: &mut Wire, script: &Script) -> io::Result<Next> {
     for step in &script.steps {
         match step {
             Step::Send(bytes) => wire.write(bytes).await?,
+            Step::Drip(bytes, pause) => {
+                for byte in bytes {
+                    wire.write(&[*byte]).await?;
+                    tokio::time::sleep(*pause).await;
+                }
+            }
             Step::Wait(gate) => gate.opened().await,
             Step::Reached(gate) => gate.open(),
             Step::Close => {

@@ -1,6 +1,7 @@
 //! What an origin does with one request, step by step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -52,6 +53,8 @@ impl Default for Gate {
 pub(super) enum Step {
     /// Write these bytes.
     Send(Bytes),
+    /// Write these bytes one by one, with a pause behind each.
+    Drip(Bytes, Duration),
     /// Wait until the gate is open.
     Wait(Gate),
     /// Open the gate: the test learns that the script has come this far.
@@ -106,6 +109,13 @@ impl Script {
     /// Then writes.
     pub fn then(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.steps.push(Step::Send(Bytes::from(bytes.into())));
+        self
+    }
+
+    /// Then writes one byte at a time with this pause behind each: the slowness itself is what is tested.
+    pub fn drip(mut self, bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
+        let bytes = Bytes::from(bytes.into());
+        self.steps.push(Step::Drip(bytes, pause));
         self
     }
 
