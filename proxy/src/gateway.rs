@@ -24,7 +24,7 @@ use weir_cache::ports::Clock;
 use weir_policies::outcome::Outcome;
 use weir_policies::rules::Rules;
 use weir_policies::target::{self, Asked, Forms, Resource, Target};
-use weir_policies::verdict::{self, Verdict};
+use weir_policies::verdict::Verdict;
 
 /// Everything a request needs on its way.
 pub(crate) struct Gateway {
@@ -162,13 +162,7 @@ impl<'a> Turn<'a> {
         self.record.form = Some(resource.form);
         let gateway = self.gateway;
         let request = self.request;
-        match verdict::judge(
-            &request.method,
-            &request.headers,
-            &resource,
-            &gateway.rules,
-            &gateway.node,
-        ) {
+        match gateway.judge(&request.method, &request.headers, &resource) {
             Verdict::Refuse(refusal) => self.refuse_verdict(conn, refusal).await,
             Verdict::Pass
                 if request.method == Method::OPTIONS && forwards_no_further(&request.headers) =>

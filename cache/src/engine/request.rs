@@ -48,7 +48,8 @@ impl FetchRequest {
     }
 
     /// The plan for a response with these fields; rules about sizes and media types have their say.
-    pub(super) fn plan_for(&self, response: &HeaderMap) -> Cow<'_, Plan> {
+    #[must_use]
+    pub fn plan_for(&self, response: &HeaderMap) -> Cow<'_, Plan> {
         let mut plan = self.plan.refined(&self.resource, response);
         if plan.adjust.stale_for.is_none() && self.plan.adjust.stale_for.is_some() {
             plan.to_mut().adjust.stale_for = self.plan.adjust.stale_for;

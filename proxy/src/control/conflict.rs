@@ -48,11 +48,7 @@ fn read(gateway: &Gateway, subject: &Subject) -> Result<Resource, Refused> {
 }
 
 fn viewer(gateway: &Gateway, resource: &Resource) -> Viewer {
-    Viewer {
-        headers: HeaderMap::new(),
-        adjust: gateway.rules.effect(resource).adjust,
-        now: gateway.clock.wall(),
-    }
+    Viewer::of(gateway, HeaderMap::new(), resource)
 }
 
 fn decided(resource: &Resource, served: Vec<StoredObject>, conflicts: usize) -> Decided {

@@ -2,23 +2,26 @@
 
 use super::shown::{Conflict, SelectingField, StoredObject};
 use crate::access_log::rfc3339;
+use crate::gateway::Gateway;
 use http::header::{ETAG, HeaderName, LAST_MODIFIED};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use weir_cache::engine::{self, hex};
+use weir_cache::engine::{self, FetchRequest, hex};
 use weir_cache::object::ObjectHead;
 use weir_cache::store::Object;
 use weir_policies::cache_control::RequestDirectives;
 use weir_policies::freshness::{self, Adjust, LifetimeSource};
 use weir_policies::reuse::{self, Reuse, StaleReason, StaleUse};
-use weir_policies::target::Target;
+use weir_policies::target::{Resource, Target};
 use weir_policies::time::UnixSeconds;
 use weir_policies::vary::Selection;
+use weir_policies::verdict::Verdict;
 
 /// The request that objects are held against.
 pub(super) struct Viewer {
     pub(super) headers: HeaderMap,
-    pub(super) adjust: Adjust,
+    /// The request as the cache would take it; `None` where it would not, and the standard is held against objects.
+    pub(super) request: Option<FetchRequest>,
     pub(super) now: SystemTime,
 }
 
@@ -30,6 +33,33 @@ struct Judged {
 }
 
 impl Viewer {
+    /// Who asks `gateway` for `resource` with these fields.
+    pub(super) fn of(gateway: &Gateway, headers: HeaderMap, resource: &Resource) -> Self {
+        let judged = gateway.judge(&Method::GET, &headers, resource);
+        let request = match judged {
+            Verdict::Cache(plan) => {
+                Some(gateway.fetch_request(resource.clone(), Method::GET, &headers, plan))
+            }
+            Verdict::Refuse(_) | Verdict::Pass => None,
+        };
+        Self {
+            headers: match &request {
+                Some(request) => request.headers.clone(),
+                None => headers,
+            },
+            request,
+            now: gateway.clock.wall(),
+        }
+    }
+
+    /// What the rules say of an object: some have a look at it first.
+    fn adjust(&self, head: &ObjectHead) -> Adjust {
+        let request = self.request.as_ref();
+        request.map_or_else(Adjust::default, |request| {
+            request.plan_for(&head.headers).adjust
+        })
+    }
+
     pub(super) fn object(&self, object: &Object) -> StoredObject {
         let head = object.head();
         let now = UnixSeconds::from(self.now);
@@ -80,9 +110,10 @@ impl Viewer {
     }
 
     fn lifetime(&self, head: &ObjectHead) -> (u64, &'static str) {
-        let own = freshness::lifetime(head.status, &head.headers, head.exchange, self.adjust);
+        let adjust = self.adjust(head);
+        let own = freshness::lifetime(head.status, &head.headers, head.exchange, adjust);
         match head.lifetime_max {
-            Some(bound) if bound < own.seconds => (bound, "redirects"),
+            Some(bound) if bound < own.seconds && !adjust.immutable => (bound, "redirects"),
             Some(_) | None => (own.seconds, lifetime_word(own.source)),
         }
     }
@@ -91,7 +122,7 @@ impl Viewer {
         let directives = RequestDirectives::of(&self.headers);
         let stored = head.stored();
         let (verdict, reason, may) =
-            match reuse::decide(&self.headers, &directives, &stored, self.adjust, now) {
+            match reuse::decide(&self.headers, &directives, &stored, self.adjust(head), now) {
                 Reuse::Fresh { .. } => ("fresh", None, StaleUse::default()),
                 Reuse::Stale { why, may, .. } => ("stale", Some(stale_word(why)), may),
                 Reuse::Mismatch => ("mismatch", None, StaleUse::default()),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use weir_cache::engine::{self, hex};
 use weir_cache::store::Object;
 use weir_policies::effect::{Effect, MissMode, RangeMiss, StoreRule};
-use weir_policies::target::{Form, Resource, Target};
-use weir_policies::verdict::{self, Verdict};
+use weir_policies::target::{Resource, Target};
+use weir_policies::verdict::Verdict;
 
 /// How a request would be treated.
 struct Decision {
@@ -30,18 +30,17 @@ pub(super) async fn explain(
     let headers = request_fields(&question.headers)?;
     let decision = decide(gateway, &headers, &resource);
     let effect = gateway.rules.effect(&resource);
-    let viewer = Viewer {
-        headers,
-        adjust: effect.adjust,
-        now: gateway.clock.wall(),
-    };
+    let viewer = Viewer::of(gateway, headers, &resource);
     let target = &resource.target;
     let holdings = gateway.engine.holdings(target).await;
     let conflicts = gateway.engine.conflicts(target).await;
     Ok(Explanation {
         decision: decision.word.to_owned(),
         reason: decision.reason,
-        follows_redirects: follows(&effect, resource.form),
+        follows_redirects: viewer
+            .request
+            .as_ref()
+            .is_some_and(|request| request.plan.follows),
         rule: rule(&effect),
         entries: vec![
             entry(&viewer, engine::Entry::Plain, target, &holdings.plain),
@@ -80,14 +79,7 @@ fn request_fields(fields: &[(String, String)]) -> Result<HeaderMap, Refused> {
 }
 
 fn decide(gateway: &Gateway, headers: &HeaderMap, resource: &Resource) -> Decision {
-    let judged = verdict::judge(
-        &Method::GET,
-        headers,
-        resource,
-        &gateway.rules,
-        &gateway.node,
-    );
-    match judged {
+    match gateway.judge(&Method::GET, headers, resource) {
         Verdict::Refuse(refusal) => Decision {
             word: "refuse",
             reason: Some(format!("{} {}", refusal.status(), refusal.as_str())),
@@ -109,15 +101,6 @@ fn decide(gateway: &Gateway, headers: &HeaderMap, resource: &Resource) -> Decisi
             reason: Some("the request has credentials or says no-store".to_owned()),
         },
     }
-}
-
-/// Whoever asks by path has no redirect of its own to follow: the URL would not lead back through here.
-fn follows(effect: &Effect, form: Form) -> bool {
-    let by_form = match form {
-        Form::Download | Form::Path => true,
-        Form::Forward | Form::Mirror => false,
-    };
-    effect.follow_redirects.unwrap_or(by_form)
 }
 
 fn rule(effect: &Effect) -> Rule {

@@ -12,7 +12,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncWrite};
 use weir_cache::engine::{Import, ImportOrder, Known, OnOther, from_hex};
 use weir_cache::store::Object;
-use weir_policies::freshness::Adjust;
 use weir_policies::target::Form;
 
 /// Takes a file. An error ends the connection without an answer; a refusal is the answer.
@@ -103,7 +102,7 @@ fn digest<const N: usize>(algorithm: &str, digits: &str) -> Result<[u8; N], Refu
 fn viewer(gateway: &Gateway) -> Viewer {
     Viewer {
         headers: HeaderMap::new(),
-        adjust: Adjust::default(),
+        request: None,
         now: gateway.clock.wall(),
     }
 }

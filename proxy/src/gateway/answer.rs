@@ -3,13 +3,13 @@
 //! Interim responses go to the client while the engine is still asking (RFC 9110 §15.2); whatever a client is told
 //! afterwards comes from one [`Answer`].
 
-use super::Turn;
+use super::{Gateway, Turn};
 use crate::front::conn::Conn;
-use crate::front::{Flow, Version};
+use crate::front::{Flow, Request, Version};
 use crate::respond::Response;
 use crate::respond::body::Source;
 use crate::respond::head::interim_head;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use weir_cache::engine::{Answer, Assembly, FetchRequest};
@@ -19,17 +19,44 @@ use weir_policies::freshness::{self, Exchange};
 use weir_policies::outcome::Outcome;
 use weir_policies::target::Resource;
 use weir_policies::time::UnixSeconds;
-use weir_policies::verdict::Plan;
+use weir_policies::verdict::{self, Plan, Verdict};
 
 /// Interim responses on their way to a client; the adapter sends no more than these for one fetch.
 const INTERIM_MAX: usize = 10;
+
+impl Gateway {
+    /// What is done with a request.
+    pub(crate) fn judge(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        resource: &Resource,
+    ) -> Verdict {
+        verdict::judge(method, headers, resource, &self.rules, &self.node)
+    }
+
+    /// A request as the engine takes it.
+    pub(crate) fn fetch_request(
+        &self,
+        resource: Resource,
+        method: Method,
+        headers: &HeaderMap,
+        mut plan: Plan,
+    ) -> FetchRequest {
+        plan.adjust.stale_for.get_or_insert(self.stale_for_seconds);
+        FetchRequest::new(resource, method, headers, plan)
+    }
+}
 
 impl<'a> Turn<'a> {
     pub(super) async fn fetch(&mut self, conn: &mut Conn, resource: Resource, plan: Plan) -> Flow {
         let adjust = plan.adjust;
         self.record.rule.clone_from(&plan.effect.rule);
-        let fetch = self.fetch_request(resource, plan);
-        let answer = self.ask_engine(conn, fetch).await;
+        let mut fetch = self.fetch_request(resource, plan);
+        let mut answer = self.ask_engine(conn, &mut fetch).await;
+        if fetch.plan.drop_cookie && wants_login(&answer) {
+            answer = self.ask_with_cookie(conn, &fetch).await;
+        }
         self.note_first_byte();
         match answer {
             Answer::Stored {
@@ -80,13 +107,13 @@ impl<'a> Turn<'a> {
     }
 
     /// Waits for the engine's answer and passes interim responses on meanwhile. HTTP/1.0 knows none.
-    async fn ask_engine(&self, conn: &mut Conn, mut fetch: FetchRequest) -> Answer {
+    async fn ask_engine(&self, conn: &mut Conn, fetch: &mut FetchRequest) -> Answer {
         if self.request.version == Version::Http10 {
-            return self.gateway.engine.fetch(&fetch).await;
+            return self.gateway.engine.fetch(fetch).await;
         }
         let (told, mut interims) = mpsc::channel(INTERIM_MAX);
         fetch.interim = Some(told);
-        let asking = self.gateway.engine.fetch(&fetch);
+        let asking = self.gateway.engine.fetch(fetch);
         tokio::pin!(asking);
         loop {
             tokio::select! {
@@ -96,6 +123,17 @@ impl<'a> Turn<'a> {
                 answer = &mut asking => return answer,
             }
         }
+    }
+
+    /// An archive behind a login: for this client alone, with the cookie that was dropped as of no account.
+    async fn ask_with_cookie(&self, conn: &mut Conn, fetch: &FetchRequest) -> Answer {
+        let plan = Plan {
+            shared: false,
+            drop_cookie: false,
+            ..fetch.plan.clone()
+        };
+        let mut fetch = self.fetch_request(fetch.resource.clone(), plan);
+        self.ask_engine(conn, &mut fetch).await
     }
 
     async fn parts(&mut self, conn: &mut Conn, assembly: Assembly, age: u64, ttl: i64) -> Flow {
@@ -108,12 +146,12 @@ impl<'a> Turn<'a> {
             .await
     }
 
-    pub(super) fn fetch_request(&self, resource: Resource, mut plan: Plan) -> FetchRequest {
-        plan.adjust
-            .stale_for
-            .get_or_insert(self.gateway.stale_for_seconds);
-        let request = self.request;
-        FetchRequest::new(resource, request.method.clone(), &request.headers, plan)
+    pub(super) fn fetch_request(&self, resource: Resource, plan: Plan) -> FetchRequest {
+        let Request {
+            method, headers, ..
+        } = self.request;
+        self.gateway
+            .fetch_request(resource, method.clone(), headers, plan)
     }
 
     /// The engine has answered: what it took, and what time it is now.
@@ -210,6 +248,17 @@ async fn pass_on(conn: &mut Conn, interim: &Interim) {
     {
         tracing::debug!(%error, "interim response not sent");
     }
+}
+
+/// The origin wants to know who asks.
+fn wants_login(answer: &Answer) -> bool {
+    let Answer::Private { response, .. } = answer else {
+        return false;
+    };
+    matches!(
+        response.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    )
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
