@@ -50,7 +50,6 @@ async fn what_nobody_called_fresh_is_not_stored() {
         ("400 Bad Request", "", Fetch),
         ("404 Not Found", "", Fetch),
         ("500 Internal Server Error", "", Fetch),
-        // With Retry-After its origin would not be asked at all: row 139.
         ("503 Service Unavailable", "", Fetch),
     ])
     .await;
