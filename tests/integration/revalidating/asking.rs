@@ -1,7 +1,7 @@
 //! Conditions and directives of clients, on what is stored, stale or not there (RFC 9110 §13, RFC 9111 §4.3, §5.2.1).
 
 use super::STALE;
-use crate::stage::Stage;
+use crate::stage::{Stage, ruled};
 use weir_tests::{Response, Script};
 
 const WHOLE: &[u8] = b"0123456789";
@@ -32,7 +32,7 @@ fn assert_answer(response: &Response, about: &str, status: u16, body: &[u8]) {
 
 #[tokio::test]
 async fn conditions_of_a_client_are_judged_on_a_miss_and_the_whole_is_stored() {
-    let stage = Stage::new().await;
+    let stage = Stage::with(ruled("range_miss = \"whole\"")).await;
     for (index, (fields, status, body)) in CONDITIONS.into_iter().enumerate() {
         let path = format!("/{index}");
         stage.origin.on(&path, Script::ok(FIELDS, WHOLE));

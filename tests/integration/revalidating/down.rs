@@ -1,6 +1,6 @@
 //! A real origin that goes away and comes back: a hit, then stale, then refreshed.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use weir_tests::deadline::within;
 use weir_tests::program::Run;
@@ -29,9 +29,10 @@ impl Site {
     fn put(&self, bytes: &[u8]) {
         let path = self.nginx.put(PATH, bytes);
         let file = std::fs::File::options().write(true).open(path);
-        let modified = SystemTime::now() - AGE;
         let file = file.expect("opens");
-        file.set_modified(modified).expect("a date");
+        let written = file.metadata().and_then(|data| data.modified());
+        let earlier = written.expect("a date") - AGE;
+        file.set_modified(earlier).expect("a date");
     }
 
     /// What curl gets: head and body.

@@ -10,7 +10,7 @@ use crate::object::ObjectHead;
 use http::{HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;
 use weir_policies::outcome::Outcome;
-use weir_policies::range::{ByteRange, ContentRange};
+use weir_policies::range::{self, ByteRange, ContentRange, Ranges};
 use weir_policies::revalidation::strong_validator;
 use weir_policies::storability::{self, NotStored, Storability};
 
@@ -97,19 +97,28 @@ impl Fill {
         fill.engine.combine(&fill.request).await;
     }
 
+    /// Less than was asked for may come (RFC 9110 §15.3.7); of anything else nobody knows what bytes it has.
+    fn is_asked_for(&self, range: ByteRange, total: u64) -> bool {
+        matches!(
+            range::resolve(&self.asking.headers, total),
+            Ranges::Single(wanted) if wanted.start <= range.start && range.end <= wanted.end
+        )
+    }
+
     /// The range of a 206 that may be kept.
     fn judge_part(&self, asked: &Asked) -> Result<ByteRange, NotStored> {
         let response = &asked.response;
         let Some(ContentRange::Part {
             range,
-            total: Some(_),
+            total: Some(total),
         }) = ContentRange::of(&response.headers)
         else {
             return Err(NotStored::Status);
         };
+        let is_asked_for = self.is_asked_for(range, total);
         let is_framed = announced_length(response) == Some(range.end - range.start);
         let validator = strong_validator(&response.headers, asked.exchange);
-        if !is_framed || validator.is_none() {
+        if !is_asked_for || !is_framed || validator.is_none() {
             return Err(NotStored::Status);
         }
         // Judged as the whole that it is a part of.
