@@ -1,5 +1,6 @@
 //! What is stored, for how long it is used, and what a response says about it (RFC 9111).
 
+mod archives;
 mod conditions;
 mod fields;
 mod lifetimes;
