@@ -2,6 +2,7 @@
 
 mod changing;
 mod deaths;
+mod fallback;
 mod mirrors;
 mod peace;
 

@@ -113,7 +113,12 @@ impl Engine {
         source: Target,
     ) -> Result<Asked, OriginError> {
         let mut target = source.clone();
-        let mut headers = asking.headers.clone();
+        // The upstreams of a mirror are one site to its clients; a fallback is somebody else.
+        let mut headers = if request.resource.upstreams.contains(&source) {
+            asking.headers.clone()
+        } else {
+            redirect::hop_fields(&asking.headers, &request.resource.target, &source)
+        };
         let mut redirects = Vec::new();
         let mut chain: Option<HopBound> = None;
         loop {

@@ -23,6 +23,8 @@ async fn contradicted() -> (Stage, String) {
     // The check runs behind the back of whoever asks.
     let second = stage.get(PATH).await;
     second.assert_is(200, b"the original");
+    let counted = async { while stage.gateway.metric("weir_conflicts_total").await < 1.0 {} };
+    within("the conflict is counted", counted).await;
     let noticed = async { while conflict(&stage, "show", &url).await.code != Some(0) {} };
     within("the conflict is noticed", noticed).await;
     stage.gateway.settled().await;
