@@ -24,6 +24,7 @@ mod failure;
 mod fill;
 mod flight;
 mod growing;
+mod guarded;
 mod holdings;
 mod import;
 mod invalidate;
@@ -64,6 +65,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, StatusCode};
 use lookup::{Found, StaleObject};
+use moka::sync::Cache;
 use origins::Origins;
 use share::{Again, answer_failure};
 use sources::Asking;
@@ -73,11 +75,17 @@ use tokio::sync::Semaphore;
 use weir_policies::effect::StoreRule;
 use weir_policies::freshness::Exchange;
 use weir_policies::hop;
+use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
+use weir_policies::range::ContentRange;
 use weir_policies::storability::NotStored;
 use weir_policies::target::Target;
 use weir_policies::verdict::Plan;
 
+/// Rejected conflicts that are remembered at once; a forgotten one is reported again.
+const REJECTED_MAX: u64 = 10_000;
+/// How long an origin is not asked about bytes that an operator has rejected.
+const REJECTED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a request may find that what it waited for is not for it, before it goes alone.
 const ROUNDS_MAX: usize = 4;
 
@@ -137,6 +145,8 @@ pub struct Engine {
     seats: Arc<Semaphore>,
     hold_down: HoldDown,
     origins: Origins,
+    /// Conflicts that an operator has rejected lately.
+    rejected: Cache<CacheKey, ()>,
     tasks: TaskSet,
     stats: EngineStats,
 }
@@ -158,6 +168,10 @@ impl Engine {
             )),
             hold_down: HoldDown::new(settings.hold_down, Arc::clone(&clock)),
             origins: Origins::new(Arc::clone(&clock)),
+            rejected: Cache::builder()
+                .max_capacity(REJECTED_MAX)
+                .time_to_live(REJECTED_FOR)
+                .build(),
             tasks: TaskSet::default(),
             stats: EngineStats::default(),
             store,
@@ -202,7 +216,8 @@ impl Engine {
                 Found::Nothing => None,
             };
             if request.plan.directives.only_if_cached {
-                return Answer::NotCached;
+                let parts = self.assembled(request).await;
+                return parts.unwrap_or(Answer::NotCached);
             }
             if let Some(stale) = &stale
                 && stale.may.while_revalidating
@@ -284,9 +299,15 @@ impl Engine {
         outcome: Outcome,
         stale: Option<StaleObject>,
     ) -> Answer {
+        let mut headers = hop::private_request(&request.headers);
+        if !request.plan.effect.verify.is_empty() {
+            // Of a part nobody could tell whether it is what is expected.
+            headers.remove(RANGE);
+            headers.remove(IF_RANGE);
+        }
         let asking = Asking {
             method: request.method.clone(),
-            headers: hop::private_request(&request.headers),
+            headers,
             interim: request.interim.clone(),
         };
         let asked = match self.ask_upstreams(request, &asking).await {
@@ -297,12 +318,11 @@ impl Engine {
             return Answer::Failed(Arc::new(Failure::Origin(error)));
         }
         let response = asked.response;
-        let is_unasked =
-            response.status == StatusCode::NOT_MODIFIED && !has_conditions(&request.headers);
-        if is_unasked {
-            let error = OriginError::Protocol(asked.source.authority(), UNASKED_304);
+        if let Some(what) = unasked(request, response.status) {
+            let error = OriginError::Protocol(asked.source.authority(), what);
             return answer_failure(Arc::new(Failure::Origin(error)), stale);
         }
+        let response = guarded::guarded(response, &request.plan.effect, &asked.source);
         Answer::Private {
             response: Box::new(response),
             outcome,
@@ -327,16 +347,19 @@ impl Engine {
 
 /// A 304 without a condition in the request has nothing to speak of (RFC 9110 §15.4.5).
 const UNASKED_304: &str = "304 although nothing was asked on a condition";
+/// A part that nobody asked for is of no use to anybody (RFC 9110 §15.3.7).
+const UNASKED_206: &str = "206 although no range was asked for";
 
 /// Whether a response announces more than its rule allows.
 fn too_large(plan: &Plan, response: &OriginResponse, source: &Target) -> Option<OriginError> {
     let limit = plan.effect.size_max?;
-    match response.framing {
-        Framing::Length(length) if length > limit => {
-            Some(OriginError::TooLarge(source.authority(), limit))
-        }
+    let length = match (ContentRange::of(&response.headers), response.framing) {
+        (Some(ContentRange::Part { total, .. }), _) => total,
+        (_, Framing::Length(length)) => Some(length),
         _ => None,
-    }
+    };
+    let too_large = length.is_some_and(|length| length > limit);
+    too_large.then(|| OriginError::TooLarge(source.authority(), limit))
 }
 
 /// Whether a lone request asks for something that can not become a stored object.
@@ -351,6 +374,16 @@ fn never_storable(request: &FetchRequest) -> Option<NotStored> {
         Some(NotStored::Status)
     } else {
         None
+    }
+}
+
+/// An answer to something that this request does not ask.
+fn unasked(request: &FetchRequest, status: StatusCode) -> Option<&'static str> {
+    let headers = &request.headers;
+    match status {
+        StatusCode::NOT_MODIFIED if !has_conditions(headers) => Some(UNASKED_304),
+        StatusCode::PARTIAL_CONTENT if !headers.contains_key(RANGE) => Some(UNASKED_206),
+        _ => None,
     }
 }
 

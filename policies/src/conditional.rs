@@ -87,6 +87,13 @@ pub fn if_range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
     }
 }
 
+/// Whether two responses name the same bytes by one strong entity tag (RFC 9110 §8.8.3.2).
+#[must_use]
+pub fn have_same_strong_tag(one: &HeaderMap, other: &HeaderMap) -> bool {
+    let tags = EntityTag::of(one).zip(EntityTag::of(other));
+    tags.is_some_and(|(one, other)| one.matches_strongly(&other))
+}
+
 /// The fields of a 304 (RFC 9110 §15.4.5): ETag, Date, Cache-Control, Content-Location, Expires, Vary, Last-Modified.
 #[must_use]
 pub fn not_modified_fields(response: &HeaderMap) -> HeaderMap {

@@ -97,7 +97,8 @@ impl Engine {
         Ok(accepted)
     }
 
-    /// The originals stay; the changed objects are forgotten and returned, which keeps them readable.
+    /// The originals stay; the changed objects are forgotten and returned, which keeps them readable. The origin is not
+    /// asked about these URLs again for a day, or until a restart: it would say the same.
     ///
     /// # Errors
     /// [`ConflictError::None`].
@@ -105,6 +106,10 @@ impl Engine {
         let conflicts = self.conflicts(target).await;
         if conflicts.is_empty() {
             return Err(ConflictError::None);
+        }
+        for conflict in &conflicts {
+            self.rejected
+                .insert(conflict.entry.conflict_key(target), ());
         }
         self.forget_conflicts(target).await;
         for conflict in &conflicts {

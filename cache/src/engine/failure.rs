@@ -1,6 +1,7 @@
 //! Failures that answer a crowd: everybody who waits at that moment, and for a short hold-down everybody who asks
 //! again, gets the one answer that the upstream gave. A sick origin is not stampeded.
 
+use super::FetchRequest;
 use crate::ports::{Clock, OriginError};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -11,8 +12,10 @@ use weir_policies::key::CacheKey;
 use weir_policies::storability::NotStored;
 use weir_policies::verdict::Plan;
 
-/// Keys that are held down at once, at most; beyond that the oldest is asked for again.
-const HELD_MAX: u64 = 10_000;
+/// Failures that are held down at once, at most, bytes; beyond that the oldest are asked for again.
+const HELD_BYTES_MAX: u64 = 16 << 20;
+/// What one of them takes besides its body, bytes.
+const HELD_BYTES_EACH: usize = 1024;
 
 /// One failed fetch, as everybody who waited is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,25 @@ impl Failure {
 }
 
 impl Failure {
+    /// The upstream says that there is no such thing.
+    fn is_absence(&self) -> bool {
+        let Self::Status(answer) = self else {
+            return false;
+        };
+        matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+    }
+
+    /// Memory that it takes, bytes.
+    fn bytes(&self) -> u32 {
+        let body = match self {
+            Self::Status(StatusAnswer {
+                body: Some(body), ..
+            }) => body.len(),
+            Self::Status(_) | Self::Origin(_) => 0,
+        };
+        u32::try_from(body + HELD_BYTES_EACH).unwrap_or(u32::MAX)
+    }
+
     /// Whether it is an answer for whoever has this plan: a limit of one rule is none of another's.
     #[must_use]
     pub fn concerns(&self, plan: &Plan) -> bool {
@@ -76,50 +98,78 @@ pub(crate) fn answers_everybody(status: StatusCode) -> bool {
     ) || status.is_server_error()
 }
 
-/// Failures of the last moments, by key.
+/// Failures of the last moments, by URL and by whether redirects were followed.
 #[derive(Debug)]
 pub(crate) struct HoldDown {
-    held: Cache<CacheKey, (Duration, Arc<Failure>)>,
+    held: Cache<(CacheKey, bool), Held>,
     hold: Duration,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    /// Until when it answers everybody.
+    until: Duration,
+    /// Until when it answers those who do not insist.
+    negative_until: Duration,
+    failure: Arc<Failure>,
 }
 
 impl HoldDown {
     pub(crate) fn new(hold: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
-            held: Cache::new(HELD_MAX),
+            held: Cache::builder()
+                .max_capacity(HELD_BYTES_MAX)
+                .weigher(|_, held: &Held| held.failure.bytes())
+                .build(),
             hold,
             clock,
         }
     }
 
     /// `negative_ttl`: how long a rule lets a 404 or 410 answer.
-    pub(crate) fn remember(&self, key: CacheKey, failure: Arc<Failure>, negative_ttl: Duration) {
-        let is_absent = matches!(&*failure, Failure::Status(answer)
-            if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE));
-        let hold = if is_absent {
-            self.hold.max(negative_ttl)
+    pub(crate) fn remember(
+        &self,
+        request: &FetchRequest,
+        failure: Arc<Failure>,
+        negative_ttl: Duration,
+    ) {
+        let now = self.clock.elapsed();
+        let negative_ttl = negative_ttl.max(self.hold);
+        let negative = if failure.is_absence() {
+            negative_ttl
         } else {
             self.hold
         };
-        if !hold.is_zero() {
-            self.held
-                .insert(key, (self.clock.elapsed() + hold, failure));
+        if !negative.is_zero() {
+            let held = Held {
+                until: now + self.hold,
+                negative_until: now + negative,
+                failure,
+            };
+            self.held.insert((request.key, request.plan.follows), held);
         }
     }
 
     /// A request that changed something: what was absent a moment ago may be there now.
     pub(crate) fn forget(&self, key: &CacheKey) {
-        self.held.invalidate(key);
+        for follows in [false, true] {
+            self.held.invalidate(&(*key, follows));
+        }
     }
 
-    /// The failure that answers a request with this plan.
-    pub(crate) fn failure(&self, key: &CacheKey, plan: &Plan) -> Option<Arc<Failure>> {
-        let (until, failure) = self.held.get(key)?;
-        if self.clock.elapsed() < until {
-            return failure.concerns(plan).then_some(failure);
+    /// The failure that answers a request.
+    pub(crate) fn failure(&self, request: &FetchRequest) -> Option<Arc<Failure>> {
+        let key = (request.key, request.plan.follows);
+        let held = self.held.get(&key)?;
+        let now = self.clock.elapsed();
+        if now >= held.negative_until {
+            self.held.invalidate(&key);
+            return None;
         }
-        self.held.invalidate(key);
-        None
+        let directives = &request.plan.directives;
+        let insists = directives.no_cache || directives.max_age == Some(0);
+        let answers = now < held.until || !insists;
+        (answers && held.failure.concerns(&request.plan)).then_some(held.failure)
     }
 }

@@ -25,9 +25,10 @@ mod validate;
 use super::failure::{Failure, StatusAnswer, answers_everybody, is_stale_worthy};
 use super::flight::{Listing, Phase};
 use super::growing::{FlightReader, Growing};
+use super::guarded::guarded;
 use super::lookup::StaleObject;
 use super::sources::{Asked, Asking};
-use super::{Engine, FetchRequest, UNASKED_304};
+use super::{Engine, FetchRequest, UNASKED_206, UNASKED_304};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginError, OriginResponse};
 use crate::store::Object;
@@ -38,6 +39,7 @@ use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use weir_policies::effect::StoreRule;
 use weir_policies::freshness::{self, Exchange};
 use weir_policies::hop;
@@ -82,6 +84,10 @@ pub(crate) struct Fill {
     stale: Option<StaleObject>,
     /// Only a range is asked for.
     is_part: bool,
+    /// How often another object took the place of the one being received.
+    replacements: u32,
+    /// When it is given up, whatever it does.
+    deadline: Instant,
 }
 
 impl Fill {
@@ -108,6 +114,8 @@ impl Fill {
             Wanted::ByItself(leader) => (leader, true),
         };
         Self {
+            deadline: Instant::now() + engine.settings.total_time,
+            replacements: 0,
             engine,
             request,
             asking,
@@ -119,7 +127,12 @@ impl Fill {
         }
     }
 
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
+        if let Some(original) = self.undecided().await {
+            // The operator has not decided yet: nothing new is to be learned.
+            self.stand(original, Outcome::StaleWhileRevalidate);
+            return self.listing.unlist();
+        }
         let validating = self.validating();
         let asked = match &validating {
             Some(object) => self.ask_on_condition(object).await,
@@ -157,8 +170,8 @@ impl Fill {
     async fn answered(mut self, asked: Asked) {
         self.request.refine(&asked.response.headers);
         let status = asked.response.status;
-        if status == StatusCode::NOT_MODIFIED {
-            let error = OriginError::Protocol(asked.source.authority(), UNASKED_304);
+        if let Some(what) = unasked(status, self.is_part) {
+            let error = OriginError::Protocol(asked.source.authority(), what);
             return self.fail(Failure::Origin(error));
         }
         if let Some(failure) = self.too_large(&asked) {
@@ -213,6 +226,11 @@ impl Fill {
     }
 
     fn judge(&self, asked: &Asked) -> Storability {
+        self.judge_as(asked, asked.response.status)
+    }
+
+    /// A part is judged as the whole that it is a part of.
+    fn judge_as(&self, asked: &Asked, status: StatusCode) -> Storability {
         let response = &asked.response;
         if self.request.plan.effect.store == StoreRule::Never {
             return Storability::Refuse(NotStored::Rule);
@@ -231,7 +249,7 @@ impl Fill {
         storability::judge(
             &Method::GET,
             &self.request.headers,
-            response.status,
+            status,
             &response.headers,
             asked.exchange,
             self.request.plan.adjust,
@@ -252,12 +270,13 @@ impl Fill {
 
     fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
         let failure = Arc::new(failure);
-        // A request with credentials fails for its client alone.
-        if self.listing.is_listed() {
+        // A request with credentials fails for its client alone, and so does one whose fields nobody else sends: they
+        // may be what provoked the failure.
+        if self.listing.is_listed() && self.request.is_ordinary() {
             let negative_ttl = Duration::from_secs(self.request.plan.effect.negative_ttl);
             self.engine
                 .hold_down
-                .remember(self.request.key, Arc::clone(&failure), negative_ttl);
+                .remember(&self.request, Arc::clone(&failure), negative_ttl);
         }
         self.listing.unlist();
         self.listing
@@ -318,7 +337,8 @@ impl Fill {
     fn hand_over(mut self, asked: Asked, outcome: Outcome) {
         self.listing.unlist();
         self.listing.flight.advance(Phase::Unshared(outcome));
-        self.lead(Led::Private(asked.response, outcome, asked.exchange));
+        let response = guarded(asked.response, &self.request.plan.effect, &asked.source);
+        self.lead(Led::Private(response, outcome, asked.exchange));
     }
 
     /// Stores the response, and whatever takes its place while it is being received.
@@ -386,7 +406,7 @@ impl Fill {
             url_as_asked: self.request.resource.as_asked.clone(),
             url: self.request.resource.target.to_string(),
             namespace: String::new(),
-            redirects: asked.redirects.clone(),
+            redirects: asked.places(),
             status: response.status,
             headers: storability::storable_fields(&response.headers),
             exchange: asked.exchange,
@@ -400,6 +420,15 @@ impl Fill {
             invalidated: false,
             stored_at: self.engine.clock.wall(),
         }
+    }
+}
+
+/// An answer to something that was not asked.
+fn unasked(status: StatusCode, is_part: bool) -> Option<&'static str> {
+    match status {
+        StatusCode::NOT_MODIFIED => Some(UNASKED_304),
+        StatusCode::PARTIAL_CONTENT if !is_part => Some(UNASKED_206),
+        _ => None,
     }
 }
 

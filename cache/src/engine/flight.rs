@@ -29,7 +29,7 @@ pub(crate) enum Phase {
     /// Everything arrived and is being committed: a hit in a moment.
     Committing,
     /// A stored object answers: the origin said that it still holds, or it stands while a new one is looked at.
-    Validated(Arc<Object>),
+    Validated(Arc<Object>, Outcome),
     /// Nothing to share: leave and decide again.
     Over,
     /// The response was for one client only, for this reason: the others go alone.
@@ -42,15 +42,18 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) key: CacheKey,
+    /// Whether it follows redirects: then its failure may be that of another place.
+    pub(crate) follows: bool,
     phase: watch::Sender<Phase>,
     /// An unsafe request succeeded while it ran: what it stores must be asked about before it is used.
     invalidated: AtomicBool,
 }
 
 impl Flight {
-    pub(crate) fn new(key: CacheKey) -> Arc<Self> {
+    pub(crate) fn new(key: CacheKey, follows: bool) -> Arc<Self> {
         Arc::new(Self {
             key,
+            follows,
             phase: watch::Sender::new(Phase::Waiting),
             invalidated: AtomicBool::new(false),
         })
@@ -76,6 +79,16 @@ impl Flight {
 
     pub(crate) fn is_invalidated(&self) -> bool {
         self.invalidated.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing more comes of it.
+    pub(crate) async fn ended(&self) -> Phase {
+        let mut phases = self.phase.subscribe();
+        // The sender lives in `self`: waiting cannot fail.
+        let ended = phases
+            .wait_for(|phase| !matches!(phase, Phase::Waiting | Phase::Committing | Phase::Body(_)))
+            .await;
+        ended.map_or(Phase::Over, |phase| phase.clone())
     }
 
     fn is_waiting(&self) -> bool {
@@ -119,13 +132,14 @@ impl Flights {
     pub(crate) fn enter(
         self: &Arc<Self>,
         key: CacheKey,
+        follows: bool,
         fits: impl Fn(&Growing) -> bool,
     ) -> Entered {
         let mut listed = self.listed.lock();
         if let Some(running) = listed.get(&key) {
             let open = |flight: &&Arc<Flight>| match flight.phase() {
                 Phase::Body(growing) => fits(&growing),
-                Phase::Validated(_) => true,
+                Phase::Validated(..) => true,
                 _ => flight.is_waiting(),
             };
             if let Some(flight) = running.iter().find(open) {
@@ -135,7 +149,7 @@ impl Flights {
         if listed.len() >= self.flights_max {
             return Entered::Full;
         }
-        let flight = Flight::new(key);
+        let flight = Flight::new(key, follows);
         listed.entry(key).or_default().push(Arc::clone(&flight));
         Entered::Lead(Listing {
             flight,
@@ -179,7 +193,7 @@ impl Listing {
     /// A flight that nobody can join.
     pub(crate) fn unlisted(key: CacheKey) -> Self {
         Self {
-            flight: Flight::new(key),
+            flight: Flight::new(key, false),
             flights: None,
         }
     }

@@ -114,9 +114,9 @@ impl Engine {
         self.revalidate_behind(request, stale);
     }
 
-    async fn is_contradicted(&self, request: &FetchRequest, object: &Object) -> bool {
+    pub(super) async fn is_contradicted(&self, request: &FetchRequest, object: &Object) -> bool {
         let key = request.conflict_key(object);
-        !self.store.lookup(&key).await.is_empty()
+        self.rejected.contains_key(&key) || !self.store.lookup(&key).await.is_empty()
     }
 }
 

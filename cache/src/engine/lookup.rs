@@ -61,28 +61,38 @@ impl Engine {
 
     async fn look_up_under(&self, request: &FetchRequest, key: &CacheKey) -> Found {
         let has_credentials = request.headers.contains_key(header::AUTHORIZATION);
-        let mut stale: Option<StaleObject> = None;
+        let mut newest: Option<(Arc<Object>, Reuse)> = None;
         for object in self.store.lookup(key).await {
             let head = object.head();
             if has_credentials && !may_answer_credentials(&head.headers, request.plan.adjust) {
                 continue;
             }
-            if !request.accepts(head) {
+            if !request.accepts(head) || !is_as_expected(request, &object) {
                 continue;
             }
-            let directives = &request.plan.directives;
-            match decide(request, head, directives, self.now()) {
-                Reuse::Fresh { age, ttl } => return Found::Fresh(Usable { object, age, ttl }),
-                Reuse::Stale { age, may, .. } if stale.is_none() => {
-                    let adjust = request.plan_for(&head.headers).adjust;
-                    let ttl = head.ttl(adjust, age);
-                    let usable = Usable { object, age, ttl };
-                    stale = Some(StaleObject { usable, may });
-                }
-                Reuse::Stale { .. } | Reuse::Mismatch => {}
+            let reuse = decide(request, head, &request.plan.directives, self.now());
+            if reuse == Reuse::Mismatch {
+                continue;
+            }
+            // RFC 9111 §4: of several the most recent one, also where an older one would still be fresh.
+            let answered = |object: &Object| object.head().exchange.responded;
+            if newest
+                .as_ref()
+                .is_none_or(|(known, _)| answered(&object) > answered(known))
+            {
+                newest = Some((object, reuse));
             }
         }
-        stale.map_or(Found::Nothing, Found::Stale)
+        match newest {
+            Some((object, Reuse::Fresh { age, ttl })) => Found::Fresh(Usable { object, age, ttl }),
+            Some((object, Reuse::Stale { age, may, .. })) => {
+                let head = object.head();
+                let ttl = head.ttl(request.plan_for(&head.headers).adjust, age);
+                let usable = Usable { object, age, ttl };
+                Found::Stale(StaleObject { usable, may })
+            }
+            Some((_, Reuse::Mismatch)) | None => Found::Nothing,
+        }
     }
 
     /// A stored object that the origin has just vouched for, or that stands in for it: as it is now.
@@ -107,6 +117,16 @@ pub(super) fn decide(
 ) -> Reuse {
     let adjust = request.plan_for(&head.headers).adjust;
     reuse::decide(&request.headers, directives, &head.stored(), adjust, now)
+}
+
+/// An object that was stored before its rule expected a digest is used only where its own says that it is the one.
+fn is_as_expected(request: &FetchRequest, object: &Object) -> bool {
+    let expected = request.plan.effect.verify;
+    let found = object.digests();
+    expected
+        .sha256
+        .is_none_or(|sha256| found.sha256 == Some(sha256))
+        && expected.md5.is_none_or(|md5| found.md5 == Some(md5))
 }
 
 /// RFC 9111 §3.5: only a response that says so may answer a request with credentials.

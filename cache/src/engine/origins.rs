@@ -100,6 +100,11 @@ impl Origins {
         Some(retry::pause(attempt, chance()))
     }
 
+    /// A short pause that spends nothing: there was progress.
+    pub(crate) fn breath(&self) -> Duration {
+        retry::pause(1, chance())
+    }
+
     fn breaker(&self, target: &Target) -> Arc<Mutex<Breaker>> {
         self.breakers.get_with(place(target), Arc::default)
     }

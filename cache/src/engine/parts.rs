@@ -75,6 +75,12 @@ impl Assembly {
     }
 }
 
+impl Assembly {
+    fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.pieces.iter().map(|(_, held)| &held.object)
+    }
+}
+
 impl Parts {
     fn ranges(&self) -> Vec<ByteRange> {
         self.held.iter().map(|held| held.range).collect()
@@ -160,7 +166,7 @@ impl Engine {
         if let Some(answer) = self.assembled(request).await {
             return Again::Answered(answer);
         }
-        if let Some(failure) = self.hold_down.failure(&request.key, &request.plan) {
+        if let Some(failure) = self.hold_down.failure(request) {
             self.stats.held_down.add(1);
             return Again::Answered(answer_failure(failure, None));
         }
@@ -168,7 +174,7 @@ impl Engine {
             return Again::Decide;
         };
         match self.enter_part(request, &range) {
-            Entered::Join(flight) => self.join_part(&flight).await,
+            Entered::Join(flight) => self.join_part(request, &flight).await,
             Entered::Lead(listing) => self.lead_part(request, listing, range).await,
             Entered::Full => {
                 self.stats.bound_flights.add(1);
@@ -177,19 +183,14 @@ impl Engine {
         }
     }
 
-    /// Equal ranges share one fetch; a condition on the range makes it one's own.
+    /// Equal ranges on equal conditions share one fetch.
     fn enter_part(&self, request: &FetchRequest, range: &HeaderValue) -> Entered {
-        let written = String::from_utf8_lossy(range.as_bytes());
-        let key = CacheKey::of(
-            &format!("part {written}"),
-            request.plan.follows,
-            &request.resource.target,
-        );
-        if request.headers.contains_key(header::IF_RANGE) {
-            return Entered::Lead(Listing::unlisted(key));
-        }
-        self.flights.enter(key, |growing| {
-            growing.is_whole() && is_for(request, growing.head())
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let condition = request.headers.get(header::IF_RANGE).map(text);
+        let namespace = format!("part {} {}", text(range), condition.unwrap_or_default());
+        let key = CacheKey::of(&namespace, request.plan.follows, &request.resource.target);
+        self.flights.enter(key, request.plan.follows, |growing| {
+            growing.is_whole() && self.is_fresh_part(request, growing.head())
         })
     }
 
@@ -222,8 +223,9 @@ impl Engine {
         })
     }
 
-    async fn join_part(&self, flight: &Flight) -> Again {
+    async fn join_part(&self, request: &FetchRequest, flight: &Flight) -> Again {
         match flight.settled().await {
+            Phase::Body(growing) if !self.is_fresh_part(request, growing.head()) => Again::Decide,
             Phase::Body(growing) => {
                 let Some(seat) = self.seat() else {
                     return Again::Alone(Outcome::Bypass);
@@ -236,12 +238,17 @@ impl Engine {
             }
             Phase::Failed(failure) => Again::Answered(Answer::Failed(failure)),
             Phase::Unshared(outcome) => Again::Alone(outcome),
-            Phase::Validated(_) | Phase::Over | Phase::Waiting | Phase::Committing => Again::Decide,
+            Phase::Validated(..) | Phase::Over | Phase::Waiting | Phase::Committing => {
+                Again::Decide
+            }
         }
     }
 
     /// The answer from stored parts, if they cover what is wanted.
-    async fn assembled(&self, request: &FetchRequest) -> Option<Answer> {
+    pub(super) async fn assembled(&self, request: &FetchRequest) -> Option<Answer> {
+        if !request.wants_part() {
+            return None;
+        }
         let parts = self.parts(request).await?;
         let first = parts.held.first()?.object.head();
         if !if_range_holds(&request.headers, &first.headers) {
@@ -251,7 +258,10 @@ impl Engine {
             return None;
         };
         let assembly = parts.assemble(wanted)?;
-        let age = assembly.head.age(self.now());
+        let ages = assembly
+            .objects()
+            .map(|object| object.head().age(self.now()));
+        let age = ages.max().unwrap_or(0);
         let ttl = assembly.head.ttl(request.plan.adjust, age);
         Some(Answer::Parts {
             assembly: Box::new(assembly),
@@ -267,7 +277,7 @@ impl Engine {
             let Some((range, total, validator)) = frame(&object) else {
                 continue;
             };
-            if !self.is_fresh_part(request, &object) {
+            if !self.is_fresh_part(request, object.head()) {
                 continue;
             }
             let (known, parts) = parts.get_or_insert_with(|| {
@@ -282,8 +292,7 @@ impl Engine {
         parts.map(|(_, parts)| parts)
     }
 
-    fn is_fresh_part(&self, request: &FetchRequest, object: &Object) -> bool {
-        let head = object.head();
+    fn is_fresh_part(&self, request: &FetchRequest, head: &ObjectHead) -> bool {
         let head = ObjectHead {
             selection: Selection(own_selection(head)),
             status: StatusCode::OK,
@@ -366,10 +375,6 @@ fn frame(object: &Object) -> Option<(ByteRange, u64, HeaderValue)> {
     let is_whole = range.end - range.start == object.length();
     let validator = strong_validator(&head.headers, head.exchange)?;
     is_whole.then_some((range, total, validator))
-}
-
-fn is_for(request: &FetchRequest, head: &ObjectHead) -> bool {
-    Selection(own_selection(head)).matches(&request.headers)
 }
 
 /// A part on its way is a 206 of its own: it is handed on as it comes.

@@ -10,6 +10,41 @@ use weir_policies::redirect;
 use weir_policies::target::Resource;
 use weir_policies::verdict::Plan;
 
+/// Fields that say nothing about what is asked for, or what everybody may ask.
+const ORDINARY: [&str; 31] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "cdn-loop",
+    "connection",
+    "date",
+    "dnt",
+    "forwarded",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "max-forwards",
+    "pragma",
+    "priority",
+    "proxy-connection",
+    "range",
+    "referer",
+    "sec-fetch-dest",
+    "te",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-real-ip",
+    "x-request-id",
+];
+
 /// One GET or HEAD, understood and judged.
 #[derive(Debug, Clone)]
 pub struct FetchRequest {
@@ -64,6 +99,13 @@ impl FetchRequest {
         }
     }
 
+    /// Whether its fields are those that clients commonly send, so that its failure is anybody's.
+    pub(super) fn is_ordinary(&self) -> bool {
+        self.headers
+            .keys()
+            .all(|name| ORDINARY.contains(&name.as_str()))
+    }
+
     /// Whether an object under one of this request's keys is of the kind that it wants: who follows redirects wants
     /// what is behind them, who does not wants nothing that was reached through one.
     pub(super) fn accepts(&self, head: &ObjectHead) -> bool {
@@ -84,12 +126,6 @@ fn by_rule(mut headers: HeaderMap, plan: &Plan) -> HeaderMap {
             header::ACCEPT_ENCODING,
             HeaderValue::from_static("identity"),
         );
-    }
-    for (name, value) in &plan.effect.headers {
-        match value {
-            Some(value) => headers.insert(name, value.clone()),
-            None => headers.remove(name),
-        };
     }
     headers
 }

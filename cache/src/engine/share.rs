@@ -7,6 +7,7 @@ use super::growing::{FlightReader, Growing};
 use super::lookup::{Found, StaleObject, decide};
 use super::{Answer, Engine, FetchRequest};
 use crate::store::Object;
+use http::header;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use weir_policies::cache_control::RequestDirectives;
@@ -28,9 +29,12 @@ impl Engine {
         request: &FetchRequest,
         stale: Option<StaleObject>,
     ) -> Again {
-        if let Some(failure) = self.hold_down.failure(&request.key, &request.plan) {
+        if let Some(failure) = self.hold_down.failure(request) {
             self.stats.held_down.add(1);
             return Again::Answered(answer_failure(failure, stale));
+        }
+        if !request.plan.effect.verify.is_empty() && request.headers.contains_key(header::RANGE) {
+            return self.share_verified(request, stale).await;
         }
         match self.enter(request) {
             Entered::Join(flight) => self.join(request, &flight, stale).await,
@@ -42,9 +46,39 @@ impl Engine {
         }
     }
 
+    /// A range of bytes whose digest is expected waits for all of them: before that nobody knows whether it is right.
+    async fn share_verified(
+        self: &Arc<Self>,
+        request: &FetchRequest,
+        stale: Option<StaleObject>,
+    ) -> Again {
+        let flight = match self.enter(request) {
+            Entered::Join(flight) => flight,
+            Entered::Lead(listing) => {
+                let flight = Arc::clone(&listing.flight);
+                let (leader, _) = oneshot::channel();
+                let wanted = Wanted::ByItself(leader);
+                if !self.launch(request, listing, stale.clone(), wanted) {
+                    return Again::Alone(Outcome::Bypass);
+                }
+                flight
+            }
+            Entered::Full => return Again::Alone(Outcome::Bypass),
+        };
+        match flight.ended().await {
+            Phase::Failed(failure) if failure.concerns(&request.plan) => {
+                Again::Answered(answer_failure(failure, stale))
+            }
+            Phase::Unshared(outcome) => Again::Alone(outcome),
+            _ => Again::Decide,
+        }
+    }
+
     pub(super) fn enter(&self, request: &FetchRequest) -> Entered {
         self.flights
-            .enter(request.key, |growing| self.fits(request, growing))
+            .enter(request.key, request.plan.follows, |growing| {
+                self.fits(request, growing)
+            })
     }
 
     pub(super) async fn join(
@@ -55,8 +89,15 @@ impl Engine {
     ) -> Again {
         let growing = match flight.settled().await {
             Phase::Body(growing) => growing,
-            Phase::Validated(object) => return self.take_validated(request, object),
-            Phase::Failed(failure) if !failure.concerns(&request.plan) => return Again::Decide,
+            Phase::Validated(object, outcome) => {
+                return self.take_validated(request, object, outcome);
+            }
+            // Behind a redirect something else may have failed than what this request wants.
+            Phase::Failed(failure)
+                if !failure.concerns(&request.plan) || flight.follows != request.plan.follows =>
+            {
+                return Again::Decide;
+            }
             Phase::Failed(failure) => return Again::Answered(answer_failure(failure, stale)),
             Phase::Unshared(outcome) => return Again::Alone(outcome),
             Phase::Over | Phase::Waiting | Phase::Committing => return Again::Decide,
@@ -86,7 +127,12 @@ impl Engine {
 
     /// The origin vouched for `object` while this request waited: that is the validation it asked for, also where the
     /// object is stale again at once (`no-cache`).
-    fn take_validated(&self, request: &FetchRequest, object: Arc<Object>) -> Again {
+    fn take_validated(
+        &self,
+        request: &FetchRequest,
+        object: Arc<Object>,
+        outcome: Outcome,
+    ) -> Again {
         let head = object.head();
         let is_other = matches!(
             decide(request, head, &request.plan.directives, self.now()),
@@ -96,7 +142,7 @@ impl Engine {
             return Again::Decide;
         }
         self.stats.joined.add(1);
-        Again::Answered(self.measure(request, object).answer(Outcome::Revalidated))
+        Again::Answered(self.measure(request, object).answer(outcome))
     }
 
     async fn lead(self: &Arc<Self>, request: &FetchRequest, listing: Listing) -> Again {
@@ -167,11 +213,7 @@ impl Engine {
 
     /// Revalidates behind the client's back, unless a flight or a recent failure says that this is being done.
     pub(super) fn revalidate_behind(self: &Arc<Self>, request: &FetchRequest, stale: &StaleObject) {
-        if self
-            .hold_down
-            .failure(&request.key, &request.plan)
-            .is_some()
-        {
+        if self.hold_down.failure(request).is_some() {
             return;
         }
         if let Entered::Lead(listing) = self.enter(request) {

@@ -24,6 +24,26 @@ pub(crate) struct Asked {
     pub(crate) chain: Option<HopBound>,
     /// The upstream that was asked, before any redirect.
     pub(crate) source: Target,
+    /// The source is none of the resource's own upstreams.
+    pub(crate) is_fallback: bool,
+}
+
+impl Asked {
+    /// Where it was reached, other than at the URL itself: a fallback, redirects.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let fallback = self.is_fallback.then(|| self.source.to_string());
+        fallback
+            .into_iter()
+            .chain(self.redirects.iter().cloned())
+            .collect()
+    }
+
+    /// Whether an object that was reached at `places` came from there, signatures in queries aside.
+    pub(crate) fn is_from(&self, places: &[String]) -> bool {
+        let here = self.places();
+        let last = |places: &[String]| places.last().map(|place| without_query(place).to_owned());
+        last(&here) == last(places)
+    }
 }
 
 /// What is sent, to whichever source.
@@ -114,10 +134,11 @@ impl Engine {
     ) -> Result<Asked, OriginError> {
         let mut target = source.clone();
         // The upstreams of a mirror are one site to its clients; a fallback is somebody else.
-        let mut headers = if request.resource.upstreams.contains(&source) {
-            asking.headers.clone()
-        } else {
+        let is_fallback = !request.resource.upstreams.contains(&source);
+        let mut headers = if is_fallback {
             redirect::hop_fields(&asking.headers, &request.resource.target, &source)
+        } else {
+            asking.headers.clone()
         };
         let mut redirects = Vec::new();
         let mut chain: Option<HopBound> = None;
@@ -125,10 +146,10 @@ impl Engine {
             let sent = OriginRequest {
                 method: asking.method.clone(),
                 target: target.clone(),
-                headers: headers.clone(),
+                headers: by_operator(&headers, request, &target),
                 interim: asking.interim.clone(),
             };
-            let (response, exchange) = self.exchange(sent).await?;
+            let (response, exchange) = self.exchange(sent, is_personal(request)).await?;
             let leads_on = redirect::is_redirect(response.status, &response.headers);
             if !(request.plan.follows && leads_on) {
                 return Ok(Asked {
@@ -137,6 +158,7 @@ impl Engine {
                     redirects,
                     chain,
                     source,
+                    is_fallback,
                 });
             }
             if redirects.len() >= self.settings.redirects_max {
@@ -159,6 +181,7 @@ impl Engine {
     async fn exchange(
         &self,
         request: OriginRequest,
+        personal: Personal,
     ) -> Result<(OriginResponse, Exchange), OriginError> {
         let target = request.target.clone();
         self.origins.admit(&target)?;
@@ -166,6 +189,8 @@ impl Engine {
         let result = self.origin.fetch(request).await;
         let responded = self.now();
         match &result {
+            // What an origin thinks of one client is nothing to the others.
+            Ok(_) if personal == Personal::Yes => {}
             Ok(response) => self
                 .origins
                 .answered(&target, response.status, &response.headers),
@@ -178,6 +203,38 @@ impl Engine {
         };
         result.map(|response| (response, exchange))
     }
+}
+
+/// Whether a request speaks for one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Personal {
+    Yes,
+    No,
+}
+
+fn is_personal(request: &FetchRequest) -> Personal {
+    if request.plan.shared {
+        Personal::No
+    } else {
+        Personal::Yes
+    }
+}
+
+/// The fields that a rule sets go to the origins that the rule is about, whatever the client or the sharing of a fetch
+/// has left of them, and nowhere else.
+fn by_operator(headers: &HeaderMap, request: &FetchRequest, target: &Target) -> HeaderMap {
+    let mut headers = headers.clone();
+    let place = |target: &Target| (target.scheme(), target.authority());
+    let mut own = request.resource.upstreams.iter();
+    let is_own = own.any(|upstream| place(upstream) == place(target));
+    for (name, value) in &request.plan.effect.headers {
+        match value {
+            Some(value) if is_own => headers.insert(name, value.clone()),
+            Some(_) => None,
+            None => headers.remove(name),
+        };
+    }
+    headers
 }
 
 fn reason_of(refusal: RedirectRefusal) -> &'static str {

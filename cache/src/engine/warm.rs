@@ -65,7 +65,7 @@ impl Engine {
             Found::Stale(stale) => Some(stale),
             Found::Nothing => None,
         };
-        if let Some(failure) = self.hold_down.failure(&request.key, &request.plan) {
+        if let Some(failure) = self.hold_down.failure(request) {
             return Warmed::Failed(failure);
         }
         if !request.plan.shared {
@@ -132,7 +132,7 @@ impl WarmFill {
                 status: growing.head().status,
                 length: growing.length(),
             },
-            Phase::Validated(object) => storing(&object),
+            Phase::Validated(object, _) => storing(&object),
             Phase::Failed(failure) => failed(failure),
             Phase::Unshared(_) => WarmHead::NotStored,
             // Too late to see its head: what it left in the store says the same.

@@ -6,24 +6,25 @@
 use super::contradict::note_conflict;
 use super::rate::Rate;
 use super::resume::{Resume, Resumed};
-use super::{Asked, Fill};
+use super::{Asked, Fill, announced_length};
 use crate::engine::budget::MemoryShare;
 use crate::engine::flight::Phase;
 use crate::engine::growing::{FillEnd, Growing};
 use crate::engine::sources::without_query;
 use crate::engine::{OnAbandon, same_bytes};
-use crate::ports::{OriginBody, OriginError};
+use crate::ports::{OriginBody, OriginError, OriginResponse};
 use crate::store::{Object, ObjectWriter, StoreError};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
+use weir_policies::range::ContentRange;
 
 /// What the bytes are for.
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// Readers, and the store.
     Object,
-    /// A range of it; a break in it is its reader's to continue.
+    /// A range of it, for readers and the store.
     Part,
     /// To be held against an immutable object, and kept only if they differ.
     Contradiction(Arc<Object>),
@@ -41,9 +42,22 @@ pub(super) struct Body {
     gathered: BytesMut,
     pending_bytes: u64,
     received: u64,
+    /// Which bytes of the representation these are.
+    extent: Extent,
     /// With an expected digest: the last piece, which nobody gets before the digest is known.
     held_back: Option<Bytes>,
     _active: Active,
+}
+
+/// Which bytes of a representation a body is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    /// The first one: 0 but for a part.
+    pub(super) start: u64,
+    /// One past the last one, where it is known.
+    pub(super) end: Option<u64>,
+    /// Bytes of the whole representation, where it is known.
+    pub(super) total: Option<u64>,
 }
 
 /// Counts a fill as active while it lives, and lets no reader wait for one that has died.
@@ -59,8 +73,38 @@ enum Received {
     Replaced(Box<Asked>),
 }
 
+impl Extent {
+    fn of(growing: &Growing) -> Self {
+        let length = growing.length();
+        match ContentRange::of(&growing.head().headers) {
+            Some(ContentRange::Part { range, total }) => Self {
+                start: range.start,
+                end: Some(range.end),
+                total,
+            },
+            _ => Self {
+                start: 0,
+                end: length,
+                total: length,
+            },
+        }
+    }
+
+    /// What a response that continues tells of the whole, where nobody had said it before.
+    fn learn(&mut self, response: &OriginResponse) {
+        let total = match ContentRange::of(&response.headers) {
+            Some(ContentRange::Part { total, .. }) => total,
+            _ => announced_length(response),
+        };
+        self.total = self.total.or(total);
+        self.end = self.end.or(self.total);
+    }
+}
+
 /// Pieces below this size are copied together before they are written, bytes.
 const SMALL_BYTES: usize = 4 * 1024;
+/// How often an object may be replaced by another one while it is being received.
+const REPLACEMENTS_MAX: u32 = 2;
 /// How long a reader may hold up the others of a fill that has no store.
 const SLOW_READER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -79,6 +123,7 @@ impl Body {
         }
         Self {
             _active: Active::new(&fill.engine, &growing),
+            extent: Extent::of(&growing),
             fill,
             growing,
             writer,
@@ -118,7 +163,7 @@ impl Body {
 
     /// Receives, and resumes where the upstream breaks off.
     async fn receive(&mut self, asked: Asked) -> Received {
-        let deadline = tokio::time::sleep(self.fill.engine.settings.total_time);
+        let deadline = tokio::time::sleep_until(self.fill.deadline);
         tokio::pin!(deadline);
         let mut resume = Resume::new(asked.source);
         let (mut body, mut skip) = (asked.response.body, 0);
@@ -131,25 +176,37 @@ impl Body {
             let FillEnd::Failed(error) = end else {
                 return Received::Ended(end);
             };
-            if matches!(self.purpose, Purpose::Part) {
-                return Received::Ended(FillEnd::Failed(error));
-            }
             drop(body);
+            let at = self.extent.start + self.received;
             let resumed = tokio::select! {
                 biased;
                 () = &mut deadline => return Received::Ended(FillEnd::Abandoned),
-                resumed = resume.run(&self.fill, &self.growing, self.received, error) => resumed,
+                resumed = resume.run(&self.fill, self.growing.head(), self.extent, at, error) => resumed,
             };
             match resumed {
                 Resumed::Continues(asked, already_here) => {
                     self.fill.engine.stats.fills_resumed.add(1);
+                    self.extent.learn(&asked.response);
                     (body, skip) = (asked.response.body, already_here);
                 }
                 Resumed::Complete => return Received::Ended(FillEnd::Complete),
-                Resumed::Replaced(asked) => return Received::Replaced(asked),
+                Resumed::Replaced(asked) => return self.replaced(asked),
                 Resumed::Failed(error) => return Received::Ended(FillEnd::Failed(error)),
             }
         }
+    }
+
+    /// A new object, unless the origin has had its chances: two nodes that disagree and both break off would go on for
+    /// ever. Of a part there is nothing to start over with.
+    fn replaced(&mut self, asked: Box<Asked>) -> Received {
+        self.fill.replacements += 1;
+        let is_part = matches!(self.purpose, Purpose::Part);
+        if is_part || self.fill.replacements > REPLACEMENTS_MAX {
+            let error =
+                OriginError::Truncated(asked.source.authority(), "the object keeps changing");
+            return Received::Ended(FillEnd::Failed(error));
+        }
+        Received::Replaced(asked)
     }
 
     /// Takes what one response brings, without its first `skip` bytes.
@@ -185,7 +242,8 @@ impl Body {
                         }
                         self.take(piece).await;
                     }
-                    Ok(None) => return FillEnd::Complete,
+                    Ok(None) if skip == 0 && !self.is_short() => return FillEnd::Complete,
+                    Ok(None) => return FillEnd::Failed(self.too_short()),
                     Err(error) => return FillEnd::Failed(error),
                 },
             }
@@ -198,6 +256,18 @@ impl Body {
         let host = || self.fill.request.resource.target.authority();
         (self.received + piece_bytes as u64 > limit)
             .then(|| FillEnd::Failed(OriginError::TooLarge(host(), limit)))
+    }
+
+    /// Whether bytes are missing at an end that one response's framing calls clean: what continues a broken body may
+    /// bring less than its rest.
+    fn is_short(&self) -> bool {
+        let at = self.extent.start + self.received;
+        self.extent.end.is_some_and(|end| at < end)
+    }
+
+    fn too_short(&self) -> OriginError {
+        let host = self.fill.request.resource.target.authority();
+        OriginError::Truncated(host, "less than it announced")
     }
 
     /// Whether nothing follows `piece`: known where the upstream said a length.

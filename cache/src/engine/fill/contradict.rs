@@ -25,6 +25,14 @@ impl Fill {
         (is_immutable && are_whole).then(|| Arc::clone(object))
     }
 
+    /// The immutable object that its origin has contradicted already.
+    pub(super) async fn undecided(&self) -> Option<Arc<Object>> {
+        let object = &self.stale.as_ref()?.usable.object;
+        let is_immutable = self.request.plan.adjust.immutable || object.head().immutable;
+        let is_undecided = is_immutable && self.engine.is_contradicted(&self.request, object).await;
+        is_undecided.then(|| Arc::clone(object))
+    }
+
     pub(super) async fn contradict(mut self, original: Arc<Object>, asked: Asked) {
         if is_same(&original, &asked.response) {
             let fields = asked.response.headers.clone();

@@ -7,16 +7,18 @@ use crate::engine::growing::{FlightReader, Growing};
 use crate::engine::parts::part_selection;
 use crate::engine::sources::Asked;
 use crate::object::ObjectHead;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
+use weir_policies::hop;
 use weir_policies::outcome::Outcome;
 use weir_policies::range::{self, ByteRange, ContentRange, Ranges};
 use weir_policies::revalidation::strong_validator;
-use weir_policies::storability::{self, NotStored, Storability};
+use weir_policies::storability::{NotStored, Storability};
 
 impl Fill {
     /// Only this range is asked for.
     pub(crate) fn narrow(&mut self, range: HeaderValue) {
+        self.asking.headers = hop::shared_request(&self.request.headers);
         let headers = &mut self.asking.headers;
         headers.insert(header::RANGE, range);
         if let Some(condition) = self.request.headers.get(header::IF_RANGE) {
@@ -121,16 +123,16 @@ impl Fill {
         if !is_asked_for || !is_framed || validator.is_none() {
             return Err(NotStored::Status);
         }
-        // Judged as the whole that it is a part of.
-        let judged = storability::judge(
-            &Method::GET,
-            &self.request.headers,
-            StatusCode::OK,
-            &response.headers,
-            asked.exchange,
-            self.request.plan.adjust,
-        );
-        match judged {
+        if self
+            .request
+            .plan
+            .effect
+            .size_max
+            .is_some_and(|limit| total > limit)
+        {
+            return Err(NotStored::Rule);
+        }
+        match self.judge_as(asked, StatusCode::OK) {
             Storability::Store => Ok(range),
             Storability::Refuse(reason) => Err(reason),
         }

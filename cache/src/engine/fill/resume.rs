@@ -7,12 +7,16 @@
 //! without progress are bounded and spend the budget of retries.
 
 use super::Fill;
-use crate::engine::growing::Growing;
+use super::body::Extent;
 use crate::engine::sources::{Asked, Asking};
+use crate::object::ObjectHead;
 use crate::ports::OriginError;
 use http::{HeaderValue, header};
 use weir_policies::revalidation::{self, Resumption};
 use weir_policies::target::Target;
+
+/// With less than this since the last break the next attempt waits for a moment, bytes.
+const PROGRESS_BYTES_MIN: u64 = 16 * 1024;
 
 /// What became of a broken body.
 pub(super) enum Resumed {
@@ -52,24 +56,29 @@ impl Resume {
     pub(super) async fn run(
         &mut self,
         fill: &Fill,
-        growing: &Growing,
-        received: u64,
+        head: &ObjectHead,
+        extent: Extent,
+        at: u64,
         error: OriginError,
     ) -> Resumed {
-        let head = growing.head();
         let Some(validator) = revalidation::strong_validator(&head.headers, head.exchange) else {
             return Resumed::Failed(error);
         };
-        let Some(asking) = asking_from(fill, received, validator) else {
+        let Some(asking) = asking_from(fill, at, extent, validator) else {
             return Resumed::Failed(error);
         };
-        if received > self.broke_at {
+        let progress = at.saturating_sub(self.broke_at);
+        self.broke_at = at;
+        if progress > 0 {
             self.fruitless = 0;
         }
-        self.broke_at = received;
+        // An origin that breaks off after every few bytes is not asked at full speed.
+        if (1..PROGRESS_BYTES_MIN).contains(&progress) {
+            tokio::time::sleep(fill.engine.origins.breath()).await;
+        }
         let mut error = error;
         while self.may_try(fill).await {
-            match self.attempt(fill, growing, received, &asking).await {
+            match self.attempt(fill, head, extent, at, &asking).await {
                 Ok(Some(resumed)) => return resumed,
                 Ok(None) => {}
                 Err(newer) => error = newer,
@@ -78,7 +87,7 @@ impl Resume {
         Resumed::Failed(error)
     }
 
-    /// The first attempt after progress is free and at once.
+    /// The first attempt after progress is free.
     async fn may_try(&mut self, fill: &Fill) -> bool {
         let attempt = self.fruitless;
         self.fruitless += 1;
@@ -98,8 +107,9 @@ impl Resume {
     async fn attempt(
         &mut self,
         fill: &Fill,
-        growing: &Growing,
-        received: u64,
+        head: &ObjectHead,
+        extent: Extent,
+        at: u64,
         asking: &Asking,
     ) -> Result<Option<Resumed>, OriginError> {
         let mut failure = None;
@@ -126,12 +136,11 @@ impl Resume {
                     continue;
                 }
             };
-            let head = growing.head();
             let answer = &asked.response;
             let resumption = revalidation::resumption(
                 &head.headers,
-                growing.length(),
-                received,
+                extent.total,
+                at,
                 answer.status,
                 &answer.headers,
             );
@@ -140,7 +149,7 @@ impl Resume {
                     return Ok(Some(Resumed::Continues(Box::new(asked), 0)));
                 }
                 Resumption::Repeats => {
-                    return Ok(Some(Resumed::Continues(Box::new(asked), received)));
+                    return Ok(Some(Resumed::Continues(Box::new(asked), at)));
                 }
                 Resumption::Complete => return Ok(Some(Resumed::Complete)),
                 // What the URL's own origin says counts; a mirror that differs is only a bad mirror.
@@ -166,9 +175,14 @@ impl Resume {
 }
 
 /// The same request, for the rest, if it is still the same.
-fn asking_from(fill: &Fill, received: u64, validator: HeaderValue) -> Option<Asking> {
+fn asking_from(fill: &Fill, at: u64, extent: Extent, validator: HeaderValue) -> Option<Asking> {
     let mut asking = fill.asking.clone();
-    let range = HeaderValue::try_from(format!("bytes={received}-")).ok()?;
+    // Of a part no more than the part; of a whole whatever there is.
+    let last = extent
+        .end
+        .filter(|end| extent.total != Some(*end) && *end > at);
+    let last = last.map_or_else(String::new, |end| (end - 1).to_string());
+    let range = HeaderValue::try_from(format!("bytes={at}-{last}")).ok()?;
     asking.headers.insert(header::RANGE, range);
     asking.headers.insert(header::IF_RANGE, validator);
     Some(asking)

@@ -5,26 +5,35 @@ use crate::engine::failure::Failure;
 use crate::engine::flight::Phase;
 use crate::engine::sources::Asked;
 use crate::store::Object;
+use http::{HeaderMap, Method};
 use std::sync::Arc;
+use weir_policies::conditional::have_same_strong_tag;
 use weir_policies::outcome::Outcome;
+use weir_policies::redirect::HopBound;
 use weir_policies::revalidation::{self, Merge};
+use weir_policies::storability::{self, NotStored, Storability};
 use weir_policies::vary::Vary;
 
 impl Fill {
     pub(super) async fn validated(mut self, object: Arc<Object>, asked: Asked) {
-        let stored = &object.head().headers;
-        match revalidation::merge(stored, &asked.response.headers) {
-            // With other selecting fields it would be found by requests that it was not chosen for.
-            Merge::Updated(headers) if Vary::of(&headers) == Vary::of(stored) => {
+        match self.merge(&object, &asked) {
+            Merge::Updated(headers) => {
                 let exchange = asked.exchange;
+                let is_shared = self.is_for_all(&object, &headers, &asked);
                 // The answer is complete: its connection can serve the next request.
                 drop(asked);
                 let object = self.engine.update(&object, headers, exchange).await;
                 self.engine.stats.revalidated.add(1);
-                self.stand(object, Outcome::Revalidated);
+                if is_shared {
+                    self.stand(object, Outcome::Revalidated);
+                } else {
+                    // From now on it is for one client only: for the one that asked.
+                    self.listing.flight.advance(Phase::Over);
+                    self.lead(Led::Stored(object, Outcome::Revalidated));
+                }
                 self.listing.unlist();
             }
-            Merge::Updated(_) | Merge::Other => {
+            Merge::Other => {
                 // The origin speaks of other bytes than ours: ours are not to be used again.
                 self.engine.mark(&object).await;
                 drop(asked);
@@ -36,11 +45,46 @@ impl Fill {
         }
     }
 
+    fn merge(&self, object: &Object, asked: &Asked) -> Merge {
+        let head = object.head();
+        let answer = &asked.response.headers;
+        // Another place than the object's has its own idea of what has not changed, unless it names the same bytes.
+        if !asked.is_from(&head.redirects) && !have_same_strong_tag(answer, &head.headers) {
+            return Merge::Other;
+        }
+        match revalidation::merge(&head.headers, answer) {
+            // With other selecting fields it would be found by requests that it was not chosen for.
+            Merge::Updated(headers) if Vary::of(&headers) != Vary::of(&head.headers) => {
+                Merge::Other
+            }
+            merged => merged,
+        }
+    }
+
+    /// Whether the object with its new fields may still be shared.
+    fn is_for_all(&self, object: &Object, headers: &HeaderMap, asked: &Asked) -> bool {
+        if asked.chain == Some(HopBound::NotStorable) {
+            return false;
+        }
+        let judged = storability::judge(
+            &Method::GET,
+            &self.request.headers,
+            object.head().status,
+            headers,
+            asked.exchange,
+            self.request.plan.adjust,
+        );
+        !matches!(
+            judged,
+            Storability::Refuse(NotStored::Private | NotStored::NoStore)
+        )
+    }
+
     /// A stored object answers the leader and everybody who waits.
     pub(super) fn stand(&mut self, object: Arc<Object>, outcome: Outcome) {
         self.listing
             .flight
-            .advance(Phase::Validated(Arc::clone(&object)));
+            .advance(Phase::Validated(Arc::clone(&object), outcome));
         self.lead(Led::Stored(object, outcome));
     }
 }
