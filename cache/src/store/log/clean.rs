@@ -37,10 +37,10 @@ impl Core {
         let files = lock(&self.log.segments).len();
         let mut cleaned = self.record_doubt();
         for _ in 0..files {
-            let Some((log, segment)) = self.log_victim().filter(|_| cleaned.is_ok()) else {
+            let Some(log) = self.log_victim().filter(|_| cleaned.is_ok()) else {
                 break;
             };
-            cleaned = self.clean_file(log, &segment);
+            cleaned = self.clean_file(log);
         }
         if let Err(error) = cleaned {
             tracing::warn!(disk = self.device.name(), %error, "cannot clean the metadata log");
@@ -78,7 +78,7 @@ impl Core {
     }
 
     /// The damaged file, or the one with the most dead bytes if they are more than the live ones.
-    fn log_victim(&self) -> Option<(Sequence, Segment)> {
+    pub(in crate::store) fn log_victim(&self) -> Option<Sequence> {
         let segments = lock(&self.log.segments).clone();
         let sound = segments
             .iter()
@@ -95,17 +95,14 @@ impl Core {
                 .saturating_sub(HEADER_BYTES.saturating_add(live));
             (dead > live.max(DEAD_BYTES_MIN)).then_some((dead, *log))
         });
-        let (_, log) = weighed.max()?;
-        segments.get(&log).map(|segment| (log, segment.clone()))
+        weighed.max().map(|(_, log)| log)
     }
 
-    fn clean_file(&self, log: Sequence, segment: &Segment) -> Result<(), StoreError> {
-        let mut writer = lock(&self.log.writer);
-        if writer.active == Some(log) {
-            writer.seal(self)?;
-        }
-        drop(writer);
-        let Some(candidates) = self.candidates(log, segment) else {
+    pub(in crate::store) fn clean_file(&self, log: Sequence) -> Result<(), StoreError> {
+        let Some(segment) = self.closed(log)? else {
+            return Ok(());
+        };
+        let Some(candidates) = self.candidates(log, &segment) else {
             return Ok(());
         };
         let mut batch = Vec::new();
@@ -125,8 +122,17 @@ impl Core {
         writer.sync_active(self)?;
         self.claim_log()?;
         drop(writer);
-        self.remove_file(log, segment);
+        self.remove_file(log, &segment);
         Ok(())
+    }
+
+    /// The file, to which nothing is appended any more: it may have grown since it was chosen.
+    fn closed(&self, log: Sequence) -> Result<Option<Segment>, StoreError> {
+        let mut writer = lock(&self.log.writer);
+        if writer.active == Some(log) {
+            writer.seal(self)?;
+        }
+        Ok(lock(&self.log.segments).get(&log).cloned())
     }
 
     /// All records of a file; `None`, and the file is left alone, when it does not read as it was written.
