@@ -85,6 +85,8 @@ pub struct Amendment {
     pub invalidated: bool,
     /// Never evicted.
     pub pinned: bool,
+    /// What redirects leave of its lifetime from now on, seconds; as [`ObjectHead::lifetime_max`].
+    pub lifetime_max: Option<u64>,
 }
 
 /// Digests of the whole body, known at commit.

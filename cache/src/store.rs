@@ -64,7 +64,7 @@ use sequence::Sequences;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use weir_policies::effect::ExpectedDigests;
 use weir_policies::key::CacheKey;
@@ -335,6 +335,7 @@ impl Store {
 impl Core {
     /// Pool only.
     fn forget(&self, key: u128) {
+        let _removal = self.begin_removal();
         // Before the index is read: what is being evicted now must not be put back behind our back.
         self.forgets.fetch_add(1, Ordering::AcqRel);
         // The older files first: a crash in between must not bring them back.
@@ -436,6 +437,7 @@ fn assemble(
         maintaining: AtomicBool::new(false),
         quarantined: AtomicU32::new(recovered.quarantined),
         forgets: AtomicU64::new(0),
+        removals: RwLock::default(),
     }
 }
 

@@ -51,6 +51,7 @@ impl Engine {
             exchange: head.exchange,
             invalidated: true,
             pinned: head.pinned,
+            lifetime_max: head.lifetime_max,
         };
         if self.amend(object, amendment).await.is_some() {
             self.stats.invalidated.add(1);
@@ -88,6 +89,7 @@ impl Engine {
             exchange,
             invalidated: false,
             pinned: object.head().pinned,
+            lifetime_max: object.head().lifetime_max,
         };
         let amended = self.amend(object, amendment).await;
         amended.unwrap_or_else(|| Arc::clone(object))

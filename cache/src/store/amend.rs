@@ -7,7 +7,7 @@
 //! in the order of the log and before the lock is given away: what a start would find is what lookups have shown. The
 //! index decides against replacement and removal; a record that loses is dead.
 //!
-//! Amendments of one object meet field by field: the last one's headers and exchange count, but nobody takes back a pin
+//! Amendments of one object meet field by field: the last one's headers, exchange and lifetime count, but nobody takes back a pin
 //! or an invalidation that came in since the object that he holds was looked up.
 
 use super::core::{Core, lock};
@@ -235,6 +235,7 @@ fn applied(stored: &ObjectHead, amendment: Amendment) -> ObjectHead {
         exchange: amendment.exchange,
         invalidated: amendment.invalidated,
         pinned: amendment.pinned,
+        lifetime_max: amendment.lifetime_max,
         ..stored.clone()
     }
 }

@@ -1,6 +1,6 @@
 //! What all parts of a running store share: the disk, the index, the open handles and the numbers.
 //!
-//! Lock order: the writer of `log` → `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced` and
+//! Lock order: the writer of `log` → `removals` (for reading; waited for with no lock held) → `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced` and
 //! `leftovers` are leaves: no lock and no handle is touched while one of them is held (the handle cache calls back
 //! into the index when it lets go of a handle). No guard lives across an await, and all device calls are made on the
 //! disk's pool or before the store is open.
@@ -22,7 +22,7 @@ use crate::metrics::{DiskStats, EvictionCause, Gauge, StoreStats};
 use crate::ports::{Clock, Device};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use weir_policies::key::CacheKey;
 
 /// Corrupt files kept for inspection.
@@ -62,6 +62,9 @@ pub(crate) struct Core {
     pub(crate) quarantined: AtomicU32,
     /// Requests to forget so far; an entry is not put back across one.
     pub(crate) forgets: AtomicU64,
+    /// Held for reading from taking an entry out of the index until its file is removed or the entry is back, for
+    /// writing by who must know that no removal is half done.
+    pub(crate) removals: RwLock<()>,
 }
 
 /// What was found under a name.
@@ -77,6 +80,20 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Core {
+    /// To be held while an object is removed. Not to be nested: a waiting [`Self::await_removals`] comes first.
+    pub(crate) fn begin_removal(&self) -> RwLockReadGuard<'_, ()> {
+        self.removals.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when all removals that had begun are over. Not under the lock of the log's writer, which evicts.
+    pub(crate) fn await_removals(&self) {
+        drop(
+            self.removals
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+
     /// Seconds on the store's own count of use: monotonic, continued over restarts, untouched by the wall clock.
     pub(crate) fn use_now(&self) -> u32 {
         let seconds = u32::try_from(self.clock.elapsed().as_secs()).unwrap_or(u32::MAX);
@@ -263,6 +280,7 @@ impl Core {
     /// Drops an object that did not read as written; a few small ones are kept for inspection. Any thread that may
     /// block (pool, or the rare recheck after a send).
     pub(crate) fn drop_corrupt(&self, name: &ShardName) {
+        let _removal = self.begin_removal();
         if !self.drop_entry(name) {
             return; // replaced, evicted or dropped meanwhile
         }

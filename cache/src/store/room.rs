@@ -155,6 +155,7 @@ impl Core {
     /// The entry goes first: only the thread that took it frees and counts, and no lookup finds an entry whose file is
     /// gone. When the disk refuses, the entry comes back, so that a disk gone read-only keeps what it can still serve.
     pub(super) fn remove_object(&self, name: &ShardName, cause: EvictionCause) -> Option<u64> {
+        let _removal = self.begin_removal();
         let forgets = self.forgets.load(Ordering::Acquire);
         let Some((record, place)) = self.take_entry(name) else {
             return Some(0);

@@ -47,6 +47,9 @@ impl Core {
         let waiting = self.replaced.len();
         let log = self.log.end();
         self.synced("syncfs", self.device.sync_all())?;
+        if self.suspect.load(Ordering::Acquire) {
+            return Ok(()); // another thread was told that something was lost, and this one was not
+        }
         let claimed = self.update_superblock(|superblock| {
             superblock.synced = superblock.synced.max(settled);
             superblock.log = superblock.log.max(log);

@@ -3,6 +3,7 @@
 //! Background work never runs by itself here: stores are opened without their timer, and tests call the passes.
 
 mod amendment;
+mod cleaning;
 mod concurrency;
 mod corruption;
 mod crash;

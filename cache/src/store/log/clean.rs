@@ -1,7 +1,8 @@
 //! Taking back space: the records of a file that still count are appended to the active one, then the file goes.
 //!
 //! ```text
-//! victim chosen → (active: closed) → live records copied in batches → fdatasync → superblock → file removed
+//! victim chosen → (active: closed) → live records copied in batches → half-done removals awaited → syncfs → superblock
+//! → file removed
 //! ```
 //! A crash in between leaves records twice, with the same number: either is as good. The writer's lock is given away
 //! between batches, so amendments do not wait for a whole file. Pool only, in the maintenance pass.
@@ -15,6 +16,7 @@ use crate::store::StoreError;
 use crate::store::core::{Core, lock};
 use crate::store::index::Place;
 use crate::store::layout::QUARANTINE;
+use std::io;
 use std::sync::atomic::Ordering;
 
 /// Less is not worth a pass, bytes.
@@ -37,10 +39,10 @@ impl Core {
         let files = lock(&self.log.segments).len();
         let mut cleaned = self.record_doubt();
         for _ in 0..files {
-            let Some((log, segment)) = self.log_victim().filter(|_| cleaned.is_ok()) else {
+            let Some(log) = self.log_victim().filter(|_| cleaned.is_ok()) else {
                 break;
             };
-            cleaned = self.clean_file(log, &segment);
+            cleaned = self.clean_file(log);
         }
         if let Err(error) = cleaned {
             tracing::warn!(disk = self.device.name(), %error, "cannot clean the metadata log");
@@ -78,7 +80,7 @@ impl Core {
     }
 
     /// The damaged file, or the one with the most dead bytes if they are more than the live ones.
-    fn log_victim(&self) -> Option<(Sequence, Segment)> {
+    pub(in crate::store) fn log_victim(&self) -> Option<Sequence> {
         let segments = lock(&self.log.segments).clone();
         let sound = segments
             .iter()
@@ -95,17 +97,14 @@ impl Core {
                 .saturating_sub(HEADER_BYTES.saturating_add(live));
             (dead > live.max(DEAD_BYTES_MIN)).then_some((dead, *log))
         });
-        let (_, log) = weighed.max()?;
-        segments.get(&log).map(|segment| (log, segment.clone()))
+        weighed.max().map(|(_, log)| log)
     }
 
-    fn clean_file(&self, log: Sequence, segment: &Segment) -> Result<(), StoreError> {
-        let mut writer = lock(&self.log.writer);
-        if writer.active == Some(log) {
-            writer.seal(self)?;
-        }
-        drop(writer);
-        let Some(candidates) = self.candidates(log, segment) else {
+    pub(in crate::store) fn clean_file(&self, log: Sequence) -> Result<(), StoreError> {
+        let Some(segment) = self.closed(log)? else {
+            return Ok(());
+        };
+        let Some(candidates) = self.candidates(log, &segment) else {
             return Ok(());
         };
         let mut batch = Vec::new();
@@ -119,14 +118,45 @@ impl Core {
             }
         }
         self.copy_live(batch)?;
+        if self.is_dead(log, &segment) {
+            self.settle_copies()?;
+            self.remove_file(log, &segment);
+        }
+        Ok(())
+    }
+
+    /// Whether nobody will ever ask for a record of this file again. Not yet when an eviction has failed meanwhile and
+    /// brought its object back: the next turn copies its record. Of a damaged file what can be had was copied, and the
+    /// doubt covers the rest.
+    fn is_dead(&self, log: Sequence, segment: &Segment) -> bool {
+        // One that is half done has taken the record out of sight, and its object may still stay.
+        self.await_removals();
+        segment.condition == Condition::Damaged || lock(&self.index).live_log_bytes(log) == 0
+    }
+
+    /// Brings onto the platter what makes a cleaned file superfluous: the copies, and the removals and replacements
+    /// that made the other records die. Otherwise a power loss would bring an object back without its amendment.
+    fn settle_copies(&self) -> Result<(), StoreError> {
+        self.synced("syncfs", self.device.sync_all())?;
         let mut writer = lock(&self.log.writer);
         // Also where nothing was copied: the superblock must name a file that stays.
         writer.writable(self)?;
         writer.sync_active(self)?;
-        self.claim_log()?;
-        drop(writer);
-        self.remove_file(log, segment);
-        Ok(())
+        if self.suspect.load(Ordering::Acquire) {
+            // The system tells of a failure once, and it may have told somebody else.
+            let source = io::Error::other("an earlier sync failed");
+            return Err(self.disk_error("clean the log", source));
+        }
+        self.claim_log()
+    }
+
+    /// The file, to which nothing is appended any more: it may have grown since it was chosen.
+    fn closed(&self, log: Sequence) -> Result<Option<Segment>, StoreError> {
+        let mut writer = lock(&self.log.writer);
+        if writer.active == Some(log) {
+            writer.seal(self)?;
+        }
+        Ok(lock(&self.log.segments).get(&log).cloned())
     }
 
     /// All records of a file; `None`, and the file is left alone, when it does not read as it was written.

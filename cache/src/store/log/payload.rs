@@ -9,6 +9,7 @@
 //! 0x0005 requested and responded, i64 Unix seconds
 //! 0x8001 invalidated (empty value)
 //! 0x8002 pinned (empty value)
+//! 0x8003 upper bound of the lifetime, u64 LE seconds; absent: none
 //! ```
 //! Types are never reused; an unknown one without bit 15 makes the record unreadable, any other is passed over.
 
@@ -24,6 +25,7 @@ const HEADERS: u16 = 0x0004;
 const EXCHANGE: u16 = 0x0005;
 const INVALIDATED: u16 = OPTIONAL | 0x0001;
 const PINNED: u16 = OPTIONAL | 0x0002;
+const LIFETIME_MAX: u16 = OPTIONAL | 0x0003;
 
 const DOUBT_SEQUENCE: u16 = 0x0001;
 const DOUBT_NUMBER: u16 = 0x0002;
@@ -59,13 +61,16 @@ impl Bound {
         if self.amendment.pinned {
             writer.put(PINNED, &[]);
         }
+        if let Some(seconds) = self.amendment.lifetime_max {
+            writer.put(LIFETIME_MAX, &seconds.to_le_bytes());
+        }
         writer.bytes
     }
 
     pub(in crate::store) fn decode(payload: &[u8]) -> Result<Self, FormatError> {
         let (mut key, mut variant, mut sequence) = (None, None, None);
         let (mut headers, mut exchange) = (None, None);
-        let (mut invalidated, mut pinned) = (false, false);
+        let (mut invalidated, mut pinned, mut lifetime_max) = (false, false, None);
         let mut reader = FieldReader::new(payload);
         while let Some((kind, value)) = reader.next()? {
             let mut cursor = Cursor::new(value);
@@ -77,6 +82,7 @@ impl Bound {
                 EXCHANGE => exchange = Some(fields::decode_exchange(value)?),
                 INVALIDATED => invalidated = true,
                 PINNED => pinned = true,
+                LIFETIME_MAX => lifetime_max = Some(cursor.u64()?),
                 _ if kind & OPTIONAL != 0 => {}
                 _ => return Err(FormatError::UnknownMandatory(kind)),
             }
@@ -92,6 +98,7 @@ impl Bound {
                 exchange: exchange.ok_or(FormatError::Missing("exchange"))?,
                 invalidated,
                 pinned,
+                lifetime_max,
             },
         })
     }

@@ -10,6 +10,7 @@ proptest! {
     #[test]
     fn an_amendment_is_read_back(
         key: u128, variant: u64, sequence: u64, times: [i64; 2], flags: [bool; 2],
+        lifetime_max: Option<u64>,
         values in proptest::collection::vec("[ -~\u{80}-\u{ff}]{0,40}", 0..8),
     ) {
         let mut headers = HeaderMap::new();
@@ -25,6 +26,7 @@ proptest! {
                 exchange: Exchange { requested: UnixSeconds(times[0]), responded: UnixSeconds(times[1]) },
                 invalidated: flags[0],
                 pinned: flags[1],
+                lifetime_max,
             },
         };
         prop_assert_eq!(Bound::decode(&bound.encode()), Ok(bound));

@@ -16,6 +16,7 @@ pub(super) fn amendment(number: i64) -> Amendment {
         },
         invalidated: false,
         pinned: false,
+        lifetime_max: None,
     }
 }
 
@@ -148,6 +149,32 @@ async fn an_invalidation_or_a_pin_that_nobody_has_seen_is_not_taken_back() {
     let known = store.lookup(&key(1)).await.remove(0);
     let cleared = store.amend(&known, amendment(6)).await.unwrap().unwrap();
     assert!(!cleared.head().invalidated && !cleared.head().pinned);
+}
+
+#[tokio::test]
+async fn the_last_bound_of_the_lifetime_counts_also_where_it_is_none_and_after_a_kill() {
+    let bounds = [Some(60), Some(3600), Some(0), None, Some(u64::MAX)];
+    for last in 0..bounds.len() {
+        let device = Arc::new(MemoryDevice::new());
+        let store = open(&device).await;
+        let stored = ObjectHead {
+            lifetime_max: Some(100),
+            ..head(1)
+        };
+        let mut object = fill(&store, stored, &body(1, 100)).await.unwrap();
+        for lifetime_max in bounds.into_iter().take(last + 1) {
+            let amendment = Amendment {
+                lifetime_max,
+                ..amendment(3)
+            };
+            object = store.amend(&object, amendment).await.unwrap().unwrap();
+        }
+        assert_eq!(object.head().lifetime_max, bounds[last]);
+        let device = Arc::new(device.surviving(Survival::Kill));
+        let store = open(&device).await;
+        let found = store.lookup(&key(1)).await.remove(0);
+        assert_eq!(found.head().lifetime_max, bounds[last], "after a kill");
+    }
 }
 
 #[tokio::test]

@@ -18,13 +18,13 @@ async fn open_two_threads(device: &Arc<MemoryDevice>, capacity_bytes: Option<u64
 }
 
 /// Waits until the disk has seen so many calls, or `done` says that no more will come.
-async fn reached(device: &MemoryDevice, calls: u64, done: impl Fn() -> bool) {
+pub(super) async fn reached(device: &MemoryDevice, calls: u64, done: impl Fn() -> bool) {
     while device.calls() < calls && !done() {
         tokio::task::yield_now().await;
     }
 }
 
-fn evict(store: &Store) -> tokio::task::JoinHandle<Option<u64>> {
+pub(super) fn evict(store: &Store) -> tokio::task::JoinHandle<Option<u64>> {
     let core = Arc::clone(&store.core);
     tokio::spawn(async move {
         let job = Arc::clone(&core);

@@ -31,7 +31,7 @@ impl Ledger {
 }
 
 /// An amendment whose record is large, so that few of them make cleaning pay.
-fn large(number: i64) -> Amendment {
+pub(super) fn large(number: i64) -> Amendment {
     let mut amendment = amendment(number);
     let filler = HeaderValue::from_bytes(&vec![b'x'; 60_000]).unwrap();
     for _ in 0..3 {
