@@ -4,10 +4,11 @@
 mod tests;
 
 use crate::cache_control::{RequestDirectives, ResponseDirectives};
+use crate::credentials;
 use crate::freshness::{self, Adjust, Exchange, is_heuristically_cacheable};
 use crate::hop;
 use crate::vary::Vary;
-use http::header::{AGE, AUTHORIZATION, COOKIE, ETAG, LAST_MODIFIED, SET_COOKIE};
+use http::header::{AGE, COOKIE, ETAG, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 /// The largest head that is stored, bytes of names and values with their separators: the limit on a response head.
@@ -33,7 +34,7 @@ pub enum NotStored {
     NoStore,
     /// `private`.
     Private,
-    /// Authorization without public, s-maxage or must-revalidate (§3.5).
+    /// Authorization or another credential without public, s-maxage or must-revalidate (§3.5).
     Authorization,
     /// Set-Cookie without explicit shared freshness (`public` or `s-maxage`).
     SetCookie,
@@ -169,7 +170,7 @@ fn by_credentials(
     adjust: Adjust,
 ) -> Option<NotStored> {
     let shared = directives.public || directives.s_maxage.is_some();
-    if request.contains_key(AUTHORIZATION) && !shared && !directives.must_revalidate {
+    if credentials::are_in(request) && !shared && !directives.must_revalidate {
         return Some(NotStored::Authorization);
     }
     let named = directives

@@ -4,19 +4,20 @@
 //! what is stored already, and what the response says of itself.
 
 use crate::cache_control::RequestDirectives;
+use crate::credentials;
 use crate::effect::{Effect, StoreRule};
 use crate::freshness::Adjust;
 use crate::rules::{ResponseFacts, Rules, is_archive};
 use crate::target::{Form, Resource};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::COOKIE;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How a cacheable request is to be treated.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// May lead or join a shared fill: no Authorization, no Cookie that counts, no request no-store, no rule against
+    /// May lead or join a shared fill: no credentials, no Cookie that counts, no request no-store, no rule against
     /// it.
     pub shared: bool,
     /// The request's Cookie does not count and must not reach the upstream: archives are the same for everybody.
@@ -43,7 +44,7 @@ impl Plan {
         let effect = rules.effect(resource);
         let immutable = effect.adjust.immutable;
         let has_cookie = headers.contains_key(COOKIE);
-        let personal = headers.contains_key(AUTHORIZATION) || (has_cookie && !immutable);
+        let personal = credentials::are_in(headers) || (has_cookie && !immutable);
         let shared = !personal && !directives.no_store && effect.store != StoreRule::Never;
         Self {
             shared,

@@ -145,6 +145,7 @@ fn what_is_personal_is_not_shared() {
         ("range", "bytes=0-1")
     ]));
     assert!(!shared(&[("authorization", "Basic x")]));
+    assert!(!shared(&[("x-jfrog-art-api", "key")]));
     assert!(!shared(&[("cookie", "a=b")]));
     assert!(!shared(&[("cache-control", "no-store")]));
 }
@@ -167,6 +168,7 @@ fn an_archive_is_shared_without_the_cookie() {
         false,
         false,
     );
+    check(&[("x-jfrog-art-api", "key")], false, false);
     check(
         &[("cookie", "a=b"), ("cache-control", "no-store")],
         false,

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use weir_cache::engine::{Failure, FetchRequest, WarmFill, WarmHead, Warmed};
 use weir_cache::ports::OriginError;
 use weir_cache::store::Object;
+use weir_policies::credentials;
 use weir_policies::effect::{MissMode, StoreRule};
 use weir_policies::outcome::Outcome;
 use weir_policies::target::{Form, Resource, Target};
@@ -189,9 +190,7 @@ fn elsewhere(
     headers: &HeaderMap,
     cache_proxy: Option<&CacheProxySettings>,
 ) -> Option<Elsewhere> {
-    let has_credentials = [header::AUTHORIZATION, header::COOKIE]
-        .iter()
-        .any(|name| headers.contains_key(name));
+    let has_credentials = credentials::are_in(headers) || headers.contains_key(header::COOKIE);
     if resource.form == Form::Forward || has_credentials || plan.directives.only_if_cached {
         return None;
     }
@@ -271,6 +270,7 @@ mod tests {
         );
         check(fetched, download, "cache-control: only-if-cached", None);
         check(fetched, download, "authorization: Basic eDp5", None);
+        check(fetched, download, "x-jfrog-art-api: key", None);
         check(fetched, download, "cookie: a=b", None);
     }
 }
