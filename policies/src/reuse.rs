@@ -141,6 +141,9 @@ fn objection(
 
 /// What a response that is not fresh enough is still good for (RFC 5861, §4.2.4).
 ///
+/// An invalidated one (§4.4) is good for nothing, but under an immutable rule: there its bytes are still the right
+/// ones, and if the origin has others by now, that is a conflict and no reason to have none.
+///
 /// A request's no-cache, max-age and min-fresh rule out an answer before the origin was asked, but not one after the
 /// origin failed: they say what the client prefers (§5.2.1), §4.2.4 lists only directives of the response as
 /// prohibitions, and package managers write `no-cache` into every request, so that they would lose the cache exactly
@@ -153,7 +156,12 @@ fn stale_use(
     age: u64,
     ttl: i64,
 ) -> StaleUse {
-    let distrusted = matches!(why, StaleReason::Invalidated | StaleReason::ResponseNoCache);
+    let distrusted = match why {
+        // Whoever may POST to a URL must not be able to take a file that never changes away from everybody.
+        StaleReason::Invalidated => !adjust.immutable || said.no_cache,
+        StaleReason::ResponseNoCache => true,
+        StaleReason::Expired | StaleReason::RequestDirective => false,
+    };
     let staleness = if ttl > 0 { 0 } else { ttl.unsigned_abs() };
     // A fresh response is not stale: what forbids stale ones says nothing of it.
     if distrusted || (ttl <= 0 && forbids_stale(said)) {

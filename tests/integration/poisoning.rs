@@ -2,6 +2,7 @@
 //! (RFC 9111 §2–§4, RFC 9110 §14, §15.4.5).
 
 mod credentials;
+mod invalidation;
 mod keys;
 mod numbers;
 mod pages;

@@ -281,7 +281,7 @@ fn row_91_what_was_invalidated_is_of_no_use_unasked() {
         why: StaleReason::Invalidated,
         may: StaleUse::default(),
     };
-    for adjust in [STANDARD, KEPT_AN_HOUR, IMMUTABLE] {
+    for adjust in [STANDARD, KEPT_AN_HOUR] {
         for request in ["", "max-stale", "no-cache"] {
             let response = "max-age=99, stale-while-revalidate=99, stale-if-error=99";
             assert_eq!(
@@ -291,6 +291,35 @@ fn row_91_what_was_invalidated_is_of_no_use_unasked() {
             );
         }
     }
+}
+
+#[test]
+fn an_invalidated_response_is_still_the_right_one_where_the_name_never_changes() {
+    let marks = Marks {
+        invalidated: true,
+        ..Marks::default()
+    };
+    let check = |response: &str, is_useful: bool| {
+        let expected = Reuse::Stale {
+            age: AGE,
+            why: StaleReason::Invalidated,
+            may: StaleUse {
+                while_revalidating: is_useful,
+                on_error: is_useful,
+            },
+        };
+        for request in ["", "no-cache", "max-age=0"] {
+            let found = decided_with(request, response, IMMUTABLE, marks);
+            assert_eq!(found, expected, "{request:?} {response:?}");
+        }
+    };
+    check("max-age=99", true);
+    check("max-age=99, must-revalidate", true);
+    check("max-age=1", true);
+    check("", true);
+    // An invalidation takes nothing away and gives nothing.
+    check("max-age=1, must-revalidate", false);
+    check("max-age=99, no-cache", false);
 }
 
 #[test]
