@@ -6,6 +6,7 @@ mod tests;
 
 use crate::cache_control::{DELTA_SECONDS_MAX, RequestDirectives, ResponseDirectives};
 use crate::freshness::{Adjust, Exchange, Lifetime, current_age, directives, lifetime};
+use crate::storability::forbidden;
 use crate::time::UnixSeconds;
 use crate::vary::Selection;
 use http::{HeaderMap, StatusCode};
@@ -65,6 +66,8 @@ pub struct StaleUse {
 /// Why a matching response may not be served as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StaleReason {
+    /// It says no-store or private by now: what was learned after it was stored (§3.2) took the permission back.
+    Forbidden,
     /// Its lifetime is over.
     Expired,
     /// It was invalidated: an unsafe request succeeded (RFC 9111 §4.4), or an operator asked for it.
@@ -125,6 +128,9 @@ fn objection(
     age: u64,
     ttl: i64,
 ) -> Option<StaleReason> {
+    if forbidden(stored.status, said).is_some() {
+        return Some(StaleReason::Forbidden);
+    }
     if stored.invalidated {
         return Some(StaleReason::Invalidated);
     }
@@ -159,7 +165,7 @@ fn stale_use(
     let distrusted = match why {
         // Whoever may POST to a URL must not be able to take a file that never changes away from everybody.
         StaleReason::Invalidated => !adjust.immutable || said.no_cache,
-        StaleReason::ResponseNoCache => true,
+        StaleReason::Forbidden | StaleReason::ResponseNoCache => true,
         StaleReason::Expired | StaleReason::RequestDirective => false,
     };
     let staleness = if ttl > 0 { 0 } else { ttl.unsigned_abs() };

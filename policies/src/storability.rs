@@ -144,19 +144,28 @@ fn is_storable_status(status: StatusCode) -> bool {
     (200..600).contains(&status.as_u16()) && !matches!(status.as_u16(), 206 | 304)
 }
 
-/// no-store and private; must-understand takes no-store back where the status is understood (§5.2.2.3).
+/// The client's own no-store, and what the response forbids.
 fn by_directives(
     request: &HeaderMap,
     status: StatusCode,
     directives: &ResponseDirectives,
 ) -> Option<NotStored> {
+    let asked = RequestDirectives::of(request).no_store;
+    asked
+        .then_some(NotStored::NoStore)
+        .or_else(|| forbidden(status, directives))
+}
+
+/// What a response forbids a shared cache outright, to store it and so to use what is stored: no-store and private.
+/// must-understand takes no-store back where the status is understood (§5.2.2.3).
+pub(crate) fn forbidden(status: StatusCode, directives: &ResponseDirectives) -> Option<NotStored> {
     let understood = is_heuristically_cacheable(status);
-    let forbidden = match (directives.must_understand, understood) {
+    let no_store = match (directives.must_understand, understood) {
         (true, true) => false,
         (true, false) => true,
         (false, _) => directives.no_store,
     };
-    if forbidden || RequestDirectives::of(request).no_store {
+    if no_store {
         return Some(NotStored::NoStore);
     }
     directives.private.then_some(NotStored::Private)
