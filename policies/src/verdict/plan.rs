@@ -5,7 +5,7 @@
 
 use crate::cache_control::RequestDirectives;
 use crate::credentials;
-use crate::effect::{Effect, StoreRule};
+use crate::effect::{Effect, Overlay, StoreRule};
 use crate::freshness::Adjust;
 use crate::rules::{ResponseFacts, Rules, is_archive};
 use crate::target::{Form, Resource};
@@ -26,7 +26,7 @@ pub struct Plan {
     pub identity_only: bool,
     /// Redirects are followed for the client.
     pub follows: bool,
-    /// What the rules say.
+    /// What the rules say, with the overlay over it.
     pub effect: Arc<Effect>,
     /// What rules and the mirror say of freshness.
     pub adjust: Adjust,
@@ -34,6 +34,8 @@ pub struct Plan {
     pub directives: RequestDirectives,
     /// The rules, when some of them can only be judged with the response: see [`Plan::refined`].
     pub rules: Option<Arc<Rules>>,
+    /// What is laid over the effect of every rule, also of one that speaks later: see [`Plan::overlaid`].
+    pub overlay: Option<Overlay>,
 }
 
 impl Plan {
@@ -55,6 +57,19 @@ impl Plan {
             effect,
             directives,
             rules: rules.look_at_responses().then(|| Arc::clone(rules)),
+            overlay: None,
+        }
+    }
+
+    /// The plan with something laid over what the rules say now and may say of the response.
+    #[must_use]
+    pub fn overlaid(self, overlay: Overlay) -> Self {
+        let effect = Arc::new(overlay.over(&self.effect));
+        Self {
+            shared: self.shared && effect.store != StoreRule::Never,
+            effect,
+            overlay: Some(overlay),
+            ..self
         }
     }
 
@@ -67,8 +82,13 @@ impl Plan {
         let Some(rules) = &self.rules else {
             return Cow::Borrowed(self);
         };
-        let effect = rules.effect_of_response(resource, &ResponseFacts::of(response));
-        if Arc::ptr_eq(&effect, &self.effect) {
+        let by_rule = rules.effect_of_response(resource, &ResponseFacts::of(response));
+        let effect = match self.overlay {
+            None => by_rule,
+            Some(overlay) => Arc::new(overlay.over(&by_rule)),
+        };
+        // Of an effect with something over it, every look makes another one.
+        if Arc::ptr_eq(&effect, &self.effect) || effect == self.effect {
             return Cow::Borrowed(self);
         }
         Cow::Owned(Self {

@@ -22,7 +22,7 @@ use weir_cache::engine::{Failure, FetchRequest, WarmFill, WarmHead, Warmed};
 use weir_cache::ports::OriginError;
 use weir_cache::store::Object;
 use weir_policies::credentials;
-use weir_policies::effect::{MissMode, StoreRule};
+use weir_policies::effect::MissMode;
 use weir_policies::outcome::Outcome;
 use weir_policies::target::{Form, Resource, Target};
 use weir_policies::verdict::Plan;
@@ -59,11 +59,10 @@ impl Turn<'_> {
     ) -> Turned {
         let cache_proxy = self.cache_proxy();
         if let Some(settings) = cache_proxy {
-            let Ok(effect) = settings.effect(&resource.target, &plan.effect) else {
+            let Ok(overlay) = settings.overlay(&resource.target) else {
                 return self.refuse(conn, 400, "suffix", PROHIBITED).await;
             };
-            plan.shared &= effect.store != StoreRule::Never;
-            plan.effect = Arc::new(effect);
+            plan = plan.overlaid(overlay);
         }
         let elsewhere = elsewhere(&resource, &plan, &self.request.headers, cache_proxy);
         Turned::Answered(match elsewhere {
