@@ -1,6 +1,7 @@
 //! What a rule does: everything that may be different for one resource than for another.
 //!
-//! The default of every field is the standard. Pure values; [`crate::rules`] decides which effect a request gets.
+//! The default of every field is the standard. Pure values; [`crate::rules`] decides which effect a request gets, and an
+//! [`Overlay`] what is said besides the rules.
 
 use crate::freshness::Adjust;
 use http::{HeaderName, HeaderValue};
@@ -81,4 +82,69 @@ pub struct Effect {
     pub size_max: Option<u64>,
     /// Never evicted.
     pub pin: bool,
+}
+
+/// What is laid over the effect of whatever rule speaks: settings of a way of asking, such as cache-proxy's.
+///
+/// Invariant: it forbids and bounds. What a rule forbids stays forbidden, and of two bounds the smaller one holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overlay {
+    /// In place of the rule's.
+    pub miss: Option<MissMode>,
+    /// Store or not.
+    pub store: StoreRule,
+    /// Larger objects are refused, bytes.
+    pub size_max: Option<u64>,
+}
+
+impl Overlay {
+    /// The effect with this laid over it.
+    #[must_use]
+    pub fn over(self, effect: &Effect) -> Effect {
+        Effect {
+            miss: self.miss.unwrap_or(effect.miss),
+            store: match self.store {
+                StoreRule::Never => StoreRule::Never,
+                StoreRule::Standard => effect.store,
+            },
+            size_max: self.size_max.into_iter().chain(effect.size_max).min(),
+            ..effect.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_laid_over_an_effect_forbids_and_bounds() {
+        let check = |over: Overlay, rule: (StoreRule, Option<u64>), expected| {
+            let (store, size_max) = rule;
+            let rule = Effect {
+                store,
+                size_max,
+                pin: true,
+                miss: MissMode::Redirect,
+                ..Effect::default()
+            };
+            let effect = over.over(&rule);
+            assert!(effect.pin, "the rest stays");
+            assert_eq!((effect.store, effect.size_max, effect.miss), expected);
+        };
+        let (never, standard) = (StoreRule::Never, StoreRule::Standard);
+        let nothing = Overlay::default();
+        let by_rule = MissMode::Redirect;
+        check(nothing, (standard, None), (standard, None, by_rule));
+        check(nothing, (never, Some(9)), (never, Some(9), by_rule));
+        let everything = Overlay {
+            miss: Some(MissMode::Stream),
+            store: never,
+            size_max: Some(10),
+        };
+        let own = MissMode::Stream;
+        check(everything, (standard, None), (never, Some(10), own));
+        check(everything, (standard, Some(9)), (never, Some(9), own));
+        check(everything, (never, Some(11)), (never, Some(10), own));
+    }
 }

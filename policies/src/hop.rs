@@ -1,6 +1,6 @@
 //! Fields that concern one connection only (RFC 9110 §7.6.1) and what Weir adds when it forwards.
 //!
-//! Invariant: fields that a hostile `Connection:` may not remove (Host, Via, Authorization, X-Forwarded-For,
+//! Invariant: fields that a hostile `Connection:` may not remove (Host, Via, credentials, X-Forwarded-For,
 //! Content-Length, Cache-Control, Cookie, …) are protected.
 //!
 //! Framing is not decided here: who removes Transfer-Encoding has read the body by it.
@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::credentials;
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, HeaderValue, VIA};
 
@@ -26,10 +27,10 @@ const HOP_BY_HOP: [&str; 11] = [
     "upgrade",
 ];
 
-/// Fields that Connection may name in vain: whoever removed them would change what the message means or who sent it.
+/// Fields that Connection may name in vain, besides credentials: whoever removed them would change what the message
+/// means or who sent it.
 const PROTECTED: [&str; 28] = [
     "age",
-    "authorization",
     "cache-control",
     "cdn-loop",
     "content-encoding",
@@ -38,6 +39,7 @@ const PROTECTED: [&str; 28] = [
     "content-range",
     "content-type",
     "cookie",
+    "cookie2",
     "date",
     "etag",
     "expires",
@@ -75,14 +77,8 @@ const TRICKS: [&str; 11] = [
     "x-rewrite-url",
 ];
 
-/// Fields of one client's request that have no place in a fetch for everybody.
-const PERSONAL: [&str; 5] = [
-    "authorization",
-    "cache-control",
-    "cookie",
-    "pragma",
-    "range",
-];
+/// Fields of one client's request that have no place in a fetch for everybody, besides credentials.
+const PERSONAL: [&str; 5] = ["cache-control", "cookie", "cookie2", "pragma", "range"];
 
 /// Removes hop-by-hop fields, those named by Connection, Proxy-* credentials and upgrade offers. Works for both
 /// directions. Transfer-Encoding, TE, Trailer, Keep-Alive, Proxy-Connection, Upgrade, HTTP2-Settings included.
@@ -122,19 +118,22 @@ pub fn has_looped(headers: &HeaderMap, name: &str) -> bool {
 }
 
 /// The request fields for an upstream fetch shared by many clients: end-to-end fields of the leader without
-/// conditionals (If-*), Range, Authorization, Cookie, Host, Expect, body fields, X-Forwarded-*/method-override
+/// conditionals (If-*), Range, credentials, Cookie, Host, Expect, body fields, X-Forwarded-*/method-override
 /// tricks and Cache-Control/Pragma of the client (a shared fill is ours).
 #[must_use]
 pub fn shared_request(client: &HeaderMap) -> HeaderMap {
     let mut fields = private_request(client);
     remove_where(&mut fields, |name| {
-        PERSONAL.contains(&name) || name.starts_with("if-") || name.starts_with("content-")
+        PERSONAL.contains(&name)
+            || credentials::is_listed(name)
+            || name.starts_with("if-")
+            || name.starts_with("content-")
     });
     fields
 }
 
 /// The request fields for a fetch that serves just this client: end-to-end fields, without Host, Expect and the
-/// tricks above; Authorization, Cookie, conditionals and Range stay.
+/// tricks above; credentials, Cookie, conditionals and Range stay.
 #[must_use]
 pub fn private_request(client: &HeaderMap) -> HeaderMap {
     let mut fields = client.clone();
@@ -149,7 +148,7 @@ pub fn private_request(client: &HeaderMap) -> HeaderMap {
 }
 
 fn is_protected(name: &str) -> bool {
-    PROTECTED.contains(&name) || name.starts_with("x-forwarded-")
+    PROTECTED.contains(&name) || credentials::is_listed(name) || name.starts_with("x-forwarded-")
 }
 
 /// The members of every line of a list field, trimmed. Bytes, not text: one 8-bit character must not hide the others.

@@ -5,12 +5,13 @@
 //! ever needed.
 //!
 //! Reading order: [`target`] (what was asked for) → [`key`] (its identity) → [`rules`] and [`verdict`] (what to
-//! do) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) → [`range`], [`conditional`] (what to
+//! do) → [`credentials`] (whose a request is) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) → [`range`], [`conditional`] (what to
 //! answer) → [`hop`], [`outcome`] (how it travels and what it is called) → [`address`] (where Weir may connect).
 
 pub mod address;
 pub mod cache_control;
 pub mod conditional;
+pub mod credentials;
 pub mod effect;
 pub mod fallback;
 pub mod freshness;

@@ -8,10 +8,11 @@ pub(crate) mod reference;
 mod tests;
 
 use crate::address::is_metadata_service;
+use crate::credentials::is_credential;
 use crate::freshness::{self, Adjust, Exchange, current_age};
 use crate::target::{Scheme, Target};
 use crate::vary::Vary;
-use http::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, ORIGIN, PROXY_AUTHORIZATION, REFERER};
+use http::header::{COOKIE, HOST, LOCATION, ORIGIN, PROXY_AUTHORIZATION, REFERER};
 use http::{HeaderMap, HeaderName, StatusCode};
 
 /// Why a redirect is not followed. Each is said to the client.
@@ -25,21 +26,15 @@ pub enum RedirectRefusal {
     MetadataService,
 }
 
-/// Request fields that were meant for the origin they were sent to: what it knows the client by, and where the client
-/// came from. The last ones are how package registries are told who asks.
-const FOR_ONE_ORIGIN: [HeaderName; 12] = [
-    AUTHORIZATION,
+/// Request fields that were meant for the origin they were sent to, besides credentials: what else it knows the client
+/// by, and where the client came from.
+const FOR_ONE_ORIGIN: [HeaderName; 6] = [
     PROXY_AUTHORIZATION,
     COOKIE,
     HOST,
     ORIGIN,
     REFERER,
     HeaderName::from_static("cookie2"),
-    HeaderName::from_static("job-token"),
-    HeaderName::from_static("private-token"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-auth-token"),
-    HeaderName::from_static("x-jfrog-art-api"),
 ];
 
 /// Whether a response with this status redirects (301, 302, 303, 307, 308 with a Location).
@@ -82,13 +77,13 @@ pub(crate) fn is_same_origin(one: &Target, other: &Target) -> bool {
 /// another.
 #[must_use]
 pub fn hop_fields(fields: &HeaderMap, from: &Target, to: &Target) -> HeaderMap {
-    let mut kept = fields.clone();
-    if !is_same_origin(from, to) {
-        for name in &FOR_ONE_ORIGIN {
-            kept.remove(name);
-        }
+    if is_same_origin(from, to) {
+        return fields.clone();
     }
-    kept
+    let travels = |name: &HeaderName| !is_credential(name) && !FOR_ONE_ORIGIN.contains(name);
+    let kept = fields.iter().filter(|(name, _)| travels(name));
+    kept.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// What one redirect response means for the object at the end of the chain.

@@ -6,6 +6,7 @@ mod tests;
 
 use crate::cache_control::{DELTA_SECONDS_MAX, RequestDirectives, ResponseDirectives};
 use crate::freshness::{Adjust, Exchange, Lifetime, current_age, directives, lifetime};
+use crate::storability::forbidden;
 use crate::time::UnixSeconds;
 use crate::vary::Selection;
 use http::{HeaderMap, StatusCode};
@@ -65,6 +66,8 @@ pub struct StaleUse {
 /// Why a matching response may not be served as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StaleReason {
+    /// It says no-store or private by now: what was learned after it was stored (§3.2) took the permission back.
+    Forbidden,
     /// Its lifetime is over.
     Expired,
     /// It was invalidated: an unsafe request succeeded (RFC 9111 §4.4), or an operator asked for it.
@@ -125,6 +128,9 @@ fn objection(
     age: u64,
     ttl: i64,
 ) -> Option<StaleReason> {
+    if forbidden(stored.status, said).is_some() {
+        return Some(StaleReason::Forbidden);
+    }
     if stored.invalidated {
         return Some(StaleReason::Invalidated);
     }
@@ -141,6 +147,9 @@ fn objection(
 
 /// What a response that is not fresh enough is still good for (RFC 5861, §4.2.4).
 ///
+/// An invalidated one (§4.4) is good for nothing, but under an immutable rule: there its bytes are still the right
+/// ones, and if the origin has others by now, that is a conflict and no reason to have none.
+///
 /// A request's no-cache, max-age and min-fresh rule out an answer before the origin was asked, but not one after the
 /// origin failed: they say what the client prefers (§5.2.1), §4.2.4 lists only directives of the response as
 /// prohibitions, and package managers write `no-cache` into every request, so that they would lose the cache exactly
@@ -153,7 +162,12 @@ fn stale_use(
     age: u64,
     ttl: i64,
 ) -> StaleUse {
-    let distrusted = matches!(why, StaleReason::Invalidated | StaleReason::ResponseNoCache);
+    let distrusted = match why {
+        // Whoever may POST to a URL must not be able to take a file that never changes away from everybody.
+        StaleReason::Invalidated => !adjust.immutable || said.no_cache,
+        StaleReason::Forbidden | StaleReason::ResponseNoCache => true,
+        StaleReason::Expired | StaleReason::RequestDirective => false,
+    };
     let staleness = if ttl > 0 { 0 } else { ttl.unsigned_abs() };
     // A fresh response is not stale: what forbids stale ones says nothing of it.
     if distrusted || (ttl <= 0 && forbids_stale(said)) {

@@ -4,10 +4,11 @@
 mod tests;
 
 use crate::cache_control::{RequestDirectives, ResponseDirectives};
+use crate::credentials;
 use crate::freshness::{self, Adjust, Exchange, is_heuristically_cacheable};
 use crate::hop;
 use crate::vary::Vary;
-use http::header::{AGE, AUTHORIZATION, COOKIE, ETAG, LAST_MODIFIED, SET_COOKIE};
+use http::header::{AGE, COOKIE, ETAG, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 /// The largest head that is stored, bytes of names and values with their separators: the limit on a response head.
@@ -33,7 +34,7 @@ pub enum NotStored {
     NoStore,
     /// `private`.
     Private,
-    /// Authorization without public, s-maxage or must-revalidate (§3.5).
+    /// Authorization or another credential without public, s-maxage or must-revalidate (§3.5).
     Authorization,
     /// Set-Cookie without explicit shared freshness (`public` or `s-maxage`).
     SetCookie,
@@ -143,19 +144,28 @@ fn is_storable_status(status: StatusCode) -> bool {
     (200..600).contains(&status.as_u16()) && !matches!(status.as_u16(), 206 | 304)
 }
 
-/// no-store and private; must-understand takes no-store back where the status is understood (§5.2.2.3).
+/// The client's own no-store, and what the response forbids.
 fn by_directives(
     request: &HeaderMap,
     status: StatusCode,
     directives: &ResponseDirectives,
 ) -> Option<NotStored> {
+    let asked = RequestDirectives::of(request).no_store;
+    asked
+        .then_some(NotStored::NoStore)
+        .or_else(|| forbidden(status, directives))
+}
+
+/// What a response forbids a shared cache outright, to store it and so to use what is stored: no-store and private.
+/// must-understand takes no-store back where the status is understood (§5.2.2.3).
+pub(crate) fn forbidden(status: StatusCode, directives: &ResponseDirectives) -> Option<NotStored> {
     let understood = is_heuristically_cacheable(status);
-    let forbidden = match (directives.must_understand, understood) {
+    let no_store = match (directives.must_understand, understood) {
         (true, true) => false,
         (true, false) => true,
         (false, _) => directives.no_store,
     };
-    if forbidden || RequestDirectives::of(request).no_store {
+    if no_store {
         return Some(NotStored::NoStore);
     }
     directives.private.then_some(NotStored::Private)
@@ -169,7 +179,7 @@ fn by_credentials(
     adjust: Adjust,
 ) -> Option<NotStored> {
     let shared = directives.public || directives.s_maxage.is_some();
-    if request.contains_key(AUTHORIZATION) && !shared && !directives.must_revalidate {
+    if credentials::are_in(request) && !shared && !directives.must_revalidate {
         return Some(NotStored::Authorization);
     }
     let named = directives

@@ -4,6 +4,7 @@ mod archives;
 mod conditions;
 mod fields;
 mod lifetimes;
+mod permission;
 mod storability;
 
 use crate::stage::Stage;

@@ -6,9 +6,10 @@
 use super::{Answer, Engine, FetchRequest};
 use crate::object::ObjectHead;
 use crate::store::Object;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use std::sync::Arc;
 use weir_policies::cache_control::RequestDirectives;
+use weir_policies::credentials;
 use weir_policies::freshness::{self, Adjust};
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
@@ -60,7 +61,7 @@ impl Engine {
     }
 
     async fn look_up_under(&self, request: &FetchRequest, key: &CacheKey) -> Found {
-        let has_credentials = request.headers.contains_key(header::AUTHORIZATION);
+        let has_credentials = credentials::are_in(&request.headers);
         let mut newest: Option<(Arc<Object>, Reuse)> = None;
         for object in self.store.lookup(key).await {
             let head = object.head();

@@ -271,6 +271,51 @@ fn an_imported_object_is_always_fresh() {
 }
 
 #[test]
+fn a_permission_that_was_taken_back_is_gone_for_every_use() {
+    let forbidden = Reuse::Stale {
+        age: AGE,
+        why: StaleReason::Forbidden,
+        may: StaleUse::default(),
+    };
+    let windows = "stale-while-revalidate=99, stale-if-error=99";
+    for directive in ["private", "no-store", "no-store, private"] {
+        for (lifetime, invalidated) in [("max-age=99", false), ("max-age=1", false), ("", true)] {
+            let response = format!("{lifetime}, {windows}, {directive}");
+            let marks = Marks {
+                invalidated,
+                ..Marks::default()
+            };
+            for adjust in [STANDARD, KEPT_AN_HOUR, IMMUTABLE] {
+                for request in ["", "max-stale", "stale-if-error=99"] {
+                    let found = decided_with(request, &response, adjust, marks);
+                    assert_eq!(found, forbidden, "{request:?} {response:?} {adjust:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_permission_is_there_where_a_rule_or_must_understand_gives_it() {
+    let answer = Reuse::Fresh { age: AGE, ttl: 89 };
+    let of = |response: &str, adjust| decided("", response, adjust);
+    let mut adjust = STANDARD;
+    adjust.overrides.private = true;
+    assert_eq!(of("max-age=99, private", adjust), answer);
+    assert_ne!(of("max-age=99, no-store", adjust), answer);
+    adjust = STANDARD;
+    adjust.overrides.no_store = true;
+    assert_eq!(of("max-age=99, no-store", adjust), answer);
+    assert_ne!(of("max-age=99, private", adjust), answer);
+    // Only of the fields that it names, which are not stored (§5.2.2.7).
+    assert_eq!(of("max-age=99, private=\"x-a\"", STANDARD), answer);
+    assert_eq!(
+        of("max-age=99, no-store, must-understand", STANDARD),
+        answer
+    );
+}
+
+#[test]
 fn row_91_what_was_invalidated_is_of_no_use_unasked() {
     let marks = Marks {
         invalidated: true,
@@ -281,7 +326,7 @@ fn row_91_what_was_invalidated_is_of_no_use_unasked() {
         why: StaleReason::Invalidated,
         may: StaleUse::default(),
     };
-    for adjust in [STANDARD, KEPT_AN_HOUR, IMMUTABLE] {
+    for adjust in [STANDARD, KEPT_AN_HOUR] {
         for request in ["", "max-stale", "no-cache"] {
             let response = "max-age=99, stale-while-revalidate=99, stale-if-error=99";
             assert_eq!(
@@ -291,6 +336,35 @@ fn row_91_what_was_invalidated_is_of_no_use_unasked() {
             );
         }
     }
+}
+
+#[test]
+fn an_invalidated_response_is_still_the_right_one_where_the_name_never_changes() {
+    let marks = Marks {
+        invalidated: true,
+        ..Marks::default()
+    };
+    let check = |response: &str, is_useful: bool| {
+        let expected = Reuse::Stale {
+            age: AGE,
+            why: StaleReason::Invalidated,
+            may: StaleUse {
+                while_revalidating: is_useful,
+                on_error: is_useful,
+            },
+        };
+        for request in ["", "no-cache", "max-age=0"] {
+            let found = decided_with(request, response, IMMUTABLE, marks);
+            assert_eq!(found, expected, "{request:?} {response:?}");
+        }
+    };
+    check("max-age=99", true);
+    check("max-age=99, must-revalidate", true);
+    check("max-age=1", true);
+    check("", true);
+    // An invalidation takes nothing away and gives nothing.
+    check("max-age=1, must-revalidate", false);
+    check("max-age=99, no-cache", false);
 }
 
 #[test]

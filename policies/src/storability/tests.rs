@@ -135,17 +135,19 @@ fn must_understand_takes_no_store_back_where_the_status_is_understood() {
 
 #[test]
 fn row_77_authorization_needs_permission() {
-    let asked = [("authorization", "Basic x")];
-    check(&asked, "max-age=60", &[], refuse(NotStored::Authorization));
-    for permission in ["public", "s-maxage=60", "must-revalidate"] {
-        check(&asked, &format!("max-age=60, {permission}"), &[], STORE);
+    for name in ["authorization", "x-jfrog-art-api", "x-api-key"] {
+        let asked = [(name, "Basic x")];
+        check(&asked, "max-age=60", &[], refuse(NotStored::Authorization));
+        for permission in ["public", "s-maxage=60", "must-revalidate"] {
+            check(&asked, &format!("max-age=60, {permission}"), &[], STORE);
+        }
+        check(
+            &asked,
+            "max-age=60, proxy-revalidate",
+            &[],
+            refuse(NotStored::Authorization),
+        );
     }
-    check(
-        &asked,
-        "max-age=60, proxy-revalidate",
-        &[],
-        refuse(NotStored::Authorization),
-    );
 }
 
 #[test]

@@ -4,19 +4,20 @@
 //! what is stored already, and what the response says of itself.
 
 use crate::cache_control::RequestDirectives;
-use crate::effect::{Effect, StoreRule};
+use crate::credentials;
+use crate::effect::{Effect, Overlay, StoreRule};
 use crate::freshness::Adjust;
 use crate::rules::{ResponseFacts, Rules, is_archive};
 use crate::target::{Form, Resource};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::COOKIE;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How a cacheable request is to be treated.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// May lead or join a shared fill: no Authorization, no Cookie that counts, no request no-store, no rule against
+    /// May lead or join a shared fill: no credentials, no Cookie that counts, no request no-store, no rule against
     /// it.
     pub shared: bool,
     /// The request's Cookie does not count and must not reach the upstream: archives are the same for everybody.
@@ -25,7 +26,7 @@ pub struct Plan {
     pub identity_only: bool,
     /// Redirects are followed for the client.
     pub follows: bool,
-    /// What the rules say.
+    /// What the rules say, with the overlay over it.
     pub effect: Arc<Effect>,
     /// What rules and the mirror say of freshness.
     pub adjust: Adjust,
@@ -33,6 +34,8 @@ pub struct Plan {
     pub directives: RequestDirectives,
     /// The rules, when some of them can only be judged with the response: see [`Plan::refined`].
     pub rules: Option<Arc<Rules>>,
+    /// What is laid over the effect of every rule, also of one that speaks later: see [`Plan::overlaid`].
+    pub overlay: Option<Overlay>,
 }
 
 impl Plan {
@@ -43,7 +46,7 @@ impl Plan {
         let effect = rules.effect(resource);
         let immutable = effect.adjust.immutable;
         let has_cookie = headers.contains_key(COOKIE);
-        let personal = headers.contains_key(AUTHORIZATION) || (has_cookie && !immutable);
+        let personal = credentials::are_in(headers) || (has_cookie && !immutable);
         let shared = !personal && !directives.no_store && effect.store != StoreRule::Never;
         Self {
             shared,
@@ -54,6 +57,19 @@ impl Plan {
             effect,
             directives,
             rules: rules.look_at_responses().then(|| Arc::clone(rules)),
+            overlay: None,
+        }
+    }
+
+    /// The plan with something laid over what the rules say now and may say of the response.
+    #[must_use]
+    pub fn overlaid(self, overlay: Overlay) -> Self {
+        let effect = Arc::new(overlay.over(&self.effect));
+        Self {
+            shared: self.shared && effect.store != StoreRule::Never,
+            effect,
+            overlay: Some(overlay),
+            ..self
         }
     }
 
@@ -66,8 +82,13 @@ impl Plan {
         let Some(rules) = &self.rules else {
             return Cow::Borrowed(self);
         };
-        let effect = rules.effect_of_response(resource, &ResponseFacts::of(response));
-        if Arc::ptr_eq(&effect, &self.effect) {
+        let by_rule = rules.effect_of_response(resource, &ResponseFacts::of(response));
+        let effect = match self.overlay {
+            None => by_rule,
+            Some(overlay) => Arc::new(overlay.over(&by_rule)),
+        };
+        // Of an effect with something over it, every look makes another one.
+        if Arc::ptr_eq(&effect, &self.effect) || effect == self.effect {
             return Cow::Borrowed(self);
         }
         Cow::Owned(Self {

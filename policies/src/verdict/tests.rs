@@ -1,7 +1,7 @@
 //! Rows 33, 41, 54, 55 and 93 of the hostile inputs, what is shared, and what a plan holds.
 
 use super::*;
-use crate::effect::{Effect, StoreRule};
+use crate::effect::{Effect, MissMode, Overlay, StoreRule};
 use crate::freshness::Adjust;
 use crate::rules::{ResponseConditions, RuleSpec};
 use crate::target::{Form, Target};
@@ -145,6 +145,7 @@ fn what_is_personal_is_not_shared() {
         ("range", "bytes=0-1")
     ]));
     assert!(!shared(&[("authorization", "Basic x")]));
+    assert!(!shared(&[("x-jfrog-art-api", "key")]));
     assert!(!shared(&[("cookie", "a=b")]));
     assert!(!shared(&[("cache-control", "no-store")]));
 }
@@ -167,6 +168,7 @@ fn an_archive_is_shared_without_the_cookie() {
         false,
         false,
     );
+    check(&[("x-jfrog-art-api", "key")], false, false);
     check(
         &[("cookie", "a=b"), ("cache-control", "no-store")],
         false,
@@ -286,4 +288,49 @@ fn without_rules_about_responses_nothing_is_copied() {
         &fields(&[("content-length", "100")]),
     );
     assert!(matches!(refined, Cow::Borrowed(_)));
+}
+
+#[test]
+fn what_is_laid_over_a_plan_survives_its_refinement() {
+    let asked = resource("http://h/");
+    let (small, huge) = (
+        fields(&[("content-length", "99")]),
+        fields(&[("content-length", "100")]),
+    );
+    let overlay = Overlay {
+        miss: Some(MissMode::RedirectAndFetch),
+        size_max: Some(1000),
+        ..Overlay::default()
+    };
+    let plan = plan(vec![large(immutable()), rule(Effect::default())], &[]).overlaid(overlay);
+    let check = |plan: &Plan, rule: &str| {
+        let effect = &plan.effect;
+        assert_eq!(effect.rule.as_deref(), Some(rule));
+        assert_eq!(effect.size_max, Some(1000));
+        assert_eq!(effect.miss, MissMode::RedirectAndFetch);
+        assert!(plan.shared);
+    };
+    check(&plan, "rule");
+    let same = plan.refined(&asked, &small);
+    assert!(matches!(same, Cow::Borrowed(_)));
+    let refined = plan.refined(&asked, &huge).into_owned();
+    check(&refined, "large");
+    assert!(refined.adjust.immutable);
+    // A second source may answer differently.
+    check(&refined.refined(&asked, &small), "rule");
+}
+
+#[test]
+fn what_an_overlay_forbids_no_response_allows() {
+    let asked = resource("http://h/");
+    let overlay = Overlay {
+        store: StoreRule::Never,
+        ..Overlay::default()
+    };
+    let plan = plan(vec![large(immutable())], &[]).overlaid(overlay);
+    assert!(!plan.shared);
+    let refined = plan.refined(&asked, &fields(&[("content-length", "100")]));
+    assert_eq!(refined.effect.rule.as_deref(), Some("large"));
+    assert_eq!(refined.effect.store, StoreRule::Never);
+    assert!(!refined.shared);
 }

@@ -151,6 +151,7 @@ fn lifetime_word(source: LifetimeSource) -> &'static str {
 
 fn stale_word(why: StaleReason) -> &'static str {
     match why {
+        StaleReason::Forbidden => "response-forbids",
         StaleReason::Expired => "expired",
         StaleReason::ResponseNoCache => "response-no-cache",
         StaleReason::RequestDirective => "request-directive",

@@ -90,7 +90,7 @@ pub(crate) struct StoredObject {
     pub(crate) lifetime_source: String,
     /// `fresh`, `stale`, or `mismatch` when the request selects another variant.
     pub(crate) verdict: String,
-    /// Of `stale`: `expired`, `response-no-cache` or `request-directive`.
+    /// Of `stale`: `response-forbids`, `invalidated`, `response-no-cache`, `expired` or `request-directive`.
     pub(crate) stale_reason: Option<String>,
     /// May be served while it is revalidated.
     pub(crate) stale_while_revalidate: bool,

@@ -1,10 +1,10 @@
 //! What openEuler's cache-proxy would do with a `/download/URL`: refuse it, keep it, or only point at it.
 //!
-//! Pure: a URL and what the rules say of it go in, what is to be done comes out. [`super::redirect`] acts on it. Its
+//! Pure: a URL goes in, what is to be done besides what the rules say comes out. [`super::redirect`] acts on it. Its
 //! two sentences, `Prohibited by proxy rule` and `out limit`, are looked for by scripts and stay as they are.
 
 use crate::conf::{CacheProxySettings, SuffixRules};
-use weir_policies::effect::{Effect, MissMode, StoreRule};
+use weir_policies::effect::{MissMode, Overlay, StoreRule};
 use weir_policies::target::Target;
 
 /// The body of a refusal for the suffix.
@@ -16,23 +16,23 @@ pub(super) const PROHIBITED: &str =
 pub(super) struct Prohibited;
 
 impl CacheProxySettings {
-    /// What is done with `target`, of which the rules say `effect`.
+    /// What is done with `target`, whatever the rules say of it.
     ///
     /// # Errors
     /// [`Prohibited`]: nothing, its suffix is not listed.
-    pub(super) fn effect(&self, target: &Target, effect: &Effect) -> Result<Effect, Prohibited> {
+    pub(super) fn overlay(&self, target: &Target) -> Result<Overlay, Prohibited> {
         let is_listed = self.suffix_rules == SuffixRules::Off || self.lists_suffix_of(target);
         match (is_listed, self.suffix_rules) {
             (false, SuffixRules::Strict) => Err(Prohibited),
-            (false, SuffixRules::Lenient | SuffixRules::Off) => Ok(Effect {
+            (false, SuffixRules::Lenient | SuffixRules::Off) => Ok(Overlay {
+                miss: Some(MissMode::Redirect),
                 store: StoreRule::Never,
-                miss: MissMode::Redirect,
-                ..effect.clone()
+                size_max: None,
             }),
-            (true, _) => Ok(Effect {
-                miss: MissMode::RedirectAndFetch,
-                size_max: smaller(self.size_max_of(target), effect.size_max),
-                ..effect.clone()
+            (true, _) => Ok(Overlay {
+                miss: Some(MissMode::RedirectAndFetch),
+                store: StoreRule::Standard,
+                size_max: self.size_max_of(target),
             }),
         }
     }
@@ -42,10 +42,6 @@ impl CacheProxySettings {
         let before = self.proxy_url.as_deref().unwrap_or_default();
         format!("{before}{upstream}")
     }
-}
-
-fn smaller(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    one.into_iter().chain(other).min()
 }
 
 /// The body of a refusal for the size; both in bytes.
@@ -69,36 +65,26 @@ mod tests {
 
     #[test]
     fn a_suffix_decides_whether_a_url_is_fetched_pointed_at_or_refused() {
-        let check = |rules, url: &str, expected: Result<(MissMode, StoreRule), Prohibited>| {
+        let check = |rules, url: &str, expected: Result<Overlay, Prohibited>| {
             let target = Target::parse(url).unwrap();
-            let effect = settings(rules).effect(&target, &Effect::default());
-            let judged = effect.map(|effect| (effect.miss, effect.store));
+            let judged = settings(rules).overlay(&target);
             assert_eq!(judged, expected, "{rules:?} {url}");
         };
-        let fetched = Ok((MissMode::RedirectAndFetch, StoreRule::Standard));
-        let pointed_at = Ok((MissMode::Redirect, StoreRule::Never));
+        let fetched = Ok(Overlay {
+            miss: Some(MissMode::RedirectAndFetch),
+            store: StoreRule::Standard,
+            size_max: Some(1000),
+        });
+        let pointed_at = Ok(Overlay {
+            miss: Some(MissMode::Redirect),
+            store: StoreRule::Never,
+            size_max: None,
+        });
         check(SuffixRules::Off, "http://h/a.mp3", fetched);
         check(SuffixRules::Strict, "http://h/a.gz", fetched);
         check(SuffixRules::Strict, "http://h/a.mp3", Err(Prohibited));
         check(SuffixRules::Lenient, "http://h/a.gz", fetched);
         check(SuffixRules::Lenient, "http://h/a.mp3", pointed_at);
-    }
-
-    #[test]
-    fn the_smaller_limit_holds_and_other_effects_of_a_rule_stay() {
-        let target = Target::parse("http://h/a.gz").unwrap();
-        let check = |rule: Option<u64>, expected: u64| {
-            let effect = Effect {
-                size_max: rule,
-                pin: true,
-                ..Effect::default()
-            };
-            let effect = settings(SuffixRules::Off).effect(&target, &effect).unwrap();
-            assert_eq!((effect.size_max, effect.pin), (Some(expected), true));
-        };
-        check(None, 1000);
-        check(Some(10), 10);
-        check(Some(2000), 1000);
     }
 
     #[test]

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use weir_cache::engine::{Failure, FetchRequest, WarmFill, WarmHead, Warmed};
 use weir_cache::ports::OriginError;
 use weir_cache::store::Object;
-use weir_policies::effect::{MissMode, StoreRule};
+use weir_policies::credentials;
+use weir_policies::effect::MissMode;
 use weir_policies::outcome::Outcome;
 use weir_policies::target::{Form, Resource, Target};
 use weir_policies::verdict::Plan;
@@ -58,11 +59,10 @@ impl Turn<'_> {
     ) -> Turned {
         let cache_proxy = self.cache_proxy();
         if let Some(settings) = cache_proxy {
-            let Ok(effect) = settings.effect(&resource.target, &plan.effect) else {
+            let Ok(overlay) = settings.overlay(&resource.target) else {
                 return self.refuse(conn, 400, "suffix", PROHIBITED).await;
             };
-            plan.shared &= effect.store != StoreRule::Never;
-            plan.effect = Arc::new(effect);
+            plan = plan.overlaid(overlay);
         }
         let elsewhere = elsewhere(&resource, &plan, &self.request.headers, cache_proxy);
         Turned::Answered(match elsewhere {
@@ -189,9 +189,7 @@ fn elsewhere(
     headers: &HeaderMap,
     cache_proxy: Option<&CacheProxySettings>,
 ) -> Option<Elsewhere> {
-    let has_credentials = [header::AUTHORIZATION, header::COOKIE]
-        .iter()
-        .any(|name| headers.contains_key(name));
+    let has_credentials = credentials::are_in(headers) || headers.contains_key(header::COOKIE);
     if resource.form == Form::Forward || has_credentials || plan.directives.only_if_cached {
         return None;
     }
@@ -271,6 +269,7 @@ mod tests {
         );
         check(fetched, download, "cache-control: only-if-cached", None);
         check(fetched, download, "authorization: Basic eDp5", None);
+        check(fetched, download, "x-jfrog-art-api: key", None);
         check(fetched, download, "cookie: a=b", None);
     }
 }

@@ -57,6 +57,26 @@ async fn cp_12_lenient_serves_a_suffix_that_is_not_listed_and_does_not_cache_it(
     stage.finish().await;
 }
 
+#[tokio::test]
+async fn cp_13_the_size_limit_holds_beside_rules_about_responses() {
+    // The first rule speaks for the file, the second only needs the response to know that it does not.
+    for condition in ["size_min = \"1\"", "media_type = [\"video/*\"]"] {
+        let rule = format!("[[rule]]\nname = \"of-the-test\"\nttl_default = \"1h\"\n{condition}\n");
+        let rule: toml::Table = toml::from_str(&rule).expect("a rule");
+        let builder = cache_proxy()
+            .config(|config| config.extend(rule))
+            .set("cache_proxy.size_max", "1KB");
+        let stage = Stage::with(builder).await;
+        stage.fresh("/big.iso", &[1; 1001]);
+        let refused = download(&stage, "/big.iso").await;
+        assert_eq!(refused.status(), 400, "{condition}: {:?}", refused.head);
+        assert!(refused.text().contains("out limit"), "{}", refused.text());
+        stage.gateway.settled().await;
+        stage.assert_fetched("/big.iso").await;
+        stage.gateway.finish_with_warnings().await;
+    }
+}
+
 /// A head that promises so many bytes, and an end before any of them.
 fn promise(bytes: u64) -> Script {
     Script::of(format!(

@@ -25,6 +25,10 @@ pub(crate) struct Script {
     pub(crate) piece_bytes: usize,
     /// Where the connection is reset, one after the other, counted from the start of the whole body.
     pub(crate) breaks: Arc<Mutex<VecDeque<usize>>>,
+    /// No more than so many bytes of a range are sent.
+    pub(crate) range_bytes_max: Option<usize>,
+    /// Every other answer has another strong tag.
+    pub(crate) tags_alternate: bool,
     /// Ranges are ignored.
     pub(crate) no_ranges: bool,
     /// Bytes that may leave; `None`: all at once.
@@ -42,6 +46,8 @@ impl Script {
             panics_at: None,
             unreachable: false,
             breaks: Arc::default(),
+            range_bytes_max: None,
+            tags_alternate: false,
             no_ranges: false,
             piece_bytes: 16 * 1024,
             gate: None,
@@ -137,6 +143,11 @@ impl Origin for ScriptedOrigin {
         let is_head = request.method == Method::HEAD;
         self.note(&url, &request);
         tokio::task::yield_now().await;
+        let gets = self.asked(&url).gets;
+        let script = script.map(|script| match script.tags_alternate && gets % 2 == 0 {
+            true => script.header("etag", "\"another\""),
+            false => script,
+        });
         let Some(script) = script.filter(|script| !script.unreachable) else {
             return Err(OriginError::NoAnswer(url));
         };
@@ -226,6 +237,7 @@ fn answer(script: &Script, request: &HeaderMap) -> (StatusCode, usize, usize) {
             let end = last
                 .parse()
                 .map_or(whole, |last: usize| (last + 1).min(whole));
+            let end = end.min(from.saturating_add(script.range_bytes_max.unwrap_or(whole)));
             if from >= whole {
                 return (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0);
             }

@@ -234,3 +234,55 @@ async fn a_range_that_the_fill_reaches_soon_waits_for_it() {
     read(growing).await;
     assert_eq!(world.origin.asked(URL).gets, 1);
 }
+
+#[tokio::test]
+async fn a_part_of_another_variant_is_nobody_elses() {
+    let world = World::new().await;
+    world.script(
+        URL,
+        tagged(content(13, 1000)).header("vary", "accept-language"),
+    );
+    let asking = |language| {
+        let mut request = request(
+            Method::GET,
+            URL,
+            &[("range", "bytes=0-9"), ("accept-language", language)],
+        );
+        let mut effect = (*request.plan.effect).clone();
+        effect.range_miss = RangeMiss::Part;
+        request.plan.effect = effect.into();
+        request
+    };
+    let (german, french) = (asking("de"), asking("fr"));
+    tokio::join!(world.engine.fetch(&german), world.engine.fetch(&french));
+    assert_eq!(world.origin.asked(URL).gets, 2);
+}
+
+#[tokio::test]
+async fn a_break_in_a_part_is_continued() {
+    let world = World::new().await;
+    let body = content(14, 300_000);
+    world.script(URL, tagged(body.clone()).breaking_at([60_000, 90_000]));
+    assert_eq!(
+        bytes(&world, "bytes=50000-149999").await.0,
+        body[50_000..150_000]
+    );
+    assert_eq!(bytes(&world, "bytes=50000-149999").await.1, Outcome::Hit);
+}
+
+#[tokio::test]
+async fn only_if_cached_is_answered_from_parts() {
+    let world = World::new().await;
+    let body = content(15, 1000);
+    world.script(URL, tagged(body.clone()));
+    bytes(&world, "bytes=0-99").await;
+    let fields = [
+        ("range", "bytes=10-19"),
+        ("cache-control", "only-if-cached"),
+    ];
+    let answer = world
+        .engine
+        .fetch(&request(Method::GET, URL, &fields))
+        .await;
+    assert_eq!(read(answer).await, Got::Whole(body[10..20].to_vec()));
+}

@@ -150,3 +150,47 @@ async fn row_138_a_mirror_that_disagrees_is_set_aside_and_another_one_continues(
     assert_eq!(world.origin.asked(MIRROR).gets, 1);
     assert_eq!(world.origin.asked(third).gets, 1);
 }
+
+/// An origin that caps what it sends of a range.
+fn capped(body: Vec<u8>, bytes: usize) -> Script {
+    Script {
+        range_bytes_max: Some(bytes),
+        ..tagged(body)
+    }
+}
+
+#[tokio::test]
+async fn a_continuation_that_ends_early_is_continued_again() {
+    for chunked in [false, true] {
+        let world = World::new().await;
+        let body = content(10, 200_000);
+        let script = Script {
+            chunked,
+            ..capped(body.clone(), 70_000)
+        };
+        world.script(URL, script.breaking_at([30_000]));
+        assert_eq!(
+            world.get(URL).await.0,
+            Got::Whole(body.clone()),
+            "{chunked}"
+        );
+        world.settle().await;
+        assert_eq!(world.get(URL).await, (Got::Whole(body), Some(Outcome::Hit)));
+        assert_eq!(world.origin.asked(URL).ranged, 3);
+    }
+}
+
+#[tokio::test]
+async fn two_nodes_that_disagree_and_break_off_are_given_up() {
+    let world = World::new().await;
+    let body = content(11, 300_000);
+    let script = Script {
+        tags_alternate: true,
+        ..tagged(body.clone())
+    };
+    world.script(URL, script.breaking_at([100_000; 1000]));
+    assert!(matches!(world.get(URL).await.0, Got::Cut(_)));
+    world.settle().await;
+    let gets = world.origin.asked(URL).gets;
+    assert!(gets <= 4, "{gets}");
+}

@@ -332,3 +332,63 @@ async fn a_404_is_remembered_as_long_as_its_rule_says() {
     world.script(URL, tagged("here now"));
     assert_eq!(world.get_as(URL, with_ttl).await.0, whole("here now"));
 }
+
+#[tokio::test]
+async fn a_304_that_makes_it_private_is_for_the_one_who_asked() {
+    for control in ["private, max-age=1000", "no-store, max-age=1000"] {
+        let world = with_stale(tagged("text")).await;
+        world.script(URL, tagged("text").header("cache-control", control));
+        for _ in 0..3 {
+            let (got, outcome) = world.get(URL).await;
+            assert_eq!(got, whole("text"));
+            assert_ne!(outcome, Some(Outcome::Hit), "{control}");
+            world.settle().await;
+        }
+        assert_eq!(world.origin.asked(URL).gets, 4, "{control}");
+    }
+}
+
+#[tokio::test]
+async fn an_older_variant_does_not_answer_once_a_newer_response_has_expired() {
+    let world = World::new().await;
+    world.script(URL, tagged("old").header("cache-control", "max-age=1000"));
+    world.get(URL).await;
+    world.settle().await;
+    world.later(1);
+    let newer = Script::body("new").header("cache-control", "max-age=1");
+    world.script(URL, newer.header("vary", "accept").header("etag", "\"2\""));
+    read(world.fetch(URL, &[("cache-control", "no-cache")]).await).await;
+    world.settle().await;
+    world.later(5);
+    assert_eq!(world.get(URL).await.0, whole("new"));
+}
+
+#[tokio::test]
+async fn who_insists_is_not_told_of_an_absence_that_is_long_ago() {
+    let world = World::new().await;
+    world.script(URL, Script::error(404));
+    let with_ttl = |request: &mut crate::engine::FetchRequest| {
+        let mut effect = (*request.plan.effect).clone();
+        effect.negative_ttl = 30;
+        request.plan.effect = effect.into();
+    };
+    world.get_as(URL, with_ttl).await;
+    world.script(URL, tagged("here now"));
+    world.later(5);
+    assert_eq!(world.get_as(URL, with_ttl).await.0, Got::Status(404));
+    let insisting = |request: &mut crate::engine::FetchRequest| {
+        with_ttl(request);
+        request.plan.directives.no_cache = true;
+    };
+    assert_eq!(world.get_as(URL, insisting).await.0, whole("here now"));
+}
+
+#[tokio::test]
+async fn a_failure_that_odd_fields_provoked_is_not_held_against_others() {
+    let world = World::new().await;
+    world.script(URL, Script::error(404));
+    let odd = world.fetch(URL, &[("x-evil", "1")]).await;
+    assert_eq!(read(odd).await, Got::Status(404));
+    world.script(URL, tagged("text"));
+    assert_eq!(world.get(URL).await.0, whole("text"));
+}

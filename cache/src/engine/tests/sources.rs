@@ -196,3 +196,114 @@ async fn an_object_above_its_limit_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn row_96_no_way_around_an_expected_digest() {
+    let body = content(3, 300_000);
+    let expecting_another = |request: &mut FetchRequest| {
+        let mut effect = (*request.plan.effect).clone();
+        effect.verify.sha256 = Some([7; 32]);
+        request.plan.effect = effect.into();
+    };
+    let ways: [(&[(&'static str, &str)], &str); 5] = [
+        (&[("authorization", "Basic eDp5")], "max-age=60"),
+        (&[("cookie", "a=b")], "max-age=60"),
+        (&[("cache-control", "no-store")], "max-age=60"),
+        (&[("range", "bytes=0-99")], "max-age=60"),
+        (&[], "no-store"),
+    ];
+    for (fields, control) in ways {
+        let world = World::new().await;
+        world.script(
+            URL,
+            Script::body(body.clone()).header("cache-control", control),
+        );
+        let mut request = super::world::request(http::Method::GET, URL, fields);
+        expecting_another(&mut request);
+        let got = super::world::read(world.engine.fetch(&request).await).await;
+        assert!(
+            matches!(&got, Got::Cut(_) | Got::Failed(_)),
+            "{fields:?} {control}: {got:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_already_stored_is_held_against_an_expected_digest() {
+    let world = World::new().await;
+    let body = content(4, 1000);
+    world.script(URL, Script::body(body.clone()));
+    world.get(URL).await;
+    world.settle().await;
+    let got = world
+        .get_as(
+            URL,
+            with_effect(|effect| effect.verify.sha256 = Some([7; 32])),
+        )
+        .await;
+    assert!(!matches!(got.0, Got::Whole(_)), "{got:?}");
+    assert_eq!(world.get(URL).await, (Got::Whole(body), Some(Outcome::Hit)));
+}
+
+#[tokio::test]
+async fn what_an_origin_thinks_of_one_client_is_nothing_to_the_others() {
+    let world = World::new().await;
+    world.script(URL, Script::error(429).header("retry-after", "100"));
+    let personal = world.fetch(URL, &[("authorization", "Basic eDp5")]).await;
+    assert_eq!(super::world::read(personal).await, Got::Status(429));
+    let other = "http://origin.test/other";
+    world.script(other, Script::body("text"));
+    assert_eq!(world.get(other).await.0, whole("text"));
+}
+
+#[tokio::test]
+async fn the_fields_of_a_rule_reach_the_origins_it_is_about_and_nobody_else() {
+    let world = World::new().await;
+    world.script(
+        URL,
+        Script::body("")
+            .status(302)
+            .header("location", "http://cdn.test/x"),
+    );
+    world.script("http://cdn.test/x", Script::body("text"));
+    let got = world
+        .get_as(URL, |request| {
+            with_effect(|effect| {
+                let secret = Some(http::HeaderValue::from_static("Bearer x"));
+                effect.headers = vec![(http::header::AUTHORIZATION, secret)];
+            })(request);
+            request.plan.follows = true;
+        })
+        .await;
+    assert_eq!(got.0, whole("text"));
+    assert!(world.origin.fields(URL).contains_key("authorization"));
+    assert!(
+        !world
+            .origin
+            .fields("http://cdn.test/x")
+            .contains_key("authorization")
+    );
+}
+
+#[tokio::test]
+async fn a_304_of_another_place_is_not_believed() {
+    let world = World::new().await;
+    let dated = |body: &'static str| {
+        Script::body(body).header("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+    };
+    world.script(URL, Script::error(404));
+    world.script(
+        "http://archive.test/all/file-1.0.tar.gz",
+        dated("the archive's"),
+    );
+    let fallback = |request: &mut FetchRequest| {
+        with_effect(|effect| {
+            effect.fallback = vec![Fallback::parse("http://archive.test/all/").expect("a base")];
+        })(request);
+    };
+    assert_eq!(world.get_as(URL, fallback).await.0, whole("the archive's"));
+    world.settle().await;
+    world.later(61);
+    world.script(URL, dated("the origin's"));
+    assert_eq!(world.get_as(URL, fallback).await.0, whole("the origin's"));
+}
