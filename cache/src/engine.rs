@@ -58,7 +58,7 @@ use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
 use budget::MemoryBudget;
 use failure::HoldDown;
-use flight::{Flights, Listing};
+use flight::Flights;
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
@@ -270,7 +270,7 @@ impl Engine {
             self.stats.bound_flights.add(1);
             return self.private(request, Outcome::Bypass, stale).await;
         }
-        let listing = Listing::unlisted(request.key);
+        let listing = self.flights.unlisted(request.key, request.key);
         match self.start(request, listing, stale.clone()).await {
             Some(answer) => answer,
             None => self.private(request, Outcome::Bypass, stale).await,

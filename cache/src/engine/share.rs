@@ -43,8 +43,9 @@ impl Engine {
     }
 
     pub(super) fn enter(&self, request: &FetchRequest) -> Entered {
-        self.flights
-            .enter(request.key, |growing| self.fits(request, growing))
+        self.flights.enter(request.key, request.key, |growing| {
+            self.fits(request, growing)
+        })
     }
 
     pub(super) async fn join(
@@ -57,7 +58,10 @@ impl Engine {
             Phase::Body(growing) => growing,
             Phase::Validated(object) => return self.take_validated(request, object),
             Phase::Failed(failure) if !failure.concerns(&request.plan) => return Again::Decide,
-            Phase::Failed(failure) => return Again::Answered(answer_failure(failure, stale)),
+            Phase::Failed(failure) => {
+                let stale = stale.filter(|_| !flight.has_disowned());
+                return Again::Answered(answer_failure(failure, stale));
+            }
             Phase::Unshared(outcome) => return Again::Alone(outcome),
             Phase::Over | Phase::Waiting | Phase::Committing => return Again::Decide,
         };
@@ -130,6 +134,7 @@ impl Engine {
         stale: Option<StaleObject>,
     ) -> Option<Answer> {
         let (leader, led) = oneshot::channel();
+        let flight = Arc::clone(&listing.flight);
         if !self.launch(request, listing, stale.clone(), Wanted::ByReaders(leader)) {
             return None;
         }
@@ -148,7 +153,9 @@ impl Engine {
                 outcome,
                 exchange,
             },
-            Led::Failed(failure) => answer_failure(failure, stale),
+            Led::Failed(failure) => {
+                answer_failure(failure, stale.filter(|_| !flight.has_disowned()))
+            }
         })
     }
 

@@ -291,15 +291,31 @@ impl Body {
         if self.held_back.is_none() {
             self.growing.finish(FillEnd::Complete);
         }
-        if self.is_as_the_original(&writer).await || self.was_imported().await {
+        if self.is_as_the_original(&writer).await || self.stands_already().await {
             self.growing.finish(FillEnd::Complete);
             writer.abandon().await;
         } else {
-            let committed = writer.commit().await;
-            self.committed(committed).await;
+            self.commit(writer).await;
         }
         self.fill.listing.unlist();
         self.fill.listing.flight.advance(Phase::Over);
+    }
+
+    /// What a change has overtaken is not stored: it would be found before it could be marked. Where its digest is
+    /// expected the bytes are the right ones, and their readers wait for the end.
+    async fn commit(&mut self, writer: ObjectWriter) {
+        let flight = Arc::clone(&self.fill.listing.flight);
+        let publishing = flight.publish();
+        if publishing.is_none() && self.held_back.is_none() {
+            tracing::debug!("overtaken by a change, not stored");
+            return writer.abandon().await;
+        }
+        let committed = writer.commit().await;
+        let stored = committed.as_ref().ok().cloned();
+        self.committed(committed).await;
+        if let (None, Some(object)) = (publishing, stored) {
+            self.fill.engine.mark(&object).await;
+        }
     }
 
     async fn committed(&mut self, committed: Result<Arc<Object>, StoreError>) {
@@ -328,10 +344,7 @@ impl Body {
         let Ok(object) = committed else { return };
         tracing::debug!(url = without_query(url), "stored");
         if let Purpose::Contradiction(original) = &self.purpose {
-            return self.contradicts(original, &object).await;
-        }
-        if self.fill.listing.flight.is_invalidated() {
-            self.fill.engine.mark(&object).await;
+            self.contradicts(original, &object).await;
         }
     }
 
@@ -365,11 +378,13 @@ impl Body {
         is_same
     }
 
-    /// An operator's import that came in between stands: what an origin says later does not replace it.
-    async fn was_imported(&self) -> bool {
-        let key = self.growing.head().key;
-        let stored = self.fill.engine.store.lookup(&key).await;
-        stored.iter().any(|object| object.head().immutable)
+    async fn stands_already(&self) -> bool {
+        let Purpose::Object = self.purpose else {
+            return false;
+        };
+        let fill = &self.fill;
+        let engine = &fill.engine;
+        engine.stands_already(&fill.request, self.growing.head()).await
     }
 
     async fn give_up(&mut self, end: FillEnd) {

@@ -94,7 +94,8 @@ impl Fill {
         body.fill.listing.flight.advance(Phase::Body(growing));
         body.fill.lead(Led::Reader(reader));
         let (fill, _) = body.run(asked).await;
-        fill.engine.combine(&fill.request).await;
+        let flight = Arc::clone(&fill.listing.flight);
+        fill.engine.combine(&fill.request, &flight).await;
     }
 
     /// The range of a 206 that may be kept.

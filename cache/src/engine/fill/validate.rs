@@ -26,6 +26,7 @@ impl Fill {
             }
             Merge::Updated(_) | Merge::Other => {
                 // The origin speaks of other bytes than ours: ours are not to be used again.
+                self.listing.flight.disown();
                 self.engine.mark(&object).await;
                 drop(asked);
                 match self.ask().await {

@@ -85,7 +85,7 @@ pub(super) struct Vouch {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) id: u64,
-    pub(super) tick: u64,
+    pub(super) asked: u64,
     pub(super) at: Duration,
     pub(super) page: usize,
     /// A whole response to a request that could have been anybody's.
@@ -248,18 +248,18 @@ impl Book {
 
     pub(super) fn start(&mut self, mut running: Running) -> u64 {
         let tick = self.tick();
-        (running.id, running.tick) = (tick, tick);
+        running.id = tick;
         if let Some(told) = running.shared {
             let lasting = |other: &&Running| {
                 let is_fresh = running.at - other.at < Duration::from_secs(other.fresh_for);
                 other.shared == Some(told)
                     && is_fresh
                     && !self.invalidations.iter().any(|invalidation| {
-                        invalidation.page == other.page && invalidation.begun > other.tick
+                        invalidation.page == other.page && invalidation.begun > other.asked
                     })
             };
             if let Some(other) = self.running.iter().find(lasting) {
-                self.doubled = Some(format!("{told:?} at {tick} beside {}", other.tick));
+                self.doubled = Some(format!("{told:?} at {tick} beside {}", other.id));
             }
         }
         self.running.push(running);

@@ -101,8 +101,11 @@ impl Model {
         }
         let outcome = client.outcome.expect("an answer has an outcome");
         if client.wish.immutable {
+            // Who brings credentials is answered from what is meant for all of them only (RFC 9111 §3.5).
+            let is_alone = client.wish.credentials || matches!(outcome, Outcome::Uncached(_));
             let original = self.originals[page];
-            let is_original = original.is_none_or(|(version, tick)| {
+            let is_original = is_alone
+                || original.is_none_or(|(version, tick)| {
                 version == told.version || tick > client.started
             });
             return assert!(is_original, "{}", failing("not the original"));

@@ -45,10 +45,12 @@ struct Asked {
     range: Option<(usize, usize)>,
     if_range: Option<String>,
     is_shared: bool,
+    /// When it was asked.
+    tick: u64,
 }
 
 impl Asked {
-    fn of(request: &OriginRequest) -> Self {
+    fn of(request: &OriginRequest, tick: u64) -> Self {
         let said = |name: &str| {
             let value = request.headers.get(name)?;
             value.to_str().ok().map(str::to_owned)
@@ -64,6 +66,7 @@ impl Asked {
             since: said("if-modified-since"),
             range,
             if_range: said("if-range"),
+            tick,
             is_shared: request.method == Method::GET
                 && range.is_none()
                 && !request.headers.contains_key("authorization"),
@@ -75,7 +78,7 @@ impl Asked {
 impl Origin for ModelOrigin {
     async fn fetch(&self, request: OriginRequest) -> Result<OriginResponse, OriginError> {
         let url = request.target.to_string();
-        let asked = Asked::of(&request);
+        let asked = Asked::of(&request, self.book.lock().tick());
         tokio::task::yield_now().await;
         let mut book = self.book.lock();
         let at = self.clock.elapsed();
@@ -166,7 +169,7 @@ impl ModelOrigin {
         };
         book.vouch(vouch);
         let body = if asked.is_head { Bytes::new() } else { body };
-        let running = asked.is_shared.then_some(told);
+        let running = asked.is_shared.then_some((told, asked.tick));
         let response = self.respond(book, number, running, status, fields, body, from);
         if asked.is_head {
             return OriginResponse {
@@ -182,7 +185,7 @@ impl ModelOrigin {
         &self,
         book: &mut Book,
         page: usize,
-        shared: Option<Told>,
+        shared: Option<(Told, u64)>,
         status: u16,
         headers: HeaderMap,
         body: Bytes,
@@ -196,11 +199,11 @@ impl ModelOrigin {
         let saying = book.pages[page].saying;
         let running = book.start(Running {
             id: 0,
-            tick: 0,
+            asked: shared.map_or(0, |(_, tick)| tick),
             at: self.clock.elapsed(),
             page,
             fresh_for: if saying.no_cache { 0 } else { saying.max_age },
-            shared: shared.filter(|_| status == 200),
+            shared: shared.map(|(told, _)| told).filter(|_| status == 200),
         });
         OriginResponse {
             status: StatusCode::from_u16(status).expect("a status"),
