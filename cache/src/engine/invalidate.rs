@@ -13,6 +13,7 @@ use weir_policies::key::CacheKey;
 use weir_policies::revalidation::{self, Freshening};
 use weir_policies::storability::storable_fields;
 use weir_policies::target::Target;
+use weir_policies::vary::Vary;
 
 impl Engine {
     /// An unsafe request was answered: what it may have changed is asked about before it is used again (RFC 9111
@@ -89,6 +90,9 @@ impl Engine {
     }
 
     /// What a HEAD response tells of the stored one (RFC 9111 §4.3.5).
+    ///
+    /// Without a validator an equal length, or none, would make other bytes fresh; with other selecting fields than
+    /// those it was chosen by it would be found by requests that it is not for. Neither updates anything.
     pub(super) async fn freshen(
         &self,
         object: &Arc<Object>,
@@ -98,11 +102,14 @@ impl Engine {
     ) {
         let head = object.head();
         match revalidation::freshen(&head.headers, object.length(), status, fields) {
-            Freshening::Updated(headers) => {
+            Freshening::Updated(headers) if Vary::of(&headers) != Vary::of(&head.headers) => {
+                self.mark(object).await;
+            }
+            Freshening::Updated(headers) if !revalidation::conditions(fields).is_empty() => {
                 self.update(object, headers, exchange).await;
             }
             Freshening::Outdated => self.mark(object).await,
-            Freshening::Nothing => {}
+            Freshening::Updated(_) | Freshening::Nothing => {}
         }
     }
 

@@ -7,7 +7,7 @@
 use super::origin::{VERSION, name, value};
 use bytes::Bytes;
 use http::HeaderMap;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// The languages of a page that varies.
@@ -114,7 +114,9 @@ pub(super) struct Book {
     invalidations: Vec<Invalidation>,
     running: Vec<Running>,
     /// Two bodies at once where one would have done.
-    pub(super) doubled: Option<String>,
+    pub(super) doubled: Vec<(usize, String)>,
+    /// Pages that were asked for besides a shared fetch, with reason, since nothing ran for the last time.
+    pub(super) alone: HashSet<usize>,
     /// When nothing ran for the last time.
     pub(super) idle: u64,
 }
@@ -259,7 +261,11 @@ impl Book {
                     })
             };
             if let Some(other) = self.running.iter().find(lasting) {
-                self.doubled = Some(format!("{told:?} at {tick} beside {}", other.id));
+                let what = format!(
+                    "{told:?} asked at {}, answered at {tick} beside {} and {}",
+                    running.asked, other.asked, other.id
+                );
+                self.doubled.push((told.page, what));
             }
         }
         self.running.push(running);
@@ -291,11 +297,13 @@ impl Book {
         )
     }
 
-    /// Whether the host of a page failed at `from` or later.
-    pub(super) fn has_failed(&self, page: usize, from: Duration) -> bool {
+    /// Whether the host of a page failed at `from` or later, or after `tick`.
+    pub(super) fn has_failed(&self, page: usize, from: Duration, tick: u64) -> bool {
         let host = |page: usize| self.pages[page].url.split('/').nth(2);
         let mut failures = self.failures.iter();
-        failures.any(|(other, _, at)| host(*other) == host(page) && *at >= from)
+        failures.any(|(other, told, at)| {
+            host(*other) == host(page) && (*at >= from || *told > tick)
+        })
     }
 
     /// Whether a body of a page broke, or was replaced by another version, after `tick`.

@@ -52,7 +52,7 @@ impl Model {
         let page = client.wish.page;
         let failing = |why: &str| {
             format!(
-                "{why}: tick {} at {:?}, idle at {}, {:?} {:?} {:?} ttl {:?} {}",
+                "{why}: tick {} at {:?}, idle at {}, {:?} {:?} {:?} ttl {:?} {} {:?}",
                 client.started,
                 client.at,
                 client.idle,
@@ -61,12 +61,13 @@ impl Model {
                 client.told,
                 client.ttl,
                 summary(&client.got),
+                client.failure,
             )
         };
         let body = match &client.got {
             Got::Failed => {
                 let since = client.at.saturating_sub(LEFT_ALONE);
-                let failed = book.has_failed(page, since);
+                let failed = book.has_failed(page, since, client.idle);
                 return assert!(failed, "{}", failing("failed without a reason"));
             }
             Got::NotCached => {
@@ -112,7 +113,7 @@ impl Model {
         }
         if outcome == Outcome::StaleIfError {
             let since = client.at.saturating_sub(LEFT_ALONE);
-            let failed = book.has_failed(page, since);
+            let failed = book.has_failed(page, since, client.idle);
             assert!(failed, "{}", failing("stale although nothing failed"));
         }
         let floor = book.floor(page, client.started);

@@ -70,6 +70,8 @@ pub(super) struct Client {
     pub(super) left: bool,
     /// Seconds of freshness left, where it came from the store.
     pub(super) ttl: Option<i64>,
+    /// What it was told of a failure.
+    pub(super) failure: Option<Arc<Failure>>,
 }
 
 impl Wish {
@@ -165,6 +167,7 @@ impl Client {
             got: Got::NotCached,
             left: false,
             ttl: None,
+            failure: None,
         }
     }
 
@@ -210,6 +213,7 @@ impl Client {
                     "a failure that is none"
                 );
                 self.got = Got::Failed;
+                self.failure = Some(failure);
             }
             Answer::NotCached => self.got = Got::NotCached,
         }
@@ -263,6 +267,13 @@ impl Client {
                 Err(_) => return self.got = Got::Cut(body),
             }
         }
+    }
+
+    /// Whether it was answered by a fetch of its own, that looked to the origin like anybody's.
+    pub(super) fn went_alone(&self) -> bool {
+        let wish = &self.wish;
+        let is_own = matches!(self.outcome, Some(Outcome::Uncached(_) | Outcome::Bypass));
+        is_own && !wish.head && !wish.credentials && wish.range.is_none()
     }
 
     /// What the head says of itself.

@@ -145,6 +145,8 @@ impl ModelOrigin {
         };
         let whole = book.pages[number].versions[version].bodies[language].len();
         if status == 416 {
+            // Where parts contradict it, the whole is asked for once.
+            book.alone.insert(number);
             fields = HeaderMap::new();
             fields.insert("content-range", value(&format!("bytes */{whole}")));
             return self.respond(book, number, None, 416, fields, body, 0);
