@@ -107,7 +107,11 @@ impl Flight {
             .send_modify(|publication| publication.overtaken = true);
         let mut publications = self.publication.subscribe();
         // The sender lives in `self`: waiting cannot fail.
-        drop(publications.wait_for(|publication| !publication.running).await);
+        drop(
+            publications
+                .wait_for(|publication| !publication.running)
+                .await,
+        );
     }
 
     /// What is stored must not stand in for what this flight did not get.

@@ -10,8 +10,8 @@
 
 use super::fill::{Fill, Led, Wanted};
 use super::flight::{Entered, Flight, Listing, Phase};
-use super::holdings::Entry;
 use super::growing::{FlightReader, ReadError};
+use super::holdings::Entry;
 use super::lookup::decide;
 use super::share::{Again, answer_failure};
 use super::{Answer, Engine, FetchRequest};

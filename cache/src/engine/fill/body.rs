@@ -99,12 +99,12 @@ impl Body {
             Received::Ended(FillEnd::Complete) => self.complete().await,
             Received::Ended(end) => {
                 self.fill.listing.unlist();
-                self.fill.listing.flight.advance(Phase::Over);
+                self.advance(Phase::Over);
                 self.give_up(end).await;
             }
             Received::Replaced(asked) => {
                 // Who comes now waits for the head of the new one.
-                self.fill.listing.flight.advance(Phase::Waiting);
+                self.advance(Phase::Waiting);
                 self.give_up(FillEnd::Failed(OriginError::Truncated(
                     asked.source.authority(),
                     "the object changed during the download",
@@ -114,6 +114,13 @@ impl Body {
             }
         }
         (self.fill, None)
+    }
+
+    /// Who comes while an immutable object is contradicted gets the original and waits for nothing.
+    fn advance(&self, phase: Phase) {
+        if !matches!(self.purpose, Purpose::Contradiction(_)) {
+            self.fill.listing.flight.advance(phase);
+        }
     }
 
     /// Receives, and resumes where the upstream breaks off.
@@ -181,7 +188,7 @@ impl Body {
                         }
                         if self.is_last(&piece) {
                             // Before a reader can have it all: whoever comes back for more finds a hit, not us.
-                            self.fill.listing.flight.advance(Phase::Committing);
+                            self.advance(Phase::Committing);
                         }
                         self.take(piece).await;
                     }
@@ -282,10 +289,10 @@ impl Body {
             self.write().await;
         }
         // Readers have every byte already; a request that arrives now waits for the commit and is a hit.
-        self.fill.listing.flight.advance(Phase::Committing);
+        self.advance(Phase::Committing);
         let Some(writer) = self.writer.take() else {
             self.fill.listing.unlist();
-            self.fill.listing.flight.advance(Phase::Over);
+            self.advance(Phase::Over);
             return self.give_up(FillEnd::Complete).await;
         };
         if self.held_back.is_none() {
@@ -298,7 +305,7 @@ impl Body {
             self.commit(writer).await;
         }
         self.fill.listing.unlist();
-        self.fill.listing.flight.advance(Phase::Over);
+        self.advance(Phase::Over);
     }
 
     /// What a change has overtaken is not stored: it would be found before it could be marked. Where its digest is
@@ -384,7 +391,9 @@ impl Body {
         };
         let fill = &self.fill;
         let engine = &fill.engine;
-        engine.stands_already(&fill.request, self.growing.head()).await
+        engine
+            .stands_already(&fill.request, self.growing.head())
+            .await
     }
 
     async fn give_up(&mut self, end: FillEnd) {

@@ -34,9 +34,16 @@ impl Fill {
         }
         // Nobody waits for bytes that will not be served.
         self.stand(Arc::clone(&original), Outcome::StaleWhileRevalidate);
+        // An original that must not be used without asking is asked about again and again; what contradicts it is fetched
+        // once.
+        let key = self.request.conflict_key(&original);
+        let known = self.engine.store.lookup(&key).await;
+        if known.iter().any(|other| is_same(other, &asked.response)) {
+            return self.listing.unlist();
+        }
         let length = announced_length(&asked.response);
         let head = ObjectHead {
-            key: self.request.conflict_key(&original),
+            key,
             namespace: CONFLICT_NAMESPACE.to_owned(),
             conflict_of: Some(original.sequence()),
             ..self.object_head(&asked)

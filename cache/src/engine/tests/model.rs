@@ -177,7 +177,10 @@ impl Model {
         let page = self.random.random_range(0..PAGES.len());
         match self.random.random_range(0..100) {
             0..45 => self.start_client(page),
-            45..65 => self.origin.gate.add_permits(self.random.random_range(1..12)),
+            45..65 => self
+                .origin
+                .gate
+                .add_permits(self.random.random_range(1..12)),
             65..70 => self.publish(page),
             70..77 => self.turn(page),
             77..80 => self.tear(page),

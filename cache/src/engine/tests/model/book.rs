@@ -257,7 +257,9 @@ impl Book {
                 other.shared == Some(told)
                     && is_fresh
                     && !self.invalidations.iter().any(|invalidation| {
-                        invalidation.page == other.page && invalidation.begun > other.asked
+                        let known = invalidation.acknowledged;
+                        let before = known.is_some_and(|tick| tick < other.asked);
+                        invalidation.page == other.page && !before
                     })
             };
             if let Some(other) = self.running.iter().find(lasting) {
@@ -301,9 +303,8 @@ impl Book {
     pub(super) fn has_failed(&self, page: usize, from: Duration, tick: u64) -> bool {
         let host = |page: usize| self.pages[page].url.split('/').nth(2);
         let mut failures = self.failures.iter();
-        failures.any(|(other, told, at)| {
-            host(*other) == host(page) && (*at >= from || *told > tick)
-        })
+        failures
+            .any(|(other, told, at)| host(*other) == host(page) && (*at >= from || *told > tick))
     }
 
     /// Whether a body of a page broke, or was replaced by another version, after `tick`.

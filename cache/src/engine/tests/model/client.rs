@@ -84,7 +84,12 @@ impl Wish {
         };
         let from = random.random_range(0..400_000);
         let range = (from, from + random.random_range(0..200_000));
-        let whole_ends = [(0, 200_000), (150_000, 400_000), (390_000, 10_000_000), range];
+        let whole_ends = [
+            (0, 200_000),
+            (150_000, 400_000),
+            (390_000, 10_000_000),
+            range,
+        ];
         Self {
             page,
             url,
@@ -132,7 +137,9 @@ impl Wish {
             Insists::MaxStale(seconds) => Some(format!("max-stale={seconds}")),
             Insists::OnlyIfCached => Some("only-if-cached".to_owned()),
         };
-        let range = self.range.map(|(from, last)| format!("bytes={from}-{last}"));
+        let range = self
+            .range
+            .map(|(from, last)| format!("bytes={from}-{last}"));
         let mut fields = vec![("accept-language", language)];
         if let Some(control) = &control {
             fields.push(("cache-control", control));
@@ -233,7 +240,11 @@ impl Client {
                 }
                 Err(_) => return Got::Cut(body),
             }
-            if self.wish.leaves_after.is_some_and(|bytes| body.len() >= bytes) {
+            if self
+                .wish
+                .leaves_after
+                .is_some_and(|bytes| body.len() >= bytes)
+            {
                 self.left = true;
                 return Got::Cut(body);
             }

@@ -182,7 +182,10 @@ impl ModelOrigin {
         response
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call for every kind of answer")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call for every kind of answer"
+    )]
     fn respond(
         &self,
         book: &mut Book,
