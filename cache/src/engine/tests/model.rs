@@ -61,7 +61,8 @@ struct Running {
 #[derive(Clone, Copy)]
 struct Seen {
     version: usize,
-    tick: u64,
+    /// When nothing ran for the last time before: whatever was said since may have been stored later.
+    idle: u64,
     fresh_until: Duration,
 }
 
@@ -344,7 +345,7 @@ impl Model {
         let (Some(ttl), Some(told)) = (client.ttl, client.told) else {
             return;
         };
-        let (page, tick) = (told.page, client.started);
+        let page = told.page;
         if client.wish.immutable {
             let now = self.book.lock().tick();
             self.originals[page].get_or_insert((told.version, now));
@@ -355,7 +356,7 @@ impl Model {
         let lasting = Duration::from_secs(ttl.unsigned_abs());
         self.seen[page][told.language] = Some(Seen {
             version: told.version,
-            tick,
+            idle: client.idle,
             fresh_until: client.at + lasting,
         });
     }
@@ -376,14 +377,8 @@ impl Model {
         assert_eq!(engine.stats().fills_active.get(), 0);
         assert_eq!(engine.memory_taken_bytes(), 0);
         assert_eq!(engine.tasks().counts().panics, 0);
-        let mut book = self.book.lock();
-        assert_eq!(book.running(), 0, "bodies that nobody reads");
-        let alone = std::mem::take(&mut book.alone);
-        let mut doubled = std::mem::take(&mut book.doubled);
-        doubled.retain(|(page, _)| !alone.contains(page));
+        let doubled = self.book.lock().comes_to_rest();
         assert!(doubled.is_empty(), "two fetches at once: {doubled:?}");
-        book.idle = book.tick();
-        drop(book);
         self.check_stored().await;
     }
 
@@ -400,11 +395,8 @@ impl Model {
         engine.close(Duration::ZERO).await;
         engine.tasks().idle().await;
         self.world = Running::on(device, &self.clock, &self.origin, &self.settings).await;
-        let mut book = self.book.lock();
-        book.idle = book.tick();
-        book.doubled.clear();
-        book.alone.clear();
-        drop(book);
+        // What was cut down in the middle proves nothing.
+        self.book.lock().comes_to_rest();
         self.check_stored().await;
         self.check_survivors().await;
         let paths = self.world.device.paths().into_iter();
@@ -419,7 +411,7 @@ impl Model {
                 let Some(seen) = self.seen[page][language] else {
                     continue;
                 };
-                let untouched = self.book.lock().is_untouched(page, seen.tick);
+                let untouched = self.book.lock().is_untouched(page, seen.idle);
                 if !untouched || self.clock.elapsed() >= seen.fresh_until {
                     continue;
                 }
@@ -441,11 +433,11 @@ impl Model {
         self.settle().await;
         self.clock.advance(LONG);
         self.note("healed".to_owned());
-        for page in 0..PAGES.len() {
-            let mut book = self.book.lock();
-            book.pages[page].mode = Mode::Well;
-            book.pages[page].breaks.clear();
-            drop(book);
+        for there in &mut self.book.lock().pages {
+            there.mode = Mode::Well;
+            there.breaks.clear();
+        }
+        for (page, (_, _, immutable)) in PAGES.into_iter().enumerate() {
             for language in 0..LANGUAGES {
                 self.origin.gate.add_permits(1_000_000);
                 let client = self.client(self.plain(page, language));
@@ -453,7 +445,7 @@ impl Model {
                 assert!(matches!(client.got, Got::Body(_)), "{client:?}");
                 let latest = self.book.lock().pages[page].versions.len() - 1;
                 let version = client.told.map(|told| told.version);
-                if !PAGES[page].2 {
+                if !immutable {
                     assert_eq!(version, Some(latest), "page {page}");
                 }
                 self.arrived(client);

@@ -105,6 +105,8 @@ pub(super) struct Invalidation {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     tick: u64,
+    /// The manual clock's, at the last answer.
+    pub(super) now: Duration,
     pub(super) pages: Vec<Page>,
     vouches: HashMap<Told, Vec<Vouch>>,
     failures: Vec<(usize, u64, Duration)>,
@@ -114,7 +116,7 @@ pub(super) struct Book {
     invalidations: Vec<Invalidation>,
     running: Vec<Running>,
     /// Two bodies at once where one would have done.
-    pub(super) doubled: Vec<(usize, String)>,
+    doubled: Vec<(usize, String)>,
     /// Pages that were asked for besides a shared fetch, with reason, since nothing ran for the last time.
     pub(super) alone: HashSet<usize>,
     /// When nothing ran for the last time.
@@ -253,13 +255,16 @@ impl Book {
         running.id = tick;
         if let Some(told) = running.shared {
             let lasting = |other: &&Running| {
-                let is_fresh = running.at - other.at < Duration::from_secs(other.fresh_for);
+                // Who comes at `at` may join what was asked for and is not too old by then.
+                let age = self.now.saturating_sub(other.at);
+                let is_fresh = age < Duration::from_secs(other.fresh_for);
                 other.shared == Some(told)
                     && is_fresh
+                    // Overtaken by a change it may not be joined, also where it was asked only afterwards.
                     && !self.invalidations.iter().any(|invalidation| {
-                        let known = invalidation.acknowledged;
-                        let before = known.is_some_and(|tick| tick < other.asked);
-                        invalidation.page == other.page && !before
+                        let before = invalidation.acknowledged;
+                        let is_past = before.is_some_and(|tick| tick < self.idle);
+                        invalidation.page == other.page && !is_past
                     })
             };
             if let Some(other) = self.running.iter().find(lasting) {
@@ -278,8 +283,14 @@ impl Book {
         self.running.retain(|other| other.id != running);
     }
 
-    pub(super) fn running(&self) -> usize {
-        self.running.len()
+    /// Nothing runs any more: what was fetched twice at once, without a reason, since the last time.
+    pub(super) fn comes_to_rest(&mut self) -> Vec<String> {
+        assert!(self.running.is_empty(), "bodies that nobody reads");
+        let alone = std::mem::take(&mut self.alone);
+        let mut doubled = std::mem::take(&mut self.doubled);
+        doubled.retain(|(page, _)| !alone.contains(page));
+        self.idle = self.tick();
+        doubled.into_iter().map(|(_, what)| what).collect()
     }
 
     /// Everything said about one version, oldest first.

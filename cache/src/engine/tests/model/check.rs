@@ -66,7 +66,12 @@ impl Model {
         };
         let body = match &client.got {
             Got::Failed => {
-                let since = client.at.saturating_sub(LEFT_ALONE);
+                // A breaker that has been open stays so until somebody has asked again, whenever that is.
+                let since = if client.is_suspended() {
+                    Duration::ZERO
+                } else {
+                    client.at.saturating_sub(LEFT_ALONE)
+                };
                 let failed = book.has_failed(page, since, client.idle);
                 return assert!(failed, "{}", failing("failed without a reason"));
             }

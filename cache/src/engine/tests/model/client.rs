@@ -4,7 +4,7 @@ use super::book::Told;
 use super::origin::VERSION;
 use crate::engine::tests::world::{outcome, request, stored};
 use crate::engine::{Answer, Engine, Failure, FetchRequest, FlightReader};
-use crate::ports::OriginResponse;
+use crate::ports::{OriginError, OriginResponse};
 use http::{HeaderMap, Method, StatusCode};
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -278,6 +278,12 @@ impl Client {
                 Err(_) => return self.got = Got::Cut(body),
             }
         }
+    }
+
+    /// Whether it was told that its origin is left alone.
+    pub(super) fn is_suspended(&self) -> bool {
+        let failure = self.failure.as_deref();
+        matches!(failure, Some(Failure::Origin(OriginError::Suspended(..))))
     }
 
     /// Whether it was answered by a fetch of its own, that looked to the origin like anybody's.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 const PIECE_BYTES: usize = 16 * 1024;
@@ -47,10 +48,11 @@ struct Asked {
     is_shared: bool,
     /// When it was asked.
     tick: u64,
+    at: Duration,
 }
 
 impl Asked {
-    fn of(request: &OriginRequest, tick: u64) -> Self {
+    fn of(request: &OriginRequest, tick: u64, at: Duration) -> Self {
         let said = |name: &str| {
             let value = request.headers.get(name)?;
             value.to_str().ok().map(str::to_owned)
@@ -67,6 +69,7 @@ impl Asked {
             range,
             if_range: said("if-range"),
             tick,
+            at,
             is_shared: request.method == Method::GET
                 && range.is_none()
                 && !request.headers.contains_key("authorization"),
@@ -78,10 +81,11 @@ impl Asked {
 impl Origin for ModelOrigin {
     async fn fetch(&self, request: OriginRequest) -> Result<OriginResponse, OriginError> {
         let url = request.target.to_string();
-        let asked = Asked::of(&request, self.book.lock().tick());
+        let asked = Asked::of(&request, self.book.lock().tick(), self.clock.elapsed());
         tokio::task::yield_now().await;
         let mut book = self.book.lock();
         let at = self.clock.elapsed();
+        book.now = at;
         let page = book.page(&url);
         match book.pages[page].mode {
             Mode::Unreachable => {
@@ -171,7 +175,7 @@ impl ModelOrigin {
         };
         book.vouch(vouch);
         let body = if asked.is_head { Bytes::new() } else { body };
-        let running = asked.is_shared.then_some((told, asked.tick));
+        let running = asked.is_shared.then_some((told, asked.tick, asked.at));
         let response = self.respond(book, number, running, status, fields, body, from);
         if asked.is_head {
             return OriginResponse {
@@ -190,7 +194,7 @@ impl ModelOrigin {
         &self,
         book: &mut Book,
         page: usize,
-        shared: Option<(Told, u64)>,
+        shared: Option<(Told, u64, Duration)>,
         status: u16,
         headers: HeaderMap,
         body: Bytes,
@@ -204,11 +208,11 @@ impl ModelOrigin {
         let saying = book.pages[page].saying;
         let running = book.start(Running {
             id: 0,
-            asked: shared.map_or(0, |(_, tick)| tick),
-            at: self.clock.elapsed(),
+            asked: shared.map_or(0, |(_, tick, _)| tick),
+            at: shared.map_or(Duration::ZERO, |(.., at)| at),
             page,
             fresh_for: if saying.no_cache { 0 } else { saying.max_age },
-            shared: shared.map(|(told, _)| told).filter(|_| status == 200),
+            shared: shared.map(|(told, ..)| told).filter(|_| status == 200),
         });
         OriginResponse {
             status: StatusCode::from_u16(status).expect("a status"),
