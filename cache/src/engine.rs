@@ -59,7 +59,7 @@ use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
 use budget::MemoryBudget;
 use failure::HoldDown;
-use flight::{Flights, Listing};
+use flight::Flights;
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
@@ -285,7 +285,7 @@ impl Engine {
             self.stats.bound_flights.add(1);
             return self.private(request, Outcome::Bypass, stale).await;
         }
-        let listing = Listing::unlisted(request.key);
+        let listing = self.flights.unlisted(request.key, request.about());
         match self.start(request, listing, stale.clone()).await {
             Some(answer) => answer,
             None => self.private(request, Outcome::Bypass, stale).await,

@@ -38,24 +38,51 @@ pub(crate) enum Phase {
     Failed(Arc<Failure>),
 }
 
+/// What a flight is for, whatever it is listed under.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About {
+    /// The plain key of the URL.
+    pub(crate) plain: CacheKey,
+    /// Whether redirects are followed.
+    pub(crate) follows: bool,
+}
+
 /// One running fetch.
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) key: CacheKey,
     /// Whether it follows redirects: then its failure may be that of another place.
     pub(crate) follows: bool,
+    /// The plain key of its URL: what changes that concerns this flight, whatever it is listed under.
+    about: CacheKey,
     phase: watch::Sender<Phase>,
-    /// An unsafe request succeeded while it ran: what it stores must be asked about before it is used.
-    invalidated: AtomicBool,
+    publication: watch::Sender<Publication>,
+    /// The origin has said that what is stored is not what it has.
+    disowned: AtomicBool,
 }
 
+/// What a flight may put into the index.
+#[derive(Debug, Clone, Copy, Default)]
+struct Publication {
+    /// An unsafe request succeeded while it ran: what it brings may be older than that.
+    overtaken: bool,
+    /// It is putting something there at this moment.
+    running: bool,
+}
+
+/// While it lives, whoever invalidates the URL waits: what is being published is found and marked afterwards.
+#[derive(Debug)]
+pub(crate) struct Publishing<'a>(&'a Flight);
+
 impl Flight {
-    pub(crate) fn new(key: CacheKey, follows: bool) -> Arc<Self> {
+    pub(crate) fn new(key: CacheKey, about: About) -> Arc<Self> {
         Arc::new(Self {
             key,
-            follows,
+            follows: about.follows,
+            about: about.plain,
             phase: watch::Sender::new(Phase::Waiting),
-            invalidated: AtomicBool::new(false),
+            publication: watch::Sender::default(),
+            disowned: AtomicBool::new(false),
         })
     }
 
@@ -77,8 +104,35 @@ impl Flight {
         settled.map_or(Phase::Over, |phase| phase.clone())
     }
 
-    pub(crate) fn is_invalidated(&self) -> bool {
-        self.invalidated.load(Ordering::Acquire)
+    /// Before anything is put into the index; `None` when a change has overtaken it.
+    pub(crate) fn publish(&self) -> Option<Publishing<'_>> {
+        let may = self.publication.send_if_modified(|publication| {
+            publication.running |= !publication.overtaken;
+            publication.running
+        });
+        may.then_some(Publishing(self))
+    }
+
+    /// A change overtakes what it brings. Returns when nothing is being published any more.
+    pub(crate) async fn overtake(&self) {
+        self.publication
+            .send_modify(|publication| publication.overtaken = true);
+        let mut publications = self.publication.subscribe();
+        // The sender lives in `self`: waiting cannot fail.
+        drop(
+            publications
+                .wait_for(|publication| !publication.running)
+                .await,
+        );
+    }
+
+    /// What is stored must not stand in for what this flight did not get.
+    pub(crate) fn disown(&self) {
+        self.disowned.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_disowned(&self) -> bool {
+        self.disowned.load(Ordering::Acquire)
     }
 
     /// Waits until nothing more comes of it.
@@ -96,12 +150,24 @@ impl Flight {
     }
 }
 
-/// All running flights by key.
+impl Drop for Publishing<'_> {
+    fn drop(&mut self) {
+        let publication = &self.0.publication;
+        publication.send_modify(|publication| publication.running = false);
+    }
+}
+
+/// All running flights.
 #[derive(Debug)]
 pub(crate) struct Flights {
-    listed: Mutex<HashMap<CacheKey, Vec<Arc<Flight>>>>,
+    /// Those that may be joined, by key.
+    listed: Mutex<ByKey>,
+    /// All of them, by what they are about.
+    running: Mutex<ByKey>,
     flights_max: usize,
 }
+
+type ByKey = HashMap<CacheKey, Vec<Arc<Flight>>>;
 
 /// What a request finds in the table.
 pub(crate) enum Entered {
@@ -117,22 +183,25 @@ pub(crate) enum Entered {
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) flight: Arc<Flight>,
-    flights: Option<Arc<Flights>>,
+    flights: Arc<Flights>,
+    is_listed: bool,
 }
 
 impl Flights {
     pub(crate) fn new(flights_max: usize) -> Arc<Self> {
         Arc::new(Self {
             listed: Mutex::default(),
+            running: Mutex::default(),
             flights_max,
         })
     }
 
-    /// Joins a flight for `key` that `fits` (asked only once its head is known), or starts one.
+    /// Joins a flight for `key` that `fits` (asked only once its head is known), or starts one. `about`: the plain key
+    /// of the URL.
     pub(crate) fn enter(
         self: &Arc<Self>,
         key: CacheKey,
-        follows: bool,
+        about: About,
         fits: impl Fn(&Growing) -> bool,
     ) -> Entered {
         let mut listed = self.listed.lock();
@@ -149,12 +218,28 @@ impl Flights {
         if listed.len() >= self.flights_max {
             return Entered::Full;
         }
-        let flight = Flight::new(key, follows);
-        listed.entry(key).or_default().push(Arc::clone(&flight));
-        Entered::Lead(Listing {
+        let mut listing = self.unlisted(key, about);
+        listed
+            .entry(key)
+            .or_default()
+            .push(Arc::clone(&listing.flight));
+        listing.is_listed = true;
+        Entered::Lead(listing)
+    }
+
+    /// A flight that nobody can join.
+    pub(crate) fn unlisted(self: &Arc<Self>, key: CacheKey, about: About) -> Listing {
+        let flight = Flight::new(key, about);
+        let mut running = self.running.lock();
+        running
+            .entry(about.plain)
+            .or_default()
+            .push(Arc::clone(&flight));
+        Listing {
             flight,
-            flights: Some(Arc::clone(self)),
-        })
+            flights: Arc::clone(self),
+            is_listed: false,
+        }
     }
 
     /// A flight for `key` whose head may answer a HEAD request.
@@ -170,43 +255,37 @@ impl Flights {
         self.listed.lock().contains_key(key)
     }
 
-    /// Takes all flights of a key out of the table and marks what they bring: it may be older than a change.
-    pub(crate) fn invalidate(&self, key: &CacheKey) {
-        let running = self.listed.lock().remove(key).unwrap_or_default();
-        for flight in running {
-            flight.invalidated.store(true, Ordering::Release);
+    /// Takes all flights about a URL out of the table, for what they bring may be older than a change, and returns them
+    /// to be overtaken.
+    pub(crate) fn invalidate(&self, about: &CacheKey) -> Vec<Arc<Flight>> {
+        let running = self.running.lock().get(about).cloned().unwrap_or_default();
+        for flight in &running {
+            take_out(&self.listed, &flight.key, flight);
         }
+        running
     }
+}
 
-    fn remove(&self, flight: &Arc<Flight>) {
-        let mut listed = self.listed.lock();
-        if let Some(running) = listed.get_mut(&flight.key) {
-            running.retain(|other| !Arc::ptr_eq(other, flight));
-            if running.is_empty() {
-                listed.remove(&flight.key);
-            }
+fn take_out(table: &Mutex<ByKey>, key: &CacheKey, flight: &Arc<Flight>) {
+    let mut table = table.lock();
+    if let Some(flights) = table.get_mut(key) {
+        flights.retain(|other| !Arc::ptr_eq(other, flight));
+        if flights.is_empty() {
+            table.remove(key);
         }
     }
 }
 
 impl Listing {
-    /// A flight that nobody can join.
-    pub(crate) fn unlisted(key: CacheKey) -> Self {
-        Self {
-            flight: Flight::new(key, false),
-            flights: None,
-        }
-    }
-
     /// Whether others can find it: then its failure is everybody's.
     pub(crate) fn is_listed(&self) -> bool {
-        self.flights.is_some()
+        self.is_listed
     }
 
     /// Takes the flight out of the table now: whoever asks from here on decides anew.
     pub(crate) fn unlist(&mut self) {
-        if let Some(flights) = self.flights.take() {
-            flights.remove(&self.flight);
+        if std::mem::take(&mut self.is_listed) {
+            take_out(&self.flights.listed, &self.flight.key, &self.flight);
         }
     }
 }
@@ -214,6 +293,7 @@ impl Listing {
 impl Drop for Listing {
     fn drop(&mut self) {
         self.unlist();
+        take_out(&self.flights.running, &self.flight.about, &self.flight);
         if self.flight.is_waiting() {
             self.flight.advance(Phase::Over);
         }

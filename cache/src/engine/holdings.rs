@@ -50,6 +50,11 @@ impl Entry {
         CacheKey::of(CONFLICT_NAMESPACE, self == Self::Followed, target)
     }
 
+    /// The key under which parts of `target` are kept.
+    pub(super) fn parts_key(self, target: &Target) -> CacheKey {
+        CacheKey::of("part", self == Self::Followed, target)
+    }
+
     /// The word for messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -101,10 +106,13 @@ mod tests {
         let target = Target::parse("http://host/file").unwrap();
         let mut keys: Vec<CacheKey> = Entry::ALL
             .iter()
-            .flat_map(|entry| [entry.key(&target), entry.conflict_key(&target)])
+            .flat_map(|entry| {
+                let kept = [entry.conflict_key(&target), entry.parts_key(&target)];
+                std::iter::once(entry.key(&target)).chain(kept)
+            })
             .collect();
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), 4);
+        assert_eq!(keys.len(), 6);
     }
 }

@@ -11,6 +11,7 @@
 use super::fill::{Fill, Led, Wanted};
 use super::flight::{Entered, Flight, Listing, Phase};
 use super::growing::{FlightReader, ReadError};
+use super::holdings::Entry;
 use super::lookup::decide;
 use super::share::{Again, answer_failure};
 use super::{Answer, Engine, FetchRequest};
@@ -136,7 +137,12 @@ pub(super) fn part_selection(mut selection: Selection, range: ByteRange) -> Sele
 impl FetchRequest {
     /// One key for all parts.
     pub(super) fn parts_key(&self) -> CacheKey {
-        CacheKey::of("part", self.plan.follows, &self.resource.target)
+        let entry = if self.plan.follows {
+            Entry::Followed
+        } else {
+            Entry::Plain
+        };
+        entry.parts_key(&self.resource.target)
     }
 
     /// Whether only a part is to be fetched for this request.
@@ -189,7 +195,7 @@ impl Engine {
         let condition = request.headers.get(header::IF_RANGE).map(text);
         let namespace = format!("part {} {}", text(range), condition.unwrap_or_default());
         let key = CacheKey::of(&namespace, request.plan.follows, &request.resource.target);
-        self.flights.enter(key, request.plan.follows, |growing| {
+        self.flights.enter(key, request.about(), |growing| {
             growing.is_whole() && self.is_fresh_part(request, growing.head())
         })
     }
@@ -305,8 +311,11 @@ impl Engine {
         )
     }
 
-    /// Makes one object of the parts, when they are all there.
-    pub(super) async fn combine(&self, request: &FetchRequest) {
+    /// Makes one object of the parts, when they are all there and no change has overtaken the last one of them.
+    pub(super) async fn combine(&self, request: &FetchRequest, flight: &Flight) {
+        let Some(_publishing) = flight.publish() else {
+            return;
+        };
         let Some(parts) = self.parts(request).await else {
             return;
         };
@@ -319,8 +328,8 @@ impl Engine {
         };
         let url = assembly.head.url.clone();
         match self.copy_together(request, assembly).await {
-            Ok(()) => {
-                self.stats.combined.add(1);
+            Ok(was_needed) => {
+                self.stats.combined.add(u64::from(was_needed));
                 self.store.forget(&request.parts_key()).await;
             }
             Err(error) => self.note_store_refusal(&error, &url),
@@ -331,7 +340,7 @@ impl Engine {
         &self,
         request: &FetchRequest,
         assembly: Assembly,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let head = ObjectHead {
             key: if assembly.head.redirects.is_empty() {
                 request.key
@@ -341,7 +350,10 @@ impl Engine {
             namespace: String::new(),
             ..assembly.head.clone()
         };
-        let mut writer = self.store.begin(head, Some(assembly.length)).await?;
+        let mut writer = self
+            .store
+            .begin(head.clone(), Some(assembly.length))
+            .await?;
         for (object, from, to) in assembly.slices(0, assembly.length) {
             let mut at = from;
             while at < to {
@@ -353,7 +365,20 @@ impl Engine {
                 writer.append(vec![bytes]).await?;
             }
         }
-        writer.commit().await.map(drop)
+        if self.stands_already(request, &head).await || self.has_newer(&head).await {
+            writer.abandon().await;
+            return Ok(false);
+        }
+        writer.commit().await.map(|_| true)
+    }
+
+    /// Whether the whole was fetched meanwhile, later than the parts.
+    async fn has_newer(&self, head: &ObjectHead) -> bool {
+        let stored = self.store.lookup(&head.key).await;
+        let mut same = stored
+            .iter()
+            .filter(|object| object.head().selection == head.selection);
+        same.any(|object| object.head().exchange.requested >= head.exchange.requested)
     }
 
     /// The origin has another representation, or none, where parts are kept.

@@ -1,5 +1,6 @@
 //! One GET or HEAD, understood and judged.
 
+use super::flight::About;
 use crate::object::ObjectHead;
 use crate::ports::Interim;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -73,6 +74,14 @@ impl FetchRequest {
             headers: by_rule(headers.clone(), &plan),
             plan,
             interim: None,
+        }
+    }
+
+    /// What a flight for it is about.
+    pub(super) fn about(&self) -> About {
+        About {
+            plain: self.key,
+            follows: self.plan.follows,
         }
     }
 

@@ -75,10 +75,9 @@ impl Engine {
     }
 
     pub(super) fn enter(&self, request: &FetchRequest) -> Entered {
-        self.flights
-            .enter(request.key, request.plan.follows, |growing| {
-                self.fits(request, growing)
-            })
+        self.flights.enter(request.key, request.about(), |growing| {
+            self.fits(request, growing)
+        })
     }
 
     pub(super) async fn join(
@@ -98,7 +97,10 @@ impl Engine {
             {
                 return Again::Decide;
             }
-            Phase::Failed(failure) => return Again::Answered(answer_failure(failure, stale)),
+            Phase::Failed(failure) => {
+                let stale = stale.filter(|_| !flight.has_disowned());
+                return Again::Answered(answer_failure(failure, stale));
+            }
             Phase::Unshared(outcome) => return Again::Alone(outcome),
             Phase::Over | Phase::Waiting | Phase::Committing => return Again::Decide,
         };
@@ -176,6 +178,7 @@ impl Engine {
         stale: Option<StaleObject>,
     ) -> Option<Answer> {
         let (leader, led) = oneshot::channel();
+        let flight = Arc::clone(&listing.flight);
         if !self.launch(request, listing, stale.clone(), Wanted::ByReaders(leader)) {
             return None;
         }
@@ -194,7 +197,9 @@ impl Engine {
                 outcome,
                 exchange,
             },
-            Led::Failed(failure) => answer_failure(failure, stale),
+            Led::Failed(failure) => {
+                answer_failure(failure, stale.filter(|_| !flight.has_disowned()))
+            }
         })
     }
 

@@ -2,7 +2,9 @@
 
 mod conflict;
 mod contradictions;
+mod failing;
 mod import;
+mod invalidation;
 mod model;
 mod origin;
 mod ranges;

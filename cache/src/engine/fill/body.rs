@@ -144,12 +144,12 @@ impl Body {
             Received::Ended(FillEnd::Complete) => self.complete().await,
             Received::Ended(end) => {
                 self.fill.listing.unlist();
-                self.fill.listing.flight.advance(Phase::Over);
+                self.advance(Phase::Over);
                 self.give_up(end).await;
             }
             Received::Replaced(asked) => {
                 // Who comes now waits for the head of the new one.
-                self.fill.listing.flight.advance(Phase::Waiting);
+                self.advance(Phase::Waiting);
                 self.give_up(FillEnd::Failed(OriginError::Truncated(
                     asked.source.authority(),
                     "the object changed during the download",
@@ -159,6 +159,13 @@ impl Body {
             }
         }
         (self.fill, None)
+    }
+
+    /// Who comes while an immutable object is contradicted gets the original and waits for nothing.
+    fn advance(&self, phase: Phase) {
+        if !matches!(self.purpose, Purpose::Contradiction(_)) {
+            self.fill.listing.flight.advance(phase);
+        }
     }
 
     /// Receives, and resumes where the upstream breaks off.
@@ -238,7 +245,7 @@ impl Body {
                         }
                         if self.is_last(&piece) {
                             // Before a reader can have it all: whoever comes back for more finds a hit, not us.
-                            self.fill.listing.flight.advance(Phase::Committing);
+                            self.advance(Phase::Committing);
                         }
                         self.take(piece).await;
                     }
@@ -352,24 +359,40 @@ impl Body {
             self.write().await;
         }
         // Readers have every byte already; a request that arrives now waits for the commit and is a hit.
-        self.fill.listing.flight.advance(Phase::Committing);
+        self.advance(Phase::Committing);
         let Some(writer) = self.writer.take() else {
             self.fill.listing.unlist();
-            self.fill.listing.flight.advance(Phase::Over);
+            self.advance(Phase::Over);
             return self.give_up(FillEnd::Complete).await;
         };
         if self.held_back.is_none() {
             self.growing.finish(FillEnd::Complete);
         }
-        if self.is_as_the_original(&writer).await || self.was_imported().await {
+        if self.is_as_the_original(&writer).await || self.stands_already().await {
             self.growing.finish(FillEnd::Complete);
             writer.abandon().await;
         } else {
-            let committed = writer.commit().await;
-            self.committed(committed).await;
+            self.commit(writer).await;
         }
         self.fill.listing.unlist();
-        self.fill.listing.flight.advance(Phase::Over);
+        self.advance(Phase::Over);
+    }
+
+    /// What a change has overtaken is not stored: it would be found before it could be marked. Where its digest is
+    /// expected the bytes are the right ones, and their readers wait for the end.
+    async fn commit(&mut self, writer: ObjectWriter) {
+        let flight = Arc::clone(&self.fill.listing.flight);
+        let publishing = flight.publish();
+        if publishing.is_none() && self.held_back.is_none() {
+            tracing::debug!("overtaken by a change, not stored");
+            return writer.abandon().await;
+        }
+        let committed = writer.commit().await;
+        let stored = committed.as_ref().ok().cloned();
+        self.committed(committed).await;
+        if let (None, Some(object)) = (publishing, stored) {
+            self.fill.engine.mark(&object).await;
+        }
     }
 
     async fn committed(&mut self, committed: Result<Arc<Object>, StoreError>) {
@@ -398,10 +421,7 @@ impl Body {
         let Ok(object) = committed else { return };
         tracing::debug!(url = without_query(url), "stored");
         if let Purpose::Contradiction(original) = &self.purpose {
-            return self.contradicts(original, &object).await;
-        }
-        if self.fill.listing.flight.is_invalidated() {
-            self.fill.engine.mark(&object).await;
+            self.contradicts(original, &object).await;
         }
     }
 
@@ -412,7 +432,9 @@ impl Body {
             engine.store.forget(&changed.head().key).await;
             let head = self.growing.head();
             let fields = head.headers.clone();
-            engine.update(original, fields, head.exchange).await;
+            engine
+                .update(original, fields, head.exchange, head.lifetime_max)
+                .await;
         } else {
             note_conflict(&self.fill, original, "the new bytes are kept beside it");
         }
@@ -429,17 +451,26 @@ impl Body {
             let head = self.growing.head();
             self.fill
                 .engine
-                .update(original, head.headers.clone(), head.exchange)
+                .update(
+                    original,
+                    head.headers.clone(),
+                    head.exchange,
+                    head.lifetime_max,
+                )
                 .await;
         }
         is_same
     }
 
-    /// An operator's import that came in between stands: what an origin says later does not replace it.
-    async fn was_imported(&self) -> bool {
-        let key = self.growing.head().key;
-        let stored = self.fill.engine.store.lookup(&key).await;
-        stored.iter().any(|object| object.head().immutable)
+    async fn stands_already(&self) -> bool {
+        let Purpose::Object = self.purpose else {
+            return false;
+        };
+        let fill = &self.fill;
+        let engine = &fill.engine;
+        engine
+            .stands_already(&fill.request, self.growing.head())
+            .await
     }
 
     async fn give_up(&mut self, end: FillEnd) {

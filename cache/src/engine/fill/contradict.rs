@@ -36,15 +36,25 @@ impl Fill {
     pub(super) async fn contradict(mut self, original: Arc<Object>, asked: Asked) {
         if is_same(&original, &asked.response) {
             let fields = asked.response.headers.clone();
-            let object = self.engine.update(&original, fields, asked.exchange).await;
+            let object = self
+                .engine
+                .update(&original, fields, asked.exchange, self.lifetime_max(&asked))
+                .await;
             self.stand(object, Outcome::Revalidated);
             return self.listing.unlist();
         }
         // Nobody waits for bytes that will not be served.
         self.stand(Arc::clone(&original), Outcome::StaleWhileRevalidate);
+        // An original that must not be used without asking is asked about again and again; what contradicts it is fetched
+        // once.
+        let key = self.request.conflict_key(&original);
+        let known = self.engine.store.lookup(&key).await;
+        if known.iter().any(|other| is_same(other, &asked.response)) {
+            return self.listing.unlist();
+        }
         let length = announced_length(&asked.response);
         let head = ObjectHead {
-            key: self.request.conflict_key(&original),
+            key,
             namespace: CONFLICT_NAMESPACE.to_owned(),
             conflict_of: Some(original.sequence()),
             ..self.object_head(&asked)

@@ -96,7 +96,8 @@ impl Fill {
         body.fill.listing.flight.advance(Phase::Body(growing));
         body.fill.lead(Led::Reader(reader));
         let (fill, _) = body.run(asked).await;
-        fill.engine.combine(&fill.request).await;
+        let flight = Arc::clone(&fill.listing.flight);
+        fill.engine.combine(&fill.request, &flight).await;
     }
 
     /// Less than was asked for may come (RFC 9110 §15.3.7); of anything else nobody knows what bytes it has.

@@ -19,10 +19,14 @@ impl Fill {
         match self.merge(&object, &asked) {
             Merge::Updated(headers) => {
                 let exchange = asked.exchange;
+                let lifetime_max = self.lifetime_max(&asked);
                 let is_shared = self.is_for_all(&object, &headers, &asked);
                 // The answer is complete: its connection can serve the next request.
                 drop(asked);
-                let object = self.engine.update(&object, headers, exchange).await;
+                let object = self
+                    .engine
+                    .update(&object, headers, exchange, lifetime_max)
+                    .await;
                 self.engine.stats.revalidated.add(1);
                 if is_shared {
                     self.stand(object, Outcome::Revalidated);
@@ -35,6 +39,7 @@ impl Fill {
             }
             Merge::Other => {
                 // The origin speaks of other bytes than ours: ours are not to be used again.
+                self.listing.flight.disown();
                 self.engine.mark(&object).await;
                 drop(asked);
                 match self.ask().await {

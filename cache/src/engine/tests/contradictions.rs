@@ -115,3 +115,40 @@ async fn new_bytes_that_break_off_are_no_conflict() {
     assert!(conflicts(&world).await.is_empty());
     assert_eq!(world.get_as(URL, immutable).await.0, whole("the original"));
 }
+
+#[tokio::test]
+async fn who_comes_while_other_bytes_are_fetched_gets_the_original_and_they_are_fetched_once() {
+    let world = with_original().await;
+    let target = Target::parse(URL).expect("a URL");
+    world.engine.invalidate(&target).await;
+    let (script, gate) = Script::body("other bytes").header("etag", "\"2\"").gated();
+    world.script(URL, script);
+    for _ in 0..20 {
+        let got = world.get_as(URL, immutable).await.0;
+        assert_eq!(got, whole("the original"));
+    }
+    assert_eq!(world.origin.asked(URL).gets, 2, "one fetch for all of them");
+    gate.add_permits(1000);
+    world.settle().await;
+    for _ in 0..3 {
+        let got = world.get_as(URL, immutable).await.0;
+        assert_eq!(got, whole("the original"));
+        world.settle().await;
+    }
+    assert_eq!(world.engine.stats().conflicts.get(), 1);
+    assert_eq!(world.engine.stats().fill_bytes.get(), 12 + 11);
+}
+
+#[tokio::test]
+async fn a_response_that_was_fetched_with_credentials_does_not_replace_the_original() {
+    let world = with_original().await;
+    let other = Script::body("other bytes").header("cache-control", "public, max-age=60");
+    world.script(URL, other);
+    let credentials = [("authorization", "Basic Zm9vOmJhcg==")];
+    let mut request = super::world::request(http::Method::GET, URL, &credentials);
+    immutable(&mut request);
+    let answer = world.engine.fetch(&request).await;
+    assert_eq!(super::world::read(answer).await, whole("other bytes"));
+    world.settle().await;
+    assert_eq!(world.get_as(URL, immutable).await.0, whole("the original"));
+}

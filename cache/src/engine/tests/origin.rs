@@ -20,6 +20,8 @@ pub(crate) struct Script {
     pub(crate) breaks_at: Option<usize>,
     /// The code that reads the body has a bug there.
     pub(crate) panics_at: Option<usize>,
+    /// So many requests meet a bug before they are answered.
+    pub(crate) panics: Arc<Mutex<usize>>,
     /// No answer at all.
     pub(crate) unreachable: bool,
     pub(crate) piece_bytes: usize,
@@ -44,6 +46,7 @@ impl Script {
             chunked: false,
             breaks_at: None,
             panics_at: None,
+            panics: Arc::default(),
             unreachable: false,
             breaks: Arc::default(),
             range_bytes_max: None,
@@ -148,6 +151,13 @@ impl Origin for ScriptedOrigin {
             true => script.header("etag", "\"another\""),
             false => script,
         });
+        if let Some(script) = &script {
+            let mut panics = script.panics.lock();
+            let left = panics.checked_sub(1);
+            *panics = left.unwrap_or(0);
+            drop(panics);
+            assert!(left.is_none(), "as the test wants it");
+        }
         let Some(script) = script.filter(|script| !script.unreachable) else {
             return Err(OriginError::NoAnswer(url));
         };
