@@ -16,6 +16,8 @@ mod rows;
 use super::*;
 use crate::clock::ManualClock;
 use crate::device::memory::MemoryDevice;
+use crate::metrics::EvictionCause;
+use crate::ports::{Clock, Device};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::time::SystemTime;
