@@ -5,9 +5,9 @@
 //! ```
 //! Counted first: an eviction that fails meanwhile does not put its object back.
 
-use super::Store;
 use super::core::{Core, lock};
 use super::layout::ShardName;
+use super::{Object, Store};
 use crate::metrics::EvictionCause;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +22,16 @@ impl Store {
         let forgotten = self.core.on_pool("forget", move || core.forget(key)).await;
         if let Err(error) = forgotten {
             tracing::warn!(%error, "cannot forget an object");
+        }
+    }
+
+    /// As [`Self::forget`], but only this very generation of this variant. Its siblings stay, and so does a newer
+    /// generation that has taken its place.
+    pub async fn forget_variant(&self, object: &Arc<Object>) {
+        let (core, name) = (Arc::clone(&self.core), object.shard.name);
+        let forget = move || core.forget_generation(&name);
+        if let Err(error) = self.core.on_pool("forget", forget).await {
+            tracing::warn!(%error, "cannot forget a variant of an object");
         }
     }
 }
@@ -39,18 +49,33 @@ impl Core {
         }
         let records = lock(&self.index).find(key);
         for record in &records {
-            let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
+            let name = record.name();
             if self.drop_entry(&name) {
                 self.unlink_counted(&name, EvictionCause::Forgotten);
             }
         }
         if let Some(record) = records.first() {
-            let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
-            if let Err(error) =
-                self.synced("fsync of a folder", self.device.sync_dir(&name.folder()))
-            {
-                tracing::warn!(%error, "a forgotten object may come back after a power failure");
-            }
+            self.sync_removal(&record.name());
+        }
+    }
+
+    /// Pool only.
+    fn forget_generation(&self, name: &ShardName) {
+        let _removal = self.begin_removal();
+        self.forgets.fetch_add(1, Ordering::AcqRel);
+        if !self.drop_entry(name) {
+            return; // replaced, evicted or forgotten meanwhile
+        }
+        // The older files first, as above; only now, because they are nobody's business but of who took the entry.
+        self.remove_replaced(name.slot);
+        self.unlink_counted(name, EvictionCause::Forgotten);
+        self.sync_removal(name);
+    }
+
+    fn sync_removal(&self, name: &ShardName) {
+        let synced = self.device.sync_dir(&name.folder());
+        if let Err(error) = self.synced("fsync of a folder", synced) {
+            tracing::warn!(%error, "a forgotten object may come back after a power failure");
         }
     }
 }

@@ -7,6 +7,7 @@ mod cleaning;
 mod concurrency;
 mod corruption;
 mod crash;
+mod forgetting;
 mod limits;
 mod metadata_log;
 mod opening;
