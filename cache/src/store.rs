@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
 //! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`]
-//! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) → [`recovery`] and
-//! [`close`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes afterwards).
+//! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) and [`forget`] →
+//! [`open`], [`recovery`] and [`close`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes afterwards).
 //!
 //! Invariants
 //! - No byte is returned that was not compared with its checksum; [`send`] says what counts as compared there.
@@ -22,12 +22,14 @@ mod core;
 mod digest;
 mod fields;
 mod footer;
+mod forget;
 mod handles;
 mod header;
 mod index;
 mod layout;
 mod log;
 mod marks;
+mod open;
 mod partial;
 mod pool;
 mod reader;
@@ -52,19 +54,12 @@ pub use send::Sent;
 pub use writer::ObjectWriter;
 
 use self::core::{Core, lock};
-use crate::metrics::{EvictionCause, Gauge, StoreStats};
+use crate::metrics::StoreStats;
 use crate::object::ObjectHead;
-use crate::ports::{Clock, Device};
-use handles::handle_cache;
-use index::Index;
-use layout::ShardName;
-use pool::Pool;
-use recovery::Recovered;
-use sequence::Sequences;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_policies::effect::ExpectedDigests;
 use weir_policies::key::CacheKey;
@@ -191,62 +186,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens (or formats) the disks, recovers, and starts the background work.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn open(
-        devices: Vec<Arc<dyn Device>>,
-        settings: StoreSettings,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Arc<Self>, OpenError> {
-        let store = Self::open_without_timer(devices, settings, clock).await?;
-        let (sender, receiver) = sync_channel(1);
-        sync::start_timer(Arc::downgrade(&store.core), receiver).map_err(|error| {
-            unusable(
-                store.core.device.name(),
-                format!("cannot start a thread: {error}"),
-            )
-        })?;
-        *lock(&store.timer) = Some(sender);
-        Ok(store)
-    }
-
-    /// As [`Self::open`], but nothing happens by itself: tests decide when to sync.
-    async fn open_without_timer(
-        devices: Vec<Arc<dyn Device>>,
-        settings: StoreSettings,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Arc<Self>, OpenError> {
-        let device = only_device(devices)?;
-        let disk = device.name().to_owned();
-        let pool = Pool::start(0, settings.threads_per_disk, settings.queue_per_disk).map_err(
-            |error| {
-                unusable(
-                    &disk,
-                    format!("cannot start the threads of the disk: {error}"),
-                )
-            },
-        )?;
-        let (job_device, job_settings) = (Arc::clone(&device), settings.clone());
-        let start = move || {
-            let recovered = recovery::recover(job_device.as_ref(), &job_settings)?;
-            Ok((
-                recovered,
-                observe_page_cache(job_device.as_ref(), &job_settings),
-            ))
-        };
-        let (recovered, resident) = pool
-            .run(start)
-            .await
-            .unwrap_or_else(|_| Err(unusable(&disk, "recovery panicked".to_owned())))?;
-        let core = Arc::new(assemble(device, pool, settings, clock, recovered, resident));
-        Ok(Arc::new(Self {
-            core,
-            timer: Mutex::new(None),
-        }))
-    }
-
     /// Every committed variant of `key`, newest first, opened (handles are cached). Unreadable ones are dropped from
     /// the index, counted, and left out.
     ///
@@ -292,17 +231,6 @@ impl Store {
         self.core.on_pool("begin", begin).await?
     }
 
-    /// Forgets every variant of `key` and unlinks it. Open readers keep their files.
-    ///
-    /// When it returns the names are gone from the platter as well, unless the disk fails (which is logged).
-    pub async fn forget(&self, key: &CacheKey) {
-        let (core, key) = (Arc::clone(&self.core), key.short());
-        let forgotten = self.core.on_pool("forget", move || core.forget(key)).await;
-        if let Err(error) = forgotten {
-            tracing::warn!(%error, "cannot forget an object");
-        }
-    }
-
     /// Writes the checkpoint, marks the store clean, stops the pools. Afterwards everything answers `Closed`.
     pub async fn close(&self, deadline: Duration) {
         lock(&self.timer).take();
@@ -329,122 +257,6 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> &Arc<StoreStats> {
         &self.core.stats
-    }
-}
-
-impl Core {
-    /// Pool only.
-    fn forget(&self, key: u128) {
-        let _removal = self.begin_removal();
-        // Before the index is read: what is being evicted now must not be put back behind our back.
-        self.forgets.fetch_add(1, Ordering::AcqRel);
-        // The older files first: a crash in between must not bring them back.
-        let older = self.replaced.take_key(key);
-        for old in &older {
-            self.unlink_counted(old, EvictionCause::Replaced);
-        }
-        let records = lock(&self.index).find(key);
-        for record in &records {
-            let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
-            if self.drop_entry(&name) {
-                self.unlink_counted(&name, EvictionCause::Forgotten);
-            }
-        }
-        if let Some(record) = records.first() {
-            let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
-            if let Err(error) =
-                self.synced("fsync of a folder", self.device.sync_dir(&name.folder()))
-            {
-                tracing::warn!(%error, "a forgotten object may come back after a power failure");
-            }
-        }
-    }
-}
-
-fn only_device(devices: Vec<Arc<dyn Device>>) -> Result<Arc<dyn Device>, OpenError> {
-    let names: Vec<&str> = devices.iter().map(|device| device.name()).collect();
-    let names = names.join(", ");
-    let mut devices = devices.into_iter();
-    match (devices.next(), devices.next()) {
-        (Some(only), None) => Ok(only),
-        (None, _) => Err(unusable(
-            "store",
-            "no disk is configured; name one folder".to_owned(),
-        )),
-        (Some(_), Some(_)) => Err(unusable(
-            &names,
-            "several disks are not yet available; name one folder".to_owned(),
-        )),
-    }
-}
-
-/// Whether ranges may be sent after a look at the page cache; says once why not.
-fn observe_page_cache(device: &dyn Device, settings: &StoreSettings) -> bool {
-    if settings.verify == Verify::Always {
-        return false;
-    }
-    match send::probe(device) {
-        Ok(()) => true,
-        Err(reason) => {
-            tracing::info!(
-                disk = device.name(),
-                reason,
-                "every read is verified (verify = \"always\")"
-            );
-            false
-        }
-    }
-}
-
-fn assemble(
-    device: Arc<dyn Device>,
-    pool: Pool,
-    settings: StoreSettings,
-    clock: Arc<dyn Clock>,
-    recovered: Recovered,
-    resident: bool,
-) -> Core {
-    let stats = Arc::new(StoreStats::new(&[device.name()]));
-    if let Some(disk) = stats.disks.first() {
-        disk.stored_bytes.set(recovered.stored_bytes);
-    }
-    stats.objects.set(recovered.index.len() as u64);
-    stats.metadata_log_bytes.set(recovered.log.bytes());
-    stats.log_problems.add(recovered.log.problems);
-    let index: Arc<Mutex<Index>> = Arc::new(Mutex::new(recovered.index));
-    // The count of use continues where the last run ended, whatever the clock shows.
-    let elapsed = u32::try_from(clock.elapsed().as_secs()).unwrap_or(u32::MAX);
-    Core {
-        settings,
-        clock,
-        device,
-        pool,
-        pool_id: recovered.superblock.pool,
-        sequences: Sequences::new(recovered.next, recovered.superblock.reserved),
-        superblock: Mutex::new(recovered.superblock),
-        handles: handle_cache(&index),
-        index,
-        replaced: replaced::ReplacedFiles::default(),
-        log: log::MetadataLog::new(recovered.log),
-        amending: amend::Amending::default(),
-        leftovers: Mutex::default(),
-        unallocated_bytes: Gauge::default(),
-        stats,
-        use_base: recovered.use_base.saturating_sub(elapsed),
-        resident,
-        suspect: AtomicBool::new(false),
-        unsynced: AtomicBool::new(true),
-        maintaining: AtomicBool::new(false),
-        quarantined: AtomicU32::new(recovered.quarantined),
-        forgets: AtomicU64::new(0),
-        removals: RwLock::default(),
-    }
-}
-
-fn unusable(disk: &str, reason: String) -> OpenError {
-    OpenError::Unusable {
-        disk: disk.to_owned(),
-        reason,
     }
 }
 
