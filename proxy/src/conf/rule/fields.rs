@@ -1,7 +1,8 @@
 //! `headers` of a `[[rule]]`: fields that requests to the upstream get, or lose.
 //!
 //! Fields that belong to the connection, the framing, the choice of bytes or the detection of loops are Weir's own: a
-//! rule that set them could make two readers see two different messages. Values may be secrets: no message repeats one.
+//! rule that set them could make two readers see two different messages. Others have no place in a fetch for everybody
+//! and would be without effect. Values may be secrets: no message repeats one.
 
 use super::super::check::{Section, quoted};
 use http::{HeaderName, HeaderValue};
@@ -35,6 +36,18 @@ const REFUSED: [&str; 16] = [
     "proxy",
 ];
 
+/// Fields of one client that no fetch for everybody carries, each with the reason why none can be set.
+const PERSONAL: [(&str, &str); 4] = [
+    ("cache-control", DIRECTIVES),
+    ("cookie", COOKIES),
+    ("cookie2", COOKIES),
+    ("pragma", DIRECTIVES),
+];
+const DIRECTIVES: &str = "it is never sent for everybody; how long things are kept is said by ttl_default, ttl_min \
+     and ttl_max";
+const COOKIES: &str = "a cookie is one client's and never sent for everybody; send Authorization or the key of an \
+     API instead";
+
 /// Checks the table; `None` for a field that is removed.
 pub(super) fn check(
     written: &BTreeMap<String, String>,
@@ -66,6 +79,9 @@ fn field(name: &str, value: &str) -> Result<(HeaderName, Option<HeaderValue>), &
     let text = name.as_str();
     if REFUSED.contains(&text) || text.starts_with("if-") || text.starts_with("proxy-") {
         return Err("this field is Weir's own and cannot be set by a rule");
+    }
+    if let Some((_, reason)) = PERSONAL.iter().find(|(personal, _)| *personal == text) {
+        return Err(reason);
     }
     if value.is_empty() {
         return Ok((name, None));

@@ -371,6 +371,22 @@ fn fields_that_are_weirs_own_cannot_be_set() {
             &format!("headers = \"{name}\": this field is Weir's own and cannot be set by a rule"),
         );
     }
+    let directives = "it is never sent for everybody; how long things are kept is said by ttl_default, ttl_min \
+        and ttl_max";
+    let cookies = "a cookie is one client's and never sent for everybody; send Authorization or the key of an \
+        API instead";
+    for (name, expected) in [
+        ("Cookie", cookies),
+        ("Cache-Control", directives),
+        ("pragma", directives),
+    ] {
+        for value in ["hunter2", ""] {
+            check_rule(
+                &format!("headers = {{ {name} = \"{value}\" }}"),
+                &format!("headers = \"{name}\": {expected}"),
+            );
+        }
+    }
     check_rule(
         "headers = { \"a b\" = \"hunter2\" }",
         "headers = \"a b\": not the name of a field",
