@@ -14,6 +14,8 @@ const OPEN_MIN: Duration = Duration::from_secs(1);
 const OPEN_MAX: Duration = Duration::from_secs(30);
 /// The longest an origin may ask to be left alone: a whole hour of Retry-After is for its clients to decide.
 const TOLD_MAX: Duration = Duration::from_secs(60);
+/// What the others are told while a probe is out.
+const PROBE_EXPECTED: Duration = Duration::from_secs(1);
 /// After so long without a result a probe is given up and the next request may be one: its task may be gone.
 const PROBE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -53,8 +55,10 @@ impl Breaker {
     /// For how long not.
     pub fn admit(&mut self, now: Duration) -> Result<(), Duration> {
         match self.state {
-            State::Open { until } | State::HalfOpen { until } if now < until => {
-                Err(until.saturating_sub(now))
+            State::Open { until } if now < until => Err(until.saturating_sub(now)),
+            // The probe is expected back at any moment; its patience is for one that never comes.
+            State::HalfOpen { until } if now < until => {
+                Err(until.saturating_sub(now).min(PROBE_EXPECTED))
             }
             State::Open { .. } | State::HalfOpen { .. } => {
                 let until = now.saturating_add(PROBE_PATIENCE);
