@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`target`] (what was asked for) → [`key`] (its identity) → [`rules`] and [`verdict`] (what to
 //! do) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) → [`range`], [`conditional`] (what to
-//! answer) → [`hop`], [`outcome`] (how it travels and what it is called) → [`address`] (where Weir may connect).
+//! answer) → [`hop`], [`outcome`] (how it travels and what it is called) → [`address`], [`tunnel`] (where Weir may
+//! connect).
 
 pub mod address;
 pub mod cache_control;
@@ -27,5 +28,6 @@ pub mod rules;
 pub mod storability;
 pub mod target;
 pub mod time;
+pub mod tunnel;
 pub mod vary;
 pub mod verdict;
