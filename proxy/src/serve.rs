@@ -245,7 +245,9 @@ async fn drain(mut running: Running) {
         while running.fronts.join_next().await.is_some() {}
     });
     if ended.await.is_err() {
-        tracing::warn!("responses and tunnels cut at the drain deadline: [server] drain allows more time");
+        tracing::warn!(
+            "responses and tunnels cut at the drain deadline: [server] drain allows more time"
+        );
         running.fronts.shutdown().await;
     }
     let left = deadline

@@ -17,6 +17,8 @@ mod opening;
 mod pump;
 mod relay;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use stats::TunnelStats;
 

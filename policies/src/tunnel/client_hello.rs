@@ -68,16 +68,30 @@ fn handshake(said: &[u8]) -> Result<Vec<u8>, Hello> {
     while let Some(&kind) = reader.0.first() {
         let is_first = message.is_empty();
         if kind != HANDSHAKE {
-            return Err(if is_first { Hello::Other } else { Hello::Malformed });
+            return Err(if is_first {
+                Hello::Other
+            } else {
+                Hello::Malformed
+            });
         }
         let Some(header) = reader.take(5) else {
             // The major version of every TLS and of SSL 3.
             let may_be = reader.0.get(1).is_none_or(|major| *major == 3);
-            return Err(if may_be || !is_first { Hello::Incomplete } else { Hello::Other });
+            return Err(if may_be || !is_first {
+                Hello::Incomplete
+            } else {
+                Hello::Other
+            });
         };
-        let length = Reader(header.get(3..).unwrap_or_default()).number(2).unwrap_or_default();
+        let length = Reader(header.get(3..).unwrap_or_default())
+            .number(2)
+            .unwrap_or_default();
         if header.get(1) != Some(&3) || length == 0 || length > RECORD_BYTES_MAX {
-            return Err(if is_first { Hello::Other } else { Hello::Malformed });
+            return Err(if is_first {
+                Hello::Other
+            } else {
+                Hello::Malformed
+            });
         }
         let present = length.min(reader.0.len());
         message.extend_from_slice(reader.take(present).unwrap_or_default());
@@ -148,7 +162,11 @@ impl<'a> Reader<'a> {
     /// A number of `bytes` bytes, most significant first; at most 4.
     fn number(&mut self, bytes: usize) -> Option<usize> {
         let digits = self.take(bytes)?;
-        Some(digits.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte)))
+        Some(
+            digits
+                .iter()
+                .fold(0, |number, byte| (number << 8) | usize::from(*byte)),
+        )
     }
 
     /// A vector behind its length of `bytes` bytes.

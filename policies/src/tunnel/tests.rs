@@ -41,7 +41,12 @@ fn hosts_are_allowed_and_denied_by_name() {
     check(&some, "h", 443, Ok(()));
     check(&some, "example.org", 443, Err(TunnelRefusal::HostNotListed));
     check(&some, "192.0.2.1", 443, Err(TunnelRefusal::HostNotListed));
-    check(&some, "secret.example.org", 443, Err(TunnelRefusal::HostDenied));
+    check(
+        &some,
+        "secret.example.org",
+        443,
+        Err(TunnelRefusal::HostDenied),
+    );
 }
 
 #[test]
@@ -120,7 +125,13 @@ fn row_062_the_name_of_a_hello_is_read_wherever_it_stands() {
 fn what_names_nobody_or_is_no_hello_is_told_apart() {
     check_said(&records(&hello(&extension(43, &[])), 500), &Hello::Nameless);
     check_said(&records(&hello(&[]), 500), &Hello::Nameless);
-    for other in [&b"SSH-2.0-x"[..], b"GET / HTTP/1.1", &[0x80, 0x2e, 1], &[22, 4], &[21, 3, 3]] {
+    for other in [
+        &b"SSH-2.0-x"[..],
+        b"GET / HTTP/1.1",
+        &[0x80, 0x2e, 1],
+        &[22, 4],
+        &[21, 3, 3],
+    ] {
         check_said(other, &Hello::Other);
     }
     // A ServerHello, and a record longer than there are.
@@ -135,7 +146,10 @@ fn a_hello_that_lies_about_itself_is_malformed() {
         check_said(&records(&hello(&named(name)), 500), &Hello::Malformed);
     }
     let two = vector(2, &[&[0, 0, 1, b'a'][..], &[0, 0, 1, b'b']].concat());
-    check_said(&records(&hello(&extension(0, &two)), 500), &Hello::Malformed);
+    check_said(
+        &records(&hello(&extension(0, &two)), 500),
+        &Hello::Malformed,
+    );
     let long = [&0_u16.to_be_bytes()[..], &[0xff, 0xff, 0]].concat();
     check_said(&records(&hello(&long), 500), &Hello::Malformed);
     let cut = records(&hello(&named(b"h.example")), 20);

@@ -156,7 +156,9 @@ fn parse(text: &str, like: &Value) -> Result<Value, &'static str> {
 /// `1, 2` or `[1, 2]`; nothing is the empty list.
 fn parse_numbers(text: &str) -> Result<Value, &'static str> {
     let text = text.trim();
-    let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inside = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     let inside = inside.unwrap_or(text).trim();
     if inside.is_empty() {
         return Ok(Value::Array(Vec::new()));

@@ -84,14 +84,24 @@ impl Opening {
             return self.refuse(&format!("it asks for {name:?}: {refusal}"));
         }
         let (host, id) = (&self.host, request_id(self.request_id));
-        tracing::info!(host, name, id, "a tunnel is used for another name than its own");
+        tracing::info!(
+            host,
+            name,
+            id,
+            "a tunnel is used for another name than its own"
+        );
         self.view = View::Differs;
         Look::Pass
     }
 
     fn refuse(&self, why: &str) -> Look {
         let (host, id) = (&self.host, request_id(self.request_id));
-        tracing::info!(host, why, id, "a tunnel is closed for what its client said first");
+        tracing::info!(
+            host,
+            why,
+            id,
+            "a tunnel is closed for what its client said first"
+        );
         Look::Refuse
     }
 }
