@@ -2,6 +2,7 @@
 
 use super::{Peer, open, request, tunnels_to};
 use crate::stage::{Stage, wire};
+use std::net::SocketAddr;
 use weir_tests::client::Close;
 use weir_tests::gateway::Builder;
 use weir_tests::refusing::{BlackHole, Refusing};
@@ -178,11 +179,16 @@ async fn clients_that_are_not_allowed_get_no_tunnel() {
 async fn nobody_at_the_other_end_is_said_instead_of_200() {
     let refusing = Refusing::start();
     let black_hole = BlackHole::start().await;
+    let black_hole_address: SocketAddr = black_hole
+        .url()
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
     let gateway = any_port()
         .set("upstream.connect_timeout", "300ms")
         .start()
         .await;
-    for (address, status) in [(refusing.address(), 502), (black_hole.address(), 504)] {
+    for (address, status) in [(refusing.address(), 502), (black_hole_address, 504)] {
         let response = gateway.connect().await.exchange(&request(address)).await;
         assert_eq!(response.status(), status, "{}", response.text());
         assert!(response.text().contains(&address.to_string()));
