@@ -5,8 +5,9 @@
 //! ever needed.
 //!
 //! Reading order: [`target`] (what was asked for) → [`key`] (its identity) → [`rules`] and [`verdict`] (what to
-//! do) → [`credentials`] (whose a request is) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) → [`range`], [`conditional`] (what to
-//! answer) → [`hop`], [`outcome`] (how it travels and what it is called) → [`address`] (where Weir may connect).
+//! do) → [`credentials`] (whose a request is) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) →
+//! [`range`], [`conditional`] (what to answer) → [`hop`], [`outcome`] (how it travels and what it is called) →
+//! [`address`], [`tunnel`] (where Weir may connect).
 
 pub mod address;
 pub mod cache_control;
@@ -28,5 +29,6 @@ pub mod rules;
 pub mod storability;
 pub mod target;
 pub mod time;
+pub mod tunnel;
 pub mod vary;
 pub mod verdict;

@@ -31,6 +31,8 @@ pub enum Outcome {
     Bypass,
     /// Handed through (methods that are never cached).
     Pass,
+    /// A tunnel: what went through it is for its two ends alone.
+    Tunnel,
     /// Answered by the gateway itself: own pages, OPTIONS *, 405 …
     Local,
     /// Refused by policy or syntax.
@@ -59,6 +61,7 @@ impl Outcome {
             Self::Uncached(_) => "uncached",
             Self::Bypass => "bypass",
             Self::Pass => "pass",
+            Self::Tunnel => "tunnel",
             Self::Local => "local",
             Self::Refused => "refused",
             Self::Failed => "failed",
@@ -78,7 +81,8 @@ impl Outcome {
                 Some("MISS")
             }
             Self::NotCached | Self::Redirected => Some("MISS"),
-            Self::Pass | Self::Local | Self::Refused | Self::Failed | Self::Aborted => None,
+            Self::Pass | Self::Tunnel | Self::Local | Self::Refused => None,
+            Self::Failed | Self::Aborted => None,
         }
     }
 
@@ -132,14 +136,17 @@ impl Outcome {
             Self::StaleIfError => None,
             Self::Hit | Self::Joined | Self::Miss | Self::Stale => sent,
             Self::StaleWhileRevalidate | Self::Redirected | Self::Uncached(_) => sent,
-            Self::Bypass | Self::Pass | Self::Local | Self::Refused => sent,
+            Self::Bypass | Self::Pass | Self::Tunnel | Self::Local | Self::Refused => sent,
             Self::Failed | Self::NotCached | Self::Aborted => sent,
         }
     }
 
     /// Whether the cache was asked at all.
     fn involves_cache(self) -> bool {
-        !matches!(self, Self::Local | Self::Refused | Self::Aborted)
+        !matches!(
+            self,
+            Self::Tunnel | Self::Local | Self::Refused | Self::Aborted
+        )
     }
 
     /// RFC 9211 §2.2 `fwd`; `None` where nothing was forwarded.
@@ -151,7 +158,7 @@ impl Outcome {
             Self::Uncached(_) => Some("uri-miss"),
             Self::Bypass => Some("bypass"),
             Self::Hit | Self::StaleWhileRevalidate | Self::NotCached => None,
-            Self::Local | Self::Refused | Self::Aborted => None,
+            Self::Tunnel | Self::Local | Self::Refused | Self::Aborted => None,
         }
     }
 
@@ -163,7 +170,7 @@ impl Outcome {
             Self::StaleWhileRevalidate | Self::StaleIfError => Some(self.as_str()),
             Self::Revalidated => None,
             Self::Hit | Self::Joined | Self::Miss | Self::Stale | Self::Bypass => None,
-            Self::Pass | Self::Local | Self::Refused | Self::Aborted => None,
+            Self::Pass | Self::Tunnel | Self::Local | Self::Refused | Self::Aborted => None,
         }
     }
 
@@ -179,6 +186,7 @@ impl Outcome {
             Self::Miss | Self::Uncached(_) | Self::Bypass | Self::Pass => "TCP_MISS",
             Self::Failed | Self::NotCached => "TCP_MISS",
             Self::Stale => "TCP_REFRESH_MODIFIED",
+            Self::Tunnel => "TCP_TUNNEL",
             Self::Local => "NONE",
             Self::Refused => "TCP_DENIED",
             Self::Aborted => "TCP_MISS_ABORTED",
@@ -242,6 +250,7 @@ mod tests {
             Outcome::Failed,
             Some("weir; fwd=uri-miss; fwd-status=200; detail=failed"),
         );
+        check(Outcome::Tunnel, None);
         check(Outcome::Local, None);
         check(Outcome::Refused, None);
         check(Outcome::Aborted, None);

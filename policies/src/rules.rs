@@ -10,7 +10,7 @@
 //! Deliberately absent: what an effect does ([`crate::effect`]) and how a rule is written in a file.
 
 mod defaults;
-mod glob;
+pub(crate) mod glob;
 mod name;
 mod response;
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod path;
 mod tests;
 
 pub use ask::ask;
-pub use host::host_is_valid;
+pub use host::{host_is_valid, normal_host};
 
 use path::{
     AboveRoot, check_no_escaped_controls, check_visible, hides_dot_dot, normal_path_and_query,

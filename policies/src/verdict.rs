@@ -15,7 +15,7 @@ use crate::target::{Resource, Scheme};
 use http::{HeaderMap, Method};
 use std::sync::Arc;
 
-/// The verdict. Tunnel and Redirect come with their features.
+/// The verdict. Tunnels are judged by [`crate::tunnel`].
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// Answer with an error page.
@@ -31,7 +31,7 @@ pub enum Verdict {
 pub enum Refusal {
     /// 501: ftp, for now.
     SchemeNotServed(Scheme),
-    /// 405: TRACE, CONNECT (for now).
+    /// 405: TRACE. CONNECT never comes here: it asks for no resource (see `tunnel`).
     MethodNotAllowed,
     /// 501: a method Weir does not know.
     MethodUnknown,

@@ -31,6 +31,7 @@ mod settings;
 mod size;
 mod span;
 mod store;
+mod tunnel;
 mod upstream;
 
 pub(crate) use access::AccessSettings;

@@ -6,7 +6,8 @@
 //! lent to Pingora's `HttpProxy`, one request at a time ([`lend`]).
 //!
 //! Reading order: [`conversation`] (the life of a connection) → [`scan`] and [`head`] (from bytes to a [`Request`]) →
-//! [`conn`] (what the gateway writes to) → [`lend`], [`upload`] and [`chunk`] → [`admission`].
+//! [`conn`] (what the gateway writes to) → [`lend`], [`upload`] and [`chunk`] → [`admission`]. A connection that became
+//! a tunnel goes to [`crate::tunnel`] and never comes back.
 //!
 //! Invariants: a head that could be read in two ways is refused and its connection closed; nothing of it reaches the
 //! gateway. Every wait has a deadline, every buffer a bound. Requests of one connection are answered in order.
@@ -24,6 +25,7 @@ mod scan;
 mod upload;
 
 use crate::pass::{Pass, PassOrder};
+use crate::tunnel::Tunnel;
 pub(crate) use admission::AdmissionCounts;
 use admission::{Admission, Seat};
 use async_trait::async_trait;
@@ -96,7 +98,6 @@ pub(crate) struct Request {
 }
 
 /// What becomes of the connection after a request.
-#[derive(Debug)]
 pub(crate) enum Flow {
     /// Answered; the next request may come.
     KeepAlive,
@@ -104,6 +105,8 @@ pub(crate) enum Flow {
     Close,
     /// Not answered: hand the request through to an upstream.
     Pass(Box<PassOrder>),
+    /// Answered with 200 to CONNECT: what follows is for the other end.
+    Tunnel(Box<Tunnel>),
 }
 
 /// Answers requests. The gateway, seen from here.

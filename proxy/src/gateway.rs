@@ -7,12 +7,14 @@ mod answer;
 mod cache_proxy;
 mod pages;
 mod redirect;
+mod tunnel;
 
 use crate::conf::{AccessSettings, CacheProxySettings};
 use crate::front::conn::Conn;
 use crate::front::{Flow, Handler, Request};
 use crate::pass::{PassOrder, RecordSink};
 use crate::record::Record;
+use crate::tunnel::{Opened, Tunnels};
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, header};
 use std::net::SocketAddr;
@@ -39,6 +41,7 @@ pub(crate) struct Gateway {
     /// Name in Via and Cache-Status.
     pub(crate) node: String,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tunnels: Tunnels,
     pub(crate) sink: Arc<dyn RecordSink>,
     pub(crate) request_ids: crate::record::RequestIds,
 }
@@ -60,6 +63,8 @@ enum Turned {
     Answered(Flow),
     /// Handed through to this upstream, on behalf of this resource.
     Pass { upstream: Target, identity: Target },
+    /// The client was told that its tunnel stands.
+    Tunnel(Opened),
 }
 
 #[async_trait]
@@ -72,6 +77,10 @@ impl Handler for Gateway {
                 turn.record.duration = self.clock.elapsed().saturating_sub(turn.record.started);
                 self.sink.finished(turn.record);
                 flow
+            }
+            // The tunnel finishes the record when it has ended.
+            Turned::Tunnel(opened) => {
+                Flow::Tunnel(Box::new(self.tunnels.begin(opened, turn.record)))
             }
             // The pass path finishes the record when its response has ended.
             Turned::Pass { upstream, identity } => {
@@ -112,7 +121,7 @@ impl Gateway {
         let now = self.clock.wall();
         let mut record = Record::new(number, client, now, request.arrived);
         record.method = request.method.to_string();
-        record.url = without_userinfo(&request.target);
+        record.url = logged_target(request.method.as_str(), &request.target);
         record.version = request.version.as_str();
         record.referer = text(header::REFERER);
         record.user_agent = text(header::USER_AGENT);
@@ -122,7 +131,8 @@ impl Gateway {
             request_id: self.request_ids.text(number),
             record,
             now,
-            closes: false,
+            // What stands behind the head of a refused CONNECT was meant for somebody else: it is no request.
+            closes: request.method == Method::CONNECT,
         }
     }
 }
@@ -146,15 +156,7 @@ impl<'a> Turn<'a> {
             Asked::Resource(resource) => self.resource(conn, resource).await,
             Asked::Own(page) => self.own_page(conn, page).await,
             Asked::ServerWide => self.options(conn).await,
-            Asked::Tunnel { .. } => {
-                self.refuse(
-                    conn,
-                    501,
-                    "tunnel",
-                    "CONNECT tunnels are not served yet; ask by /download/https://… instead",
-                )
-                .await
-            }
+            Asked::Tunnel { host, port } => self.tunnel(conn, &host, port).await,
         }
     }
 
@@ -198,7 +200,16 @@ fn request_line(head: &[u8]) -> (String, String) {
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let mut word = || words.next().unwrap_or_default();
-    (word().to_owned(), without_userinfo(word()))
+    let (method, target) = (word(), word());
+    (method.to_owned(), logged_target(method, target))
+}
+
+/// The target for the log. That of CONNECT is an authority and nothing else.
+fn logged_target(method: &str, target: &str) -> String {
+    match target.rsplit_once('@') {
+        Some((_, host)) if method == Method::CONNECT.as_str() => host.to_owned(),
+        _ => without_userinfo(target),
+    }
 }
 
 /// The target for the log: what stands before an `@` in any part that may be an authority is never written anywhere.
@@ -223,7 +234,7 @@ const FORM_PREFIXES: [&str; 3] = ["/http/", "/https/", "/ftp/"];
 
 #[cfg(test)]
 mod tests {
-    use super::without_userinfo;
+    use super::{logged_target, without_userinfo};
 
     #[test]
     fn credentials_in_a_url_are_not_logged() {
@@ -234,5 +245,8 @@ mod tests {
         check("/https/u:p@h/x@y", "/https/h/x@y");
         check("http://u:p@h", "http://h");
         check("/plain@path", "/plain@path");
+        let tunnel = |target| logged_target("CONNECT", target);
+        assert_eq!(tunnel("u:p@h:443"), "h:443");
+        assert_eq!(tunnel("h:443"), "h:443");
     }
 }

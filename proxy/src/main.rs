@@ -21,6 +21,7 @@ mod readiness;
 mod record;
 mod respond;
 mod serve;
+mod tunnel;
 mod upstream;
 
 use clap::Parser;

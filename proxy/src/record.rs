@@ -41,8 +41,10 @@ pub(crate) struct Record {
     pub(crate) detail: Option<&'static str>,
     /// Head bytes sent.
     pub(crate) head_bytes: u64,
-    /// Body bytes sent.
+    /// Body bytes sent; of a tunnel, what went to the client.
     pub(crate) body_bytes: u64,
+    /// Bytes of the client that a tunnel has handed on.
+    pub(crate) upload_bytes: u64,
     /// The body was sent whole as promised by the head.
     pub(crate) complete: bool,
     /// Which upstream answered.
@@ -81,6 +83,7 @@ impl Record {
             detail: None,
             head_bytes: 0,
             body_bytes: 0,
+            upload_bytes: 0,
             complete: false,
             upstream: None,
             referer: None,

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::pass::{self, Pass, PeerSource, RecordSink};
 use crate::readiness::{Readiness, State};
 use crate::record::{Record, RequestIds};
+use crate::tunnel::{Dialer, Tunnels};
 use crate::upstream::{HttpOrigin, SystemResolver, UpstreamSettings};
 use anyhow::Context;
 use async_trait::async_trait;
@@ -177,6 +178,13 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         node.clone(),
     );
     let front_settings = front_settings(&settings, &node);
+    let tunnels = Tunnels::new(
+        settings.tunnel,
+        Arc::clone(&origin) as Arc<dyn Dialer>,
+        Arc::clone(&sink) as _,
+        Arc::clone(&clock),
+    );
+    sources::watch_tunnels(&metrics, tunnels.stats());
     let gateway = Arc::new(Gateway {
         engine: Arc::clone(&engine),
         forms: settings.forms,
@@ -186,6 +194,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         cache_proxy: settings.cache_proxy,
         node,
         clock: Arc::clone(&clock),
+        tunnels,
         sink,
         request_ids: RequestIds::default(),
     });
@@ -236,7 +245,9 @@ async fn drain(mut running: Running) {
         while running.fronts.join_next().await.is_some() {}
     });
     if ended.await.is_err() {
-        tracing::warn!("responses cut at the drain deadline: [server] drain allows more time");
+        tracing::warn!(
+            "responses and tunnels cut at the drain deadline: [server] drain allows more time"
+        );
         running.fronts.shutdown().await;
     }
     let left = deadline

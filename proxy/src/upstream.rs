@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`resolve`] (which addresses) → [`connect`] (which of them answers) → [`mod@ask`] (one question on one
 //! connection) → [`request`] (what is said) → [`head`] (what comes back) → [`body`] (how it ends) → [`stats`] (what is counted). [`http2`] is the same once more for
-//! streams. Beside them stands [`peers`], for requests that Pingora's proxy hands through.
+//! streams. Beside them stand [`peers`], for requests that Pingora's proxy hands through, and [`dial`], for tunnels.
 //!
 //! Pingora supplies pooled, timed-out streams and nothing else: its HTTP/1 client passes on an unasked 101 and
 //! thousands of 1xx, keeps Content-Length on a 204, and reads bodies 64 KiB at a time.
@@ -20,6 +20,7 @@
 mod ask;
 mod body;
 mod connect;
+mod dial;
 mod head;
 mod http2;
 mod interim;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::deadline::within;
 use crate::response::{Ending, Framing, Head, Response};
@@ -39,6 +39,30 @@ impl RawClient {
             stream,
             buffer: BytesMut::new(),
         }
+    }
+
+    /// The other end of a connection that somebody makes.
+    ///
+    /// # Panics
+    /// When nobody does.
+    pub async fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = within("a connection", listener.accept())
+            .await
+            .expect("accepts");
+        stream.set_nodelay(true).expect("no delay");
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// The bare stream.
+    ///
+    /// # Panics
+    /// When bytes were read from it that nobody has asked for.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.buffer.is_empty(), "unread: {:?}", self.buffer);
+        self.stream
     }
 
     /// Writes; a peer that has closed already is not an error here, what it says is read later.

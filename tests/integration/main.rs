@@ -43,4 +43,6 @@ mod ssrf;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
+mod tunnels;
+#[cfg(test)]
 mod upstream_faults;

@@ -10,7 +10,7 @@ pub(super) const GLOBS_MAX: usize = 256;
 
 /// What a glob is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(crate) enum Subject {
     /// A host: no case, `*` spans labels.
     Host,
     /// A path: `*` and `?` stop at `/`.
@@ -19,18 +19,18 @@ pub(super) enum Subject {
 
 /// A glob that cannot be used.
 #[derive(Debug)]
-pub(super) struct WrongGlob {
+pub(crate) struct WrongGlob {
     /// The glob; empty when it is about the list as a whole.
-    pub(super) glob: String,
+    pub(crate) glob: String,
     /// Why.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 /// Compiles a list; `None` for an empty one, which matches everything.
 ///
 /// # Errors
 /// The first glob that cannot be used.
-pub(super) fn globs(patterns: &[String], subject: Subject) -> Result<Option<GlobSet>, WrongGlob> {
+pub(crate) fn globs(patterns: &[String], subject: Subject) -> Result<Option<GlobSet>, WrongGlob> {
     if patterns.is_empty() {
         return Ok(None);
     }

@@ -62,8 +62,11 @@ fn parse_port(text: &str) -> Result<Option<u16>, TargetError> {
         .map_err(|_| Malformed("port is not a decimal number from 1 to 65535"))
 }
 
-/// One host in normal form.
-pub(super) fn normal_host(text: &str) -> Result<String, TargetError> {
+/// One host in normal form, read as in an authority without a port.
+///
+/// # Errors
+/// [`TargetError`] for anything that two readers could read in two ways.
+pub fn normal_host(text: &str) -> Result<String, TargetError> {
     if let Some(literal) = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))

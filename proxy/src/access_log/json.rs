@@ -53,6 +53,7 @@ fn response(object: &mut Object, record: &Record) {
     object.text("media_type", record.media_type.as_deref(), FIELD_BYTES_MAX);
     object.plain("head_bytes", record.head_bytes);
     object.plain("body_bytes", record.body_bytes);
+    object.plain("upload_bytes", record.upload_bytes);
     object.plain("complete", record.complete);
     object.plain("duration_seconds", seconds(record.duration));
     match record.first_byte {

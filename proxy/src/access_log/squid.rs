@@ -59,6 +59,7 @@ fn hierarchy(line: &mut String, record: &Record) {
         | Outcome::Uncached(_)
         | Outcome::Bypass
         | Outcome::Pass
+        | Outcome::Tunnel
         | Outcome::Failed => record.upstream,
         Outcome::Hit
         | Outcome::StaleWhileRevalidate

@@ -103,6 +103,34 @@ fn squid_marks_what_was_cut_short_and_names_no_upstream_for_a_hit() {
     assert!(Format::Squid.line(&refused).contains(" TCP_DENIED/200 "));
 }
 
+/// Of a tunnel that the end of the drain has cut.
+fn tunnel() -> Record {
+    Record {
+        method: "CONNECT".to_owned(),
+        url: "deb.example:443".to_owned(),
+        form: None,
+        outcome: Outcome::Tunnel,
+        detail: Some("shutdown"),
+        upload_bytes: 700,
+        complete: false,
+        media_type: None,
+        ..ordinary()
+    }
+}
+
+#[test]
+fn a_tunnel_names_its_far_end_and_both_directions() {
+    check(
+        Format::Squid,
+        &tunnel(),
+        "1700000000.042     87 192.0.2.7 TCP_TUNNEL_ABORTED/200 5300 CONNECT deb.example:443 \
+         - HIER_DIRECT/198.51.100.4 -",
+    );
+    let json = Format::Json.line(&tunnel());
+    assert!(json.contains("\"outcome\":\"tunnel\",\"detail\":\"shutdown\""));
+    assert!(json.contains("\"body_bytes\":5000,\"upload_bytes\":700,\"complete\":false"));
+}
+
 #[test]
 fn combined_lines() {
     check(
@@ -139,7 +167,7 @@ fn json_lines() {
              \"referer\":null,\"user_agent\":\"Wget/1.21\",\
              \"status\":200,\"outcome\":\"miss\",\"detail\":null,\
              \"media_type\":\"application/octet-stream\",\
-             \"head_bytes\":300,\"body_bytes\":5000,\"complete\":true,\
+             \"head_bytes\":300,\"body_bytes\":5000,\"upload_bytes\":0,\"complete\":true,\
              \"duration_seconds\":0.087654,\"first_byte_seconds\":0.001234,\
              \"upstream\":\"198.51.100.4:80\"}}"
         ),
@@ -156,7 +184,7 @@ fn json_lines() {
              \"user_agent\":\"\\\" \\\"-\\\" \\\\ \\u00fc\\u000a\",\
              \"status\":400,\"outcome\":\"refused\",\"detail\":null,\
              \"media_type\":\"text/\\u202e plain\",\
-             \"head_bytes\":300,\"body_bytes\":5000,\"complete\":true,\
+             \"head_bytes\":300,\"body_bytes\":5000,\"upload_bytes\":0,\"complete\":true,\
              \"duration_seconds\":0.087654,\"first_byte_seconds\":0.001234,\
              \"upstream\":null}}"
         ),

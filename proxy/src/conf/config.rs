@@ -14,6 +14,7 @@ use super::server::ServerConfig;
 use super::size::ByteSize;
 use super::span::TimeSpan;
 use super::store::StoreConfig;
+use super::tunnel::TunnelConfig;
 use super::upstream::UpstreamConfig;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) upstream: UpstreamConfig,
     /// Who may use the proxy port.
     pub(crate) access: AccessConfig,
+    /// Where CONNECT may lead.
+    pub(crate) tunnel: TunnelConfig,
     /// What is logged.
     pub(crate) log: LogConfig,
     /// The ways of openEuler's cache-proxy.

@@ -147,9 +147,28 @@ fn parse(text: &str, like: &Value) -> Result<Value, &'static str> {
             .parse()
             .map(Value::Boolean)
             .map_err(|_| "expected true or false"),
+        Value::Array(like) if like.first().is_some_and(Value::is_integer) => parse_numbers(text),
         Value::Array(_) => parse_list(text),
         Value::Table(_) => Err("cannot be set by the environment"),
     }
+}
+
+/// `1, 2` or `[1, 2]`; nothing is the empty list.
+fn parse_numbers(text: &str) -> Result<Value, &'static str> {
+    let text = text.trim();
+    let inside = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let inside = inside.unwrap_or(text).trim();
+    if inside.is_empty() {
+        return Ok(Value::Array(Vec::new()));
+    }
+    let numbers = inside.split(',').map(|item| item.trim().parse());
+    numbers
+        .map(|number| number.map(Value::Integer))
+        .collect::<Result<_, _>>()
+        .map(Value::Array)
+        .map_err(|_| "expected a list of whole numbers, like 443,8443")
 }
 
 /// `a, b` or `["a", "b"]`; nothing is the empty list.

@@ -15,6 +15,7 @@ use super::problem::ConfigError;
 use super::server::ServerSettings;
 use super::upstream::UpstreamSettings;
 use super::{mirror, rule};
+use crate::tunnel::TunnelSettings;
 use std::path::PathBuf;
 use weir_cache::store::StoreSettings;
 use weir_policies::rules::Rules;
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) rules: Rules,
     /// Who may use the proxy port.
     pub(crate) access: AccessSettings,
+    /// Where CONNECT may lead, and what a tunnel may cost.
+    pub(crate) tunnel: TunnelSettings,
     /// What is logged.
     pub(crate) log: LogSettings,
     /// The ways of openEuler's cache-proxy; `None`: not wanted.
@@ -64,6 +67,7 @@ impl Settings {
             forms: check_forms(config, &mut check),
             rules: rule::check_all(&config.rule, &config.rules, &mut check),
             access: config.access.check(&mut check),
+            tunnel: config.tunnel.check(&mut check),
             log: config.log.check(&mut check),
             cache_proxy: config
                 .cache_proxy

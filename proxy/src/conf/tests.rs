@@ -208,6 +208,7 @@ fn the_environment_is_read_in_the_type_of_each_key() {
         ),
         ("WEIR__UPSTREAM__CA_FILE", "/etc/ca.pem"),
         ("WEIR__ACCESS__ALLOW", ""),
+        ("WEIR__TUNNEL__PORTS", "443, 8443"),
         ("WEIR_CONFIG", "not ours to read here"),
         ("WEIR_PORT", "tcp://10.0.0.1:8080"),
         ("OTHER", "x"),
@@ -226,6 +227,12 @@ fn the_environment_is_read_in_the_type_of_each_key() {
         Some(PathBuf::from("/etc/ca.pem"))
     );
     assert!(settings.access.allow.is_empty());
+    let tunnels = settings.tunnel.policy;
+    assert!(tunnels.judge("h", 8443).is_ok() && tunnels.judge("h", 80).is_err());
+    for all in ["", "[]"] {
+        let settings = load_environment(&[("WEIR__TUNNEL__PORTS", all)]).unwrap();
+        assert!(settings.tunnel.policy.judge("h", 80).is_ok(), "{all:?}");
+    }
 }
 
 #[test]

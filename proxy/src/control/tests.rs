@@ -6,11 +6,14 @@ use crate::conf::{self, Flags, Sources};
 use crate::pass::RecordSink;
 use crate::record::{Record, RequestIds};
 use crate::serve::engine_settings;
+use crate::tunnel::{Dialer, Tunnels};
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use weir_cache::clock::SystemClock;
 use weir_cache::device::file::FileDevice;
@@ -27,6 +30,13 @@ struct Silent;
 impl Origin for Silent {
     async fn fetch(&self, request: OriginRequest) -> Result<OriginResponse, OriginError> {
         panic!("{} was asked for", request.target)
+    }
+}
+
+#[async_trait]
+impl Dialer for Silent {
+    async fn dial(&self, host: &str, _: u16) -> Result<(TcpStream, SocketAddr), OriginError> {
+        panic!("a tunnel to {host} was asked for")
     }
 }
 
@@ -64,6 +74,12 @@ async fn control(folder: &Path) -> Arc<Control> {
         stale_for_seconds: 0,
         cache_proxy: None,
         node: "node".to_owned(),
+        tunnels: Tunnels::new(
+            settings.tunnel,
+            Arc::new(Silent),
+            Arc::new(Unwritten),
+            Arc::clone(&clock),
+        ),
         clock,
         sink: Arc::new(Unwritten),
         request_ids: RequestIds::default(),

@@ -78,6 +78,16 @@ impl Conn {
         self.client
     }
 
+    /// What was read from the client and belongs to no request. Whoever takes it answers for it.
+    pub(crate) fn take_read_ahead(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// The bare stream, for a tunnel: without the bytes read ahead and without the send timeout.
+    pub(crate) fn stream(&mut self) -> &mut (impl AsyncRead + AsyncWrite + Unpin) {
+        &mut self.transport
+    }
+
     /// Writes all of `bytes`. Cancel-safe: no; a dropped future leaves a part written.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::scan::HeadScanner;
 use super::{BodyFraming, Flow, Front, Handler, Request, Version};
 use crate::error_page::error_page;
 use crate::pass;
+use crate::tunnel::Farewell;
 use bytes::{Buf, Bytes};
 use http::header::{ACCEPT, EXPECT};
 use std::io;
@@ -196,7 +197,17 @@ async fn answer<H: Handler>(
                 }
             }
         }
-        Flow::KeepAlive | Flow::Close | Flow::Pass(_) => {
+        Flow::Tunnel(tunnel) if !conn.is_aborted() => {
+            // Until the tunnel has ended in good order, its client must not take a broken connection for an end.
+            conn.begin_response();
+            match tunnel.carry(&mut conn).await {
+                Farewell::Orderly => conn.end_response(),
+                Farewell::Cut => conn.abort(),
+            }
+            conn.close().await;
+            None
+        }
+        Flow::KeepAlive | Flow::Close | Flow::Pass(_) | Flow::Tunnel(_) => {
             conn.close().await;
             None
         }

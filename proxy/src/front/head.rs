@@ -43,7 +43,10 @@ pub(super) fn parse(
     let body = body_framing(&headers, line.version)?;
     let method = Method::from_bytes(line.method)
         .map_err(|_| Refusal::malformed("the method is not a token"))?;
-    if method == Method::CONNECT && body != BodyFraming::None {
+    // Also a length of 0: what follows the head goes to the other end, whatever the head says of it.
+    if method == Method::CONNECT
+        && (headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING))
+    {
         return Err(Refusal::malformed("CONNECT has no body"));
     }
     Ok(Request {

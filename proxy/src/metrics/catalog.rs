@@ -86,7 +86,7 @@ pub(super) const REQUEST_DURATION: Described = Described {
     kind: Kind::Histogram,
     unit: "seconds",
     labels: &[],
-    help: "Time from a request's head to the last byte of its response",
+    help: "Time from a request's head to the last byte of its response, tunnels aside",
 };
 
 pub(super) const RESPONSE_BYTES: Described = Described {
@@ -94,7 +94,7 @@ pub(super) const RESPONSE_BYTES: Described = Described {
     kind: Kind::Counter,
     unit: "bytes",
     labels: &["source"],
-    help: "Body bytes sent to clients, by where they were read from",
+    help: "Body bytes sent to clients, by where they were read from, tunnels aside",
 };
 
 /// The metrics that are counted from records, and the one that never changes.
@@ -106,6 +106,8 @@ pub(super) const COUNTED_HERE: [Described; 4] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Collected {
     ClientConnections,
+    TunnelActive,
+    TunnelBytes,
     UpstreamRequests,
     UpstreamErrors,
     UpstreamConnections,
@@ -135,8 +137,10 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::ClientConnections,
+        Self::TunnelActive,
+        Self::TunnelBytes,
         Self::UpstreamRequests,
         Self::UpstreamErrors,
         Self::UpstreamConnections,
@@ -172,6 +176,18 @@ impl Collected {
                 "connections",
                 &[],
                 "Client connections open on the proxy listeners",
+            ),
+            Self::TunnelActive => gauge(
+                "weir_tunnel_active",
+                "tunnels",
+                &[],
+                "Tunnels (CONNECT) open now",
+            ),
+            Self::TunnelBytes => counter(
+                "weir_tunnel_bytes_total",
+                "bytes",
+                &["direction"],
+                "Bytes carried by tunnels, by direction",
             ),
             Self::UpstreamRequests => counter(
                 "weir_upstream_requests_total",

@@ -27,7 +27,7 @@ impl Label for AskedForm {
         Self(None),
     ];
 
-    /// `none`: not understood, or a page of the gateway itself.
+    /// `none`: not understood, a tunnel, or a page of the gateway itself.
     fn as_str(self) -> &'static str {
         self.0.map_or("none", Form::as_str)
     }
@@ -50,6 +50,7 @@ impl Label for Answered {
         Self(Outcome::Uncached(NotStored::Method)),
         Self(Outcome::Bypass),
         Self(Outcome::Pass),
+        Self(Outcome::Tunnel),
         Self(Outcome::Local),
         Self(Outcome::Refused),
         Self(Outcome::Failed),
@@ -91,7 +92,9 @@ impl ByteSource {
             | Outcome::StaleWhileRevalidate
             | Outcome::StaleIfError => Self::Store,
             Outcome::Joined | Outcome::Miss | Outcome::Stale => Self::Flight,
-            Outcome::Uncached(_) | Outcome::Bypass | Outcome::Pass => Self::Upstream,
+            Outcome::Uncached(_) | Outcome::Bypass | Outcome::Pass | Outcome::Tunnel => {
+                Self::Upstream
+            }
             Outcome::Local
             | Outcome::Redirected
             | Outcome::Refused

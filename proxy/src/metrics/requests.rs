@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use weir_policies::outcome::Outcome;
 
 /// Upper bounds of the buckets of request durations, seconds: a hit from memory to a large file over a slow line.
 const DURATION_BUCKETS: [f64; 17] = [
@@ -57,6 +58,10 @@ impl Requests {
         let place = AskedForm::ALL.iter().position(|listed| *listed == form);
         if let Some(row) = place.and_then(|place| self.requests.get(place)) {
             row.add(Answered(record.outcome), 1);
+        }
+        // A tunnel lasts as long as its ends want, and its bytes were counted while it did.
+        if record.outcome == Outcome::Tunnel {
+            return;
         }
         self.bytes
             .add(ByteSource::of(record.outcome), record.body_bytes);

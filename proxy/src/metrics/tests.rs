@@ -86,6 +86,18 @@ fn a_record_counts_in_every_metric_of_requests() {
 }
 
 #[test]
+fn a_tunnel_counts_as_a_request_and_not_as_a_slow_response() {
+    let metrics = Metrics::new("1.2.3");
+    metrics.observe(&record(None, Outcome::Tunnel, 86_400_000, 1_000));
+    let expected = [
+        "weir_requests_total{form=\"none\",result=\"tunnel\"} 1",
+        "weir_response_bytes_total{source=\"upstream\"} 0",
+        "weir_request_duration_seconds_count 0",
+    ];
+    assert_lines(&metrics.text().unwrap(), &expected);
+}
+
+#[test]
 fn sources_are_read_at_every_scrape_and_add_up() {
     let metrics = Metrics::new("1.2.3");
     let reported = Arc::new(std::sync::atomic::AtomicU64::new(1));

@@ -2,11 +2,22 @@
 
 use crate::front::{AdmissionCounts, Front, Handler};
 use crate::metrics::{Collected, Metrics, Samples};
+use crate::tunnel::TunnelStats;
 use crate::upstream::UpstreamStats;
 use std::sync::Arc;
 use weir_cache::engine::Engine;
 use weir_cache::metrics::EvictionCause;
 use weir_cache::store::Store;
+
+/// Registers the tunnels.
+pub(super) fn watch_tunnels(metrics: &Metrics, stats: Arc<TunnelStats>) {
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        samples.add(Collected::TunnelActive, "", stats.active.get());
+        samples.add(Collected::TunnelBytes, "up", stats.up_bytes.get());
+        samples.add(Collected::TunnelBytes, "down", stats.down_bytes.get());
+        samples.add(Collected::BoundHits, "tunnels", stats.crowded.get());
+    }));
+}
 
 /// Registers the store, the engine, the upstream side and the front.
 pub(super) fn watch<H: Handler>(

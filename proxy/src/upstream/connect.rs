@@ -1,12 +1,13 @@
 //! Connections to vetted addresses: kept ones first, then new ones raced over the addresses of a name.
 //!
-//! Owns Pingora's [`TransportConnector`], the only way from here to a socket, and the peers made for it: the address is
+//! Owns Pingora's [`TransportConnector`] and the peers made for it; tunnels get a [`bare`] connection. The address is
 //! always a [`VettedAddr`] (a peer made from a name would resolve it behind policy's back, blocking), every timeout
 //! is set (Pingora's defaults are "never"), verification of certificate and name is on, ALPN offers HTTP/2 only where the
 //! request may go over it.
 //!
 //! Invariant: a connection is shared only between requests of the same scheme, host, port and address.
 
+mod bare;
 mod connection;
 mod failure;
 mod race;
@@ -24,6 +25,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use weir_cache::ports::OriginError;
 use weir_policies::address::VettedAddr;
@@ -103,7 +105,7 @@ impl Connector {
         versions: Versions,
     ) -> Option<Line> {
         let mut permit = self.permit(versions);
-        for address in self.in_order(target, addresses) {
+        for address in self.in_order(&place(target), addresses) {
             let peer = self.peer(target, address);
             if let Some(unused) = permit.take() {
                 match self.sessions.lease(Place(peer.reuse_hash()), unused) {
@@ -136,7 +138,7 @@ impl Connector {
             Some(_) => ALPN::H2H1,
             None => ALPN::H1,
         };
-        let order = self.in_order(target, addresses);
+        let order = self.in_order(&place(target), addresses);
         let dial = |address| self.dial(target, address, alpn.clone());
         let winner = race::race(order, STAGGER, dial).await;
         let (address, connection) =
@@ -149,6 +151,26 @@ impl Connector {
             }
             _ => Ok(Line::Http1(connection)),
         }
+    }
+
+    /// A new TCP connection to whichever of `addresses` answers first, with nothing on top of it, and whom it reached.
+    ///
+    /// Cancel-safe: attempts still under way are dropped.
+    pub(super) async fn open_bare(
+        &self,
+        host: &str,
+        port: u16,
+        addresses: &[VettedAddr],
+    ) -> Result<(TcpStream, SocketAddr), OriginError> {
+        let place = format!("{host}:{port}");
+        let order = self.in_order(&place, addresses);
+        let limit = self.settings.connect_timeout;
+        let winner = race::race(order, STAGGER, |address| bare::dial(address, limit)).await;
+        let (address, stream) =
+            winner.map_err(|failures| failure::blame(place.clone(), failures))?;
+        self.remember_place(place, address.get());
+        self.stats.opened();
+        Ok((stream, address.get()))
     }
 
     /// Begins HTTP/2 on a new connection that has agreed to it.
@@ -186,7 +208,7 @@ impl Connector {
         target: &Target,
         addresses: &[VettedAddr],
     ) -> impl Iterator<Item = HttpPeer> {
-        self.in_order(target, addresses)
+        self.in_order(&place(target), addresses)
             .into_iter()
             .map(|address| self.peer(target, address))
     }
@@ -236,8 +258,8 @@ impl Connector {
     }
 
     /// The remembered good address first, the others as RFC 8305 §4 wants them.
-    fn in_order(&self, target: &Target, addresses: &[VettedAddr]) -> Vec<VettedAddr> {
-        let remembered = self.lock().get(&place(target)).copied();
+    fn in_order(&self, place: &str, addresses: &[VettedAddr]) -> Vec<VettedAddr> {
+        let remembered = self.lock().get(place).copied();
         race::interleave(
             addresses,
             |address| address.get().is_ipv6(),
@@ -247,12 +269,16 @@ impl Connector {
 
     /// `address` took a connection: it comes first from now on.
     pub(super) fn remember(&self, target: &Target, address: SocketAddr) {
+        self.remember_place(place(target), address);
+    }
+
+    fn remember_place(&self, place: String, address: SocketAddr) {
         let mut remembered = self.lock();
         if remembered.len() >= REMEMBERED_MAX {
             // Forgetting costs one race each; not worth an order of use.
             remembered.clear();
         }
-        remembered.insert(place(target), address);
+        remembered.insert(place, address);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, SocketAddr>> {

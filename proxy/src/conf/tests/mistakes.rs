@@ -207,6 +207,23 @@ fn mirrors_that_cannot_work_are_refused() {
 }
 
 #[test]
+fn tunnels_that_cannot_work_are_refused() {
+    check(
+        "[tunnel]\nports = [443, 0, 70000]\nidle_timeout = \"0\"\nconnections = 0\nearly_size = \"1KiB\"",
+        "weir.toml:2: [tunnel] ports = 0: not a port; one is from 1 to 65535\n\
+         weir.toml:2: [tunnel] ports = 70000: not a port; one is from 1 to 65535\n\
+         weir.toml:3: [tunnel] idle_timeout = \"0\": must be longer than 0\n\
+         weir.toml:4: [tunnel] connections = 0: must be from 1 to 1000000\n\
+         weir.toml:5: [tunnel] early_size = \"1KiB\": must be from \"4KiB\" to \"64KiB\"",
+    );
+    let message = load_file("[tunnel]\ndeny_hosts = [\"[\"]").unwrap_err();
+    assert!(
+        message.starts_with("weir.toml:2: [tunnel] deny_hosts = \"[\": not a glob: "),
+        "{message}"
+    );
+}
+
+#[test]
 fn rules_that_cannot_work_are_refused() {
     check(
         "[[rule]]\nstore = \"never\"",

@@ -210,6 +210,10 @@ fn row_59_connect_with_a_body() {
         400,
     );
     check(
+        b"CONNECT h:443 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+        400,
+    );
+    check(
         b"CONNECT h:443 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
         400,
     );

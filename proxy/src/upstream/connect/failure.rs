@@ -4,6 +4,7 @@
 //! real certificates notices when that wording changes.
 
 use pingora::{Error, ErrorType};
+use std::io;
 use std::net::SocketAddr;
 use weir_cache::ports::OriginError;
 
@@ -36,6 +37,21 @@ impl DialFailure {
             }
             ErrorType::ConnectRefused => Self::Failed(format!("{address} refused the connection")),
             ErrorType::ConnectNoRoute => Self::Failed(format!("no route to {address}")),
+            _ => Self::Failed(format!("{address}: {}", cause(&error.to_string()))),
+        }
+    }
+}
+
+impl DialFailure {
+    pub(super) fn from_io(address: SocketAddr, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::ConnectionRefused => {
+                Self::Failed(format!("{address} refused the connection"))
+            }
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+                Self::Failed(format!("no route to {address}"))
+            }
             _ => Self::Failed(format!("{address}: {}", cause(&error.to_string()))),
         }
     }
