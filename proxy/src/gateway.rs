@@ -7,6 +7,7 @@ mod answer;
 mod cache_proxy;
 mod pages;
 mod redirect;
+mod welcome;
 
 use crate::conf::{AccessSettings, CacheProxySettings};
 use crate::front::conn::Conn;
