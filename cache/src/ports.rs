@@ -207,10 +207,10 @@ pub enum OriginError {
     #[error("{0} cut the body short: {1}")]
     Truncated(String, &'static str),
     /// A redirect that is not followed: 502.
-    #[error("{0} redirects where it is not followed: {1}")]
+    #[error("a redirect of {0} is not followed: {1}")]
     Redirect(String, &'static str),
     /// The origin is left alone after failures or because it asked for it: 503.
-    #[error("{0} is left alone for {secs} s more after it failed or asked to wait", secs = .1.as_secs().max(1))]
+    #[error("{0} failed several times in a row or asked to wait, and is left alone for {secs} s more", secs = whole_seconds(*.1))]
     Suspended(String, Duration),
     /// The whole body is here and is not what was expected: 502.
     #[error("{0} delivered bytes with another digest than the rule expects")]
@@ -269,6 +269,15 @@ impl OriginError {
         }
     }
 
+    /// Seconds after which it is worth asking again, where that is known: the same number as in the text.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Suspended(_, wait) => Some(whole_seconds(*wait)),
+            _ => None,
+        }
+    }
+
     /// Whether it speaks against the origin as a whole, not against one URL or our own policy.
     #[must_use]
     pub fn is_about_the_origin(&self) -> bool {
@@ -289,5 +298,31 @@ impl OriginError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Connect(..) | Self::Resolver(_))
+    }
+}
+
+/// Rounded up, and at least one: whoever comes back after so many seconds is not too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_and_the_field_name_the_same_wait() {
+        let check = |wait_ms: u64, seconds: u64| {
+            let error = OriginError::Suspended("h".to_owned(), Duration::from_millis(wait_ms));
+            assert_eq!(error.retry_after_seconds(), Some(seconds), "{wait_ms} ms");
+            let text = error.to_string();
+            assert!(text.ends_with(&format!(" for {seconds} s more")), "{text}");
+        };
+        check(0, 1);
+        check(1, 1);
+        check(1000, 1);
+        check(2001, 3);
+        check(29_999, 30);
     }
 }

@@ -12,6 +12,7 @@ mod tests;
 use crate::address::is_metadata_service;
 use crate::target::{Form, Resource, Scheme, Target, TargetError};
 use sha2::{Digest, Sha256};
+use std::fmt;
 
 /// The longest base, bytes.
 const TEMPLATE_BYTES_MAX: usize = 1024;
@@ -174,6 +175,24 @@ impl Fallback {
         // What is wrong with the written text is found out now and not with the first file that is missing.
         let example = Target::parse("http://host.example/path/file")?;
         self.target(&example)?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Fallback {
+    /// As a configuration would write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.base.fmt(f)?;
+        for piece in &self.layout {
+            f.write_str(match piece {
+                Piece::Text(text) => text,
+                Piece::Scheme => "{scheme}",
+                Piece::Host => "{host}",
+                Piece::Path => "{path}",
+                Piece::File => "{file}",
+                Piece::Sha256 => "{sha256}",
+            })?;
+        }
         Ok(())
     }
 }

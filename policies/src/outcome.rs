@@ -132,12 +132,12 @@ impl Outcome {
     fn status_of_the_upstream(self, sent: Option<u16>) -> Option<u16> {
         match self {
             Self::Revalidated => Some(304),
-            // It may not have said anything.
-            Self::StaleIfError => None,
+            // It may not have said anything, and what is sent is a page of ours.
+            Self::StaleIfError | Self::Failed => None,
             Self::Hit | Self::Joined | Self::Miss | Self::Stale => sent,
             Self::StaleWhileRevalidate | Self::Redirected | Self::Uncached(_) => sent,
             Self::Bypass | Self::Pass | Self::Tunnel | Self::Local | Self::Refused => sent,
-            Self::Failed | Self::NotCached | Self::Aborted => sent,
+            Self::NotCached | Self::Aborted => sent,
         }
     }
 
@@ -246,10 +246,7 @@ mod tests {
         check(Outcome::Bypass, Some("weir; fwd=bypass; fwd-status=200"));
         check(Outcome::Pass, Some("weir; fwd=method; fwd-status=200"));
         check(Outcome::NotCached, Some("weir; detail=not-cached"));
-        check(
-            Outcome::Failed,
-            Some("weir; fwd=uri-miss; fwd-status=200; detail=failed"),
-        );
+        check(Outcome::Failed, Some("weir; fwd=uri-miss; detail=failed"));
         check(Outcome::Tunnel, None);
         check(Outcome::Local, None);
         check(Outcome::Refused, None);

@@ -135,6 +135,14 @@ impl Rules {
         self.first(|rule| rule.spec.response.hold(response) && rule.matches(resource))
     }
 
+    /// The names of the rules that may speak instead of [`Rules::effect`] once the response is known, in their order.
+    pub fn waiting(&self, resource: &Resource) -> impl Iterator<Item = &str> {
+        let matching = self.compiled.iter().filter(|rule| rule.matches(resource));
+        matching
+            .take_while(|rule| !rule.spec.response.is_empty())
+            .map(|rule| rule.spec.name.as_str())
+    }
+
     /// Whether any rule has conditions on the response, so that a second look is worth it.
     #[must_use]
     pub fn look_at_responses(&self) -> bool {

@@ -65,7 +65,7 @@ pub(crate) struct ServeArguments {
     /// Serve health and metrics here instead; "" for not at all
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
-    /// Keep the data in this folder instead; may be repeated, one folder for each disk
+    /// Keep the data in this folder instead; only one for now
     #[arg(long, value_name = "FOLDER")]
     data: Vec<String>,
 }

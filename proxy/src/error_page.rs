@@ -23,6 +23,33 @@ pub(crate) struct ErrorPage {
     pub(crate) body: String,
 }
 
+/// Why there is an error page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause<'a> {
+    what: &'a str,
+    advice: Option<&'static str>,
+}
+
+impl<'a> Cause<'a> {
+    /// The cause in a sentence, where the status alone does not tell what to do.
+    pub(crate) const fn with_advice(what: &'a str, advice: &'static str) -> Self {
+        Self {
+            what,
+            advice: Some(advice),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Cause<'a> {
+    fn from(what: &'a str) -> Self {
+        Self { what, advice: None }
+    }
+}
+
+/// What to do about a refusal that the operator has decided, whatever its status.
+pub(crate) const ASK_THE_OPERATOR: &str =
+    "The configuration of this gateway does not allow it; ask its operator.";
+
 /// Fields that stand on every error page beside Content-Type and Content-Length.
 pub(crate) const FIELDS: [(&str, &str); 3] = [
     ("X-Content-Type-Options", "nosniff"),
@@ -31,15 +58,17 @@ pub(crate) const FIELDS: [(&str, &str); 3] = [
     ("Cache-Control", "no-store"),
 ];
 
-/// Builds the page; `what` is the cause in a sentence.
-pub(crate) fn error_page(
+/// Builds the page. A cause without advice of its own gets that of the status.
+pub(crate) fn error_page<'a>(
     status: u16,
-    what: &str,
+    cause: impl Into<Cause<'a>>,
     accept: Option<&HeaderValue>,
     node: &str,
 ) -> ErrorPage {
-    let (title, advice) = entry(status);
-    if accept.is_some_and(asks_for_problem) {
+    let Cause { what, advice } = cause.into();
+    let (title, usual_advice) = entry(status);
+    let advice = advice.unwrap_or(usual_advice);
+    if accept.is_some_and(|accept| names_media_type(accept, &JSON)) {
         let mut body = String::from("{");
         body.push_str(&format!("\"type\":\"about:blank\",\"status\":{status}"));
         for (name, text) in [
@@ -111,12 +140,9 @@ fn entry(status: u16) -> (&'static str, &'static str) {
     match status {
         400 => (
             "Bad Request",
-            "Check the URL and the request header; the request was not sent on.",
+            "Check the request: its URL, its header and its body.",
         ),
-        403 => (
-            "Forbidden",
-            "The configuration of this gateway does not allow it; ask its operator.",
-        ),
+        403 => ("Forbidden", ASK_THE_OPERATOR),
         404 => ("Not Found", "Check the URL."),
         405 => ("Method Not Allowed", "Use GET or HEAD."),
         407 => (
@@ -166,17 +192,19 @@ fn entry(status: u16) -> (&'static str, &'static str) {
     }
 }
 
-/// Whether Accept names a JSON form on purpose; wildcards do not.
-fn asks_for_problem(accept: &HeaderValue) -> bool {
+/// What is answered with problem details.
+const JSON: [&str; 2] = ["application/problem+json", "application/json"];
+
+/// Whether Accept names one of these types on purpose; wildcards do not.
+pub(crate) fn names_media_type(accept: &HeaderValue, types: &[&str]) -> bool {
     let Ok(accept) = accept.to_str() else {
         return false;
     };
     accept.split(',').any(|member| {
         let mut parts = member.split(';').map(str::trim);
-        let media_type = parts.next().unwrap_or_default();
-        let is_json = media_type.eq_ignore_ascii_case("application/problem+json")
-            || media_type.eq_ignore_ascii_case("application/json");
-        is_json && !parts.any(is_zero_quality)
+        let named = parts.next().unwrap_or_default();
+        let is_one = types.iter().any(|known| known.eq_ignore_ascii_case(named));
+        is_one && !parts.any(is_zero_quality)
     })
 }
 
@@ -239,6 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn a_cause_may_know_better_what_to_do_than_its_status() {
+        let cause = Cause::with_advice("nobody was asked", "Ask for it.");
+        for accept in ["*/*", "application/problem+json"] {
+            let accept = HeaderValue::from_static(accept);
+            let body = error_page(504, cause, Some(&accept), "n").body;
+            assert!(body.contains("Ask for it."), "{body}");
+            assert!(!body.contains("in time"), "{body}");
+        }
+    }
+
+    #[test]
     fn row_115_control_bytes_are_escaped() {
         let text = page("a\r\nb\u{1b}[31m", "*/*").body;
         assert!(text.contains(r"a\r\nb\u{1b}[31m"), "{text:?}");
@@ -271,7 +310,7 @@ mod tests {
 
     #[test]
     fn quoted_input_is_bounded() {
-        let page = error_page(400, &"x".repeat(100_000), None, "n");
+        let page = error_page(400, "x".repeat(100_000).as_str(), None, "n");
         assert!(
             page.body.len() < 2 * TEXT_CHARACTERS_MAX,
             "{}",

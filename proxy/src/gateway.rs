@@ -8,6 +8,7 @@ mod cache_proxy;
 mod pages;
 mod redirect;
 mod tunnel;
+mod welcome;
 
 use crate::conf::{AccessSettings, CacheProxySettings};
 use crate::front::conn::Conn;

@@ -18,7 +18,7 @@ pub(crate) use fields::request_head;
 use crate::error_page::error_page;
 use crate::record::Record;
 use async_trait::async_trait;
-use failure::Failure;
+use failure::{Asked, Failure};
 use fields::{ResponseFraming, informational_fields, mark_request, response_fields};
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -138,6 +138,17 @@ pub(crate) struct PassContext {
     framing: ResponseFraming,
     /// What the session made of the `Connection` that the front has written.
     keepalive: Option<u64>,
+}
+
+impl PassContext {
+    /// Whom the request was for.
+    fn asked(&self) -> Asked {
+        let order = self.order.as_ref();
+        Asked {
+            origin: order.map_or_else(String::new, |order| order.target.authority()),
+            address: order.and_then(|order| order.record.upstream),
+        }
+    }
 }
 
 impl Drop for PassContext {
@@ -338,7 +349,7 @@ impl ProxyHttp for Pass {
         error: &Error,
         context: &mut PassContext,
     ) -> FailToProxy {
-        let failure = Failure::of(error, context.refusal.take());
+        let failure = Failure::of(error, context.refusal.take(), &context.asked());
         if let Some(order) = context.order.as_mut() {
             order.record.outcome = failure.outcome;
             order.record.detail = Some(failure.detail);
@@ -348,7 +359,7 @@ impl ProxyHttp for Pass {
             .is_some_and(|head| !head.status.is_informational());
         if !head_is_out && failure.status != 0 {
             let accept = session.req_header().headers.get(ACCEPT);
-            let page = error_page(failure.status, &failure.what, accept, &self.node);
+            let page = error_page(failure.status, failure.what.as_str(), accept, &self.node);
             let mut fields = page::page_fields(&page, failure.outcome, &self.node);
             if let Some(order) = &context.order {
                 mark_request(&mut fields, order.record.request_id);

@@ -31,7 +31,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use connect::ConnectorError;
+pub(crate) use connect::{ConnectorError, not_connected};
 pub(crate) use resolve::Resolver;
 pub(crate) use resolve::system::SystemResolver;
 pub(crate) use stats::UpstreamStats;

@@ -162,7 +162,7 @@ impl Engine {
                 });
             }
             if redirects.len() >= self.settings.redirects_max {
-                let reason = "redirects in a circle, or too often";
+                let reason = "too many redirects in a row, or a circle of them";
                 return Err(OriginError::Redirect(target.authority(), reason));
             }
             let adjust = request.plan.adjust;
@@ -239,9 +239,9 @@ fn by_operator(headers: &HeaderMap, request: &FetchRequest, target: &Target) -> 
 
 fn reason_of(refusal: RedirectRefusal) -> &'static str {
     match refusal {
-        RedirectRefusal::Location => "without a usable Location",
-        RedirectRefusal::Downgrade => "to a weaker scheme",
-        RedirectRefusal::MetadataService => "to a metadata service",
+        RedirectRefusal::Location => "it has no usable Location",
+        RedirectRefusal::Downgrade => "it leads to a weaker scheme, like from https to http",
+        RedirectRefusal::MetadataService => "it leads to a metadata service",
     }
 }
 

@@ -297,11 +297,18 @@ impl Core {
     /// Moves a file that is not what it should be to quarantine/; `false`: it is too large, there are enough, or the
     /// disk refuses.
     pub(crate) fn quarantine(&self, path: &str, name: &ShardName) -> bool {
-        self.has_room_in_quarantine(name.length)
-            && self
-                .device
-                .rename(path, &format!("{QUARANTINE}/{}", name.file_name()))
-                .is_ok()
+        let file = format!("{QUARANTINE}/{}", name.file_name());
+        let is_kept =
+            self.has_room_in_quarantine(name.length) && self.device.rename(path, &file).is_ok();
+        if is_kept {
+            let disk = self.device.name();
+            tracing::info!(
+                disk,
+                file,
+                "kept for inspection: bytes that are not as they should be"
+            );
+        }
+        is_kept
     }
 
     /// Whether one more file of so many bytes may be kept; counts it.

@@ -131,3 +131,15 @@ fn the_longest_path_in_every_placeholder_is_refused_and_not_sent() {
     let located = located("http://a/{path}/{path}", &missing);
     assert!(located.contains("longer than"), "{located}");
 }
+
+#[test]
+fn a_base_is_shown_as_it_is_written() {
+    for written in [
+        "http://a.example/",
+        "https://a.example:81/base/",
+        "https://a.example/{scheme}/{host}/x-{path}",
+        "https://a.example/{sha256}/{file}",
+    ] {
+        assert_eq!(Fallback::parse(written).unwrap().to_string(), written);
+    }
+}

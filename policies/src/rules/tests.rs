@@ -109,6 +109,9 @@ fn a_rule_about_responses_waits_for_the_response() {
         length,
         media_type: None,
     };
+    let waiting = |resource| rules.waiting(resource).collect::<Vec<_>>();
+    assert_eq!(waiting(&asked), ["large"]);
+    assert!(waiting(&elsewhere).is_empty());
     let name = |effect: Arc<Effect>| effect.rule.clone().unwrap();
     assert_eq!(name(rules.effect(&asked)), "rest");
     for (resource, length, expected) in [

@@ -106,6 +106,10 @@ fn rule(table: &mut Table, rule: &Rule) {
     for effect in &rule.effects {
         table.line("  effect", effect);
     }
+    for waiting in &rule.waiting {
+        let condition = "if its conditions on the response hold (size, media type)";
+        table.line("  instead", &format!("{waiting}, {condition}"));
+    }
 }
 
 fn entry(table: &mut Table, entry: &Entry) {
@@ -139,5 +143,18 @@ mod tests {
         assert_eq!(parse_field("Accept: */*"), field("Accept", "*/*"));
         assert_eq!(parse_field("X:a:b"), field("X", "a:b"));
         assert!(parse_field("Accept").is_err());
+    }
+    #[test]
+    fn rules_that_wait_for_the_response_are_mentioned() {
+        let mut table = Table::default();
+        let waiting = Rule {
+            name: None,
+            effects: Vec::new(),
+            waiting: vec!["large".to_owned()],
+        };
+        rule(&mut table, &waiting);
+        let text = table.into_text();
+        assert!(text.contains("none: the standard"), "{text}");
+        assert!(text.contains("large, if its conditions"), "{text}");
     }
 }

@@ -84,10 +84,13 @@ fn freshness(object: &StoredObject) -> String {
         Some(reason) => format!("{} ({reason})", object.verdict),
         None => object.verdict.clone(),
     };
-    let mut words = format!(
-        "{verdict}: age {} s of {} s by {}",
-        object.age_seconds, object.lifetime_seconds, object.lifetime_source
-    );
+    let age = object.age_seconds;
+    let mut words = if object.immutable {
+        format!("{verdict}: age {age} s, imported and never expires")
+    } else {
+        let (lifetime, source) = (object.lifetime_seconds, &object.lifetime_source);
+        format!("{verdict}: age {age} s of {lifetime} s by {source}")
+    };
     if object.stale_while_revalidate {
         words.push_str(", served while it is revalidated");
     }

@@ -1,8 +1,10 @@
 //! `[[rule]]` and `[rules]`: what is done differently for some URLs. The first rule that matches decides.
 //!
-//! Reading order: [`RuleConfig`] (as written) → its conditions, here → `effect` (what a rule does), whose larger values
+//! Reading order: [`RuleConfig`] (as written) → its conditions, here and in `conditions` (those that
+//! could never hold) → `effect` (what a rule does), whose larger values
 //! have files of their own: `fields` (`headers`) and `digest` (`verify`). The values themselves are in `words`.
 
+mod conditions;
 mod digest;
 mod effect;
 mod fields;
@@ -110,6 +112,10 @@ pub(super) fn check_all(rules: &[RuleConfig], own: &RulesConfig, check: &mut Che
 
 /// Notes what is wrong where the operator can mend it. A shipped rule can only be wrong by standing behind others.
 fn refuse(error: &RuleError, rules: &[RuleConfig], check: &mut Check<'_>) {
+    // Several without a name have the same one; each was told already that it needs one.
+    if error.key == "name" && error.value.is_empty() {
+        return;
+    }
     if error.index < rules.len() {
         let mut section = check.element("rule", error.index);
         section.refuse(error.key, quoted(&error.value), error.reason.as_str());
@@ -138,9 +144,9 @@ impl RuleConfig {
             name: self.name.clone(),
             form: self.form.iter().map(|word| word.meaning()).collect(),
             scheme: self.scheme.iter().map(|word| word.meaning()).collect(),
-            host: self.host.clone(),
-            path: self.path.clone(),
-            extension: section.each("extension", &self.extension, parse_extension),
+            host: section.each("host", &self.host, conditions::parse_host),
+            path: section.each("path", &self.path, conditions::parse_path),
+            extension: section.each("extension", &self.extension, conditions::parse_extension),
             versioned: self.versioned,
             response: self.check_response(&mut section),
             effect: self.check_effect(&mut section),
@@ -164,14 +170,4 @@ impl RuleConfig {
             media_type,
         }
     }
-}
-
-/// Takes `.tar.gz` as well as `tar.gz`.
-fn parse_extension(written: &str) -> Result<String, &'static str> {
-    let bare = written.strip_prefix('.').unwrap_or(written);
-    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b'*';
-    if bare.is_empty() || !bare.bytes().all(fits) {
-        return Err("not an extension; write it without dot and star, like \"tar.gz\"");
-    }
-    Ok(bare.to_owned())
 }

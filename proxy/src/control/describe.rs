@@ -110,6 +110,9 @@ impl Viewer {
     }
 
     fn lifetime(&self, head: &ObjectHead) -> (u64, &'static str) {
+        if head.immutable {
+            return (0, "imported");
+        }
         let adjust = self.adjust(head);
         let own = freshness::lifetime(head.status, &head.headers, head.exchange, adjust);
         match head.lifetime_max {

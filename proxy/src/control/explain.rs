@@ -41,7 +41,14 @@ pub(super) async fn explain(
             .request
             .as_ref()
             .is_some_and(|request| request.plan.follows),
-        rule: rule(&effect),
+        rule: Rule {
+            waiting: gateway
+                .rules
+                .waiting(&resource)
+                .map(str::to_owned)
+                .collect(),
+            ..rule(&effect)
+        },
         entries: vec![
             entry(&viewer, engine::Entry::Plain, target, &holdings.plain),
             entry(&viewer, engine::Entry::Followed, target, &holdings.followed),
@@ -109,6 +116,7 @@ fn rule(effect: &Effect) -> Rule {
     Rule {
         name: effect.rule.clone(),
         effects,
+        waiting: Vec::new(),
     }
 }
 
@@ -163,15 +171,16 @@ fn fetched_by_rule(effect: &Effect) -> Vec<String> {
     let md5 = verify
         .md5
         .map(|digest| format!("verify md5 = {}", hex(&digest)));
-    let fallbacks = Some(effect.fallback.len()).filter(|count| *count > 0);
-    let fallback = fallbacks.map(|count| format!("fallback to {count} other bases"));
+    let fallbacks = effect.fallback.iter();
+    let fallbacks = fallbacks.map(|base| format!("fallback = {base}"));
     let headers = effect.headers.iter().map(|(name, value)| {
         let done = if value.is_some() { "set" } else { "removed" };
         format!("header {name} {done}")
     });
-    [miss, range_miss, follow, sha256, md5, fallback]
+    [miss, range_miss, follow, sha256, md5]
         .into_iter()
         .flatten()
+        .chain(fallbacks)
         .chain(headers)
         .collect()
 }

@@ -37,6 +37,9 @@ pub(crate) struct Rule {
     pub(crate) name: Option<String>,
     /// Empty: nothing.
     pub(crate) effects: Vec<String>,
+    /// Rules that may speak instead once length and type of the response are known, in their order.
+    #[serde(default)]
+    pub(crate) waiting: Vec<String>,
 }
 
 /// One of the identities of a URL.
@@ -84,9 +87,9 @@ pub(crate) struct StoredObject {
     pub(crate) upstream: Option<String>,
     /// Seconds.
     pub(crate) age_seconds: u64,
-    /// How long it is fresh.
+    /// How long it is fresh; 0 for what was imported, which is fresh forever.
     pub(crate) lifetime_seconds: u64,
-    /// `s-maxage`, `max-age`, `expires`, `heuristic`, `rule`, `redirects`, or `none`.
+    /// `s-maxage`, `max-age`, `expires`, `heuristic`, `rule`, `redirects`, `imported`, or `none`.
     pub(crate) lifetime_source: String,
     /// `fresh`, `stale`, or `mismatch` when the request selects another variant.
     pub(crate) verdict: String,

@@ -4,6 +4,7 @@
 //! afterwards comes from one [`Answer`].
 
 use super::{Gateway, Turn};
+use crate::error_page::Cause;
 use crate::front::conn::Conn;
 use crate::front::{Flow, Request, Version};
 use crate::respond::Response;
@@ -23,6 +24,12 @@ use weir_policies::verdict::{self, Plan, Verdict};
 
 /// Interim responses on their way to a client; the adapter sends no more than these for one fetch.
 const INTERIM_MAX: usize = 10;
+
+/// Nobody was asked, so nobody was too slow, as a 504 otherwise says.
+const NOT_CACHED: Cause<'_> = Cause::with_advice(
+    "the request says only-if-cached and nothing usable is cached",
+    "Ask without only-if-cached to have it fetched; the upstream was not asked.",
+);
 
 impl Gateway {
     /// What is done with a request.
@@ -96,12 +103,7 @@ impl<'a> Turn<'a> {
             Answer::Failed(failure) => self.failed(conn, &failure).await,
             Answer::NotCached => {
                 self.record.outcome = Outcome::NotCached;
-                self.page(
-                    conn,
-                    504,
-                    "the request says only-if-cached and nothing usable is cached",
-                )
-                .await
+                self.page(conn, 504, NOT_CACHED).await
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Answers that the gateway writes itself: own pages, refusals, and what a client is told when an upstream failed.
 
+use super::welcome::welcome;
 use super::{Turn, Turned, cache_proxy};
-use crate::error_page::{self, error_page};
+use crate::error_page::{self, ASK_THE_OPERATOR, Cause, error_page};
 use crate::front::Flow;
 use crate::front::conn::Conn;
 use crate::respond::body::SendError;
@@ -17,12 +18,6 @@ use weir_policies::verdict::Refusal;
 /// Methods that some resource here answers.
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// The second sentence is the one that scripts for openEuler's cache-proxy look for.
-const WELCOME: &str = "Weir, a caching upstream proxy gateway.\n\
-    Welcome to openEuler upstream cache proxy!\n\n\
-    Use it as a proxy:      http_proxy=http://HOST:PORT wget http://host/file\n\
-    or ask by path:         curl -O http://HOST:PORT/download/https://host/file\n";
-
 /// A small body of ours.
 struct Page {
     status: StatusCode,
@@ -34,9 +29,13 @@ struct Page {
 impl Turn<'_> {
     pub(super) async fn own_page(&mut self, conn: &mut Conn, page: OwnPage) -> Turned {
         self.record.outcome = Outcome::Local;
-        let (status, body) = match page {
-            OwnPage::Welcome => (StatusCode::OK, WELCOME),
-            OwnPage::EmptyDownload => (StatusCode::OK, "empty url, please add url to the end"),
+        let (media_type, body, extra) = match page {
+            OwnPage::Welcome => welcome(self.request.headers.get(header::ACCEPT)),
+            OwnPage::EmptyDownload => (
+                "text/plain; charset=utf-8",
+                "empty url, please add url to the end",
+                Vec::new(),
+            ),
             OwnPage::Unknown => {
                 return Turned::Answered(
                     self.page(
@@ -58,12 +57,11 @@ impl Turn<'_> {
                 )
                 .await;
         }
-        let media_type = "text/plain; charset=utf-8";
         let page = Page {
-            status,
+            status: StatusCode::OK,
             media_type,
             body: body.as_bytes().to_vec(),
-            extra: Vec::new(),
+            extra,
         };
         Turned::Answered(self.send(conn, page).await)
     }
@@ -88,7 +86,8 @@ impl Turn<'_> {
         };
         // Two readers might have read this differently: nothing more is taken from the connection.
         self.closes = true;
-        self.refuse(conn, status, detail, &error.to_string()).await
+        let what = error.to_string();
+        self.refuse(conn, status, detail, what.as_str()).await
     }
 
     pub(super) async fn refuse_verdict(&mut self, conn: &mut Conn, refusal: Refusal) -> Turned {
@@ -109,7 +108,7 @@ impl Turn<'_> {
             }
             Refusal::Loop => "this request has already passed through this gateway".to_owned(),
         };
-        self.refuse(conn, refusal.status(), refusal.as_str(), &what)
+        self.refuse(conn, refusal.status(), refusal.as_str(), what.as_str())
             .await
     }
 
@@ -118,11 +117,11 @@ impl Turn<'_> {
         conn: &mut Conn,
         status: u16,
         detail: &'static str,
-        what: &str,
+        cause: impl Into<Cause<'_>>,
     ) -> Turned {
         self.record.outcome = Outcome::Refused;
         self.record.detail = Some(detail);
-        Turned::Answered(self.page(conn, status, what).await)
+        Turned::Answered(self.page(conn, status, cause).await)
     }
 
     pub(super) async fn failed(&mut self, conn: &mut Conn, failure: &Failure) -> Flow {
@@ -136,15 +135,12 @@ impl Turn<'_> {
             Failure::Origin(OriginError::TooLarge(host, limit)) => {
                 self.too_large(conn, host, *limit).await
             }
-            Failure::Origin(error @ OriginError::Suspended(_, wait)) => {
-                self.record.detail = Some(error.as_str());
-                let seconds = wait.as_secs().saturating_add(1);
-                self.try_later(conn, &error.to_string(), seconds).await
-            }
             Failure::Origin(error) => {
                 self.record.detail = Some(error.as_str());
-                self.page(conn, error.status().as_u16(), &error.to_string())
-                    .await
+                let status = error.status().as_u16();
+                let wait = error.retry_after_seconds().or_else(|| usual_wait(status));
+                let what = error.to_string();
+                self.page_with(conn, status, what.as_str(), wait).await
             }
             Failure::Status(answer) => self.error_status(conn, answer).await,
         }
@@ -158,8 +154,9 @@ impl Turn<'_> {
         } else {
             403
         };
-        self.page(conn, status, &cache_proxy::out_limit(host, limit))
-            .await
+        let what = cache_proxy::out_limit(host, limit);
+        let cause = Cause::with_advice(&what, ASK_THE_OPERATOR);
+        self.page(conn, status, cause).await
     }
 
     /// An error of the upstream, passed on: it answered, so nothing failed here.
@@ -169,7 +166,7 @@ impl Turn<'_> {
         let status = answer.status;
         let Some(body) = &answer.body else {
             let what = format!("the upstream answered {}", status.as_u16());
-            return self.page(conn, status.as_u16(), &what).await;
+            return self.page(conn, status.as_u16(), what.as_str()).await;
         };
         let page = Page {
             status,
@@ -199,25 +196,25 @@ impl Turn<'_> {
     }
 
     /// An error page: text, or problem+json where the client asks for it.
-    pub(super) async fn page(&mut self, conn: &mut Conn, status: u16, what: &str) -> Flow {
-        let wait = error_page::retry_after_seconds(status).map(u64::from);
-        self.page_with(conn, status, what, wait).await
-    }
-
-    /// 503 with the time after which it is worth coming back.
-    async fn try_later(&mut self, conn: &mut Conn, what: &str, seconds: u64) -> Flow {
-        self.page_with(conn, 503, what, Some(seconds)).await
+    pub(super) async fn page(
+        &mut self,
+        conn: &mut Conn,
+        status: u16,
+        cause: impl Into<Cause<'_>>,
+    ) -> Flow {
+        self.page_with(conn, status, cause, usual_wait(status))
+            .await
     }
 
     async fn page_with(
         &mut self,
         conn: &mut Conn,
         status: u16,
-        what: &str,
+        cause: impl Into<Cause<'_>>,
         retry_after_seconds: Option<u64>,
     ) -> Flow {
         let accept = self.request.headers.get(header::ACCEPT);
-        let page = error_page(status, what, accept, &self.gateway.node);
+        let page = error_page(status, cause, accept, &self.gateway.node);
         let mut extra: Vec<_> = error_page::FIELDS
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))
@@ -295,4 +292,8 @@ impl Turn<'_> {
             }
         }
     }
+}
+
+fn usual_wait(status: u16) -> Option<u64> {
+    error_page::retry_after_seconds(status).map(u64::from)
 }

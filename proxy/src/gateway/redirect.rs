@@ -14,6 +14,7 @@
 use super::cache_proxy::PROHIBITED;
 use super::{Turn, Turned};
 use crate::conf::CacheProxySettings;
+use crate::error_page::{ASK_THE_OPERATOR, Cause};
 use crate::front::Flow;
 use crate::front::conn::Conn;
 use http::{HeaderMap, Method, header};
@@ -60,7 +61,8 @@ impl Turn<'_> {
         let cache_proxy = self.cache_proxy();
         if let Some(settings) = cache_proxy {
             let Ok(overlay) = settings.overlay(&resource.target) else {
-                return self.refuse(conn, 400, "suffix", PROHIBITED).await;
+                let cause = Cause::with_advice(PROHIBITED, ASK_THE_OPERATOR);
+                return self.refuse(conn, 400, "suffix", cause).await;
             };
             plan = plan.overlaid(overlay);
         }

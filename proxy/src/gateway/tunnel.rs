@@ -15,7 +15,7 @@ impl Turn<'_> {
         match self.gateway.tunnels.open(host, port).await {
             Ok(opened) => self.established(conn, opened).await,
             Err(NotOpened::Refused(refusal)) => {
-                self.refuse(conn, 403, refusal.as_str(), &refusal.to_string())
+                self.refuse(conn, 403, refusal.as_str(), refusal.to_string().as_str())
                     .await
             }
             Err(NotOpened::Crowded) => {

@@ -277,6 +277,47 @@ fn the_document_lists_every_metric() {
     );
 }
 
+/// The words that the document lists for a label.
+fn documented(label: &str) -> BTreeSet<&'static str> {
+    let document = include_str!("../../../docs/METRICS.md");
+    let start = format!("| {label} | ");
+    let values = document
+        .lines()
+        .find_map(|line| line.strip_prefix(&start))
+        .unwrap();
+    values.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_document_lists_what_upstream_requests_can_be_called() {
+    let stats = crate::upstream::UpstreamStats::default();
+    let reasons: BTreeSet<&str> = stats.errors().map(|(reason, _)| reason).collect();
+    assert_eq!(documented("`reason`"), reasons);
+    let mut results: BTreeSet<&str> = stats.requests().map(|(result, _)| result).collect();
+    // Points at the label that says more.
+    results.insert("reason");
+    assert_eq!(documented("`result` of upstream requests"), results);
+}
+
+/// Read from the source: most bounds are only reported by a gateway that runs.
+#[test]
+fn the_document_lists_every_bound() {
+    let source = include_str!("../serve/sources.rs");
+    let words = source.split('"').skip(1).step_by(2);
+    let kinds_of_connections = ["opened", "reused"];
+    let mut bounds: BTreeSet<&str> = words
+        .filter(|word| !word.is_empty() && !kinds_of_connections.contains(word))
+        .collect();
+    for (word, source) in [
+        ("access-log", include_str!("../access_log.rs")),
+        ("admin-connections", include_str!("../admin.rs")),
+    ] {
+        assert!(source.contains(&format!("\"{word}\"")), "{word}");
+        bounds.insert(word);
+    }
+    assert_eq!(documented("`bound`"), bounds);
+}
+
 fn row(described: &Described) -> String {
     let Described {
         name,

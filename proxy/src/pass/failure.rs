@@ -1,7 +1,9 @@
 //! One table from Pingora's errors to what the client is told and the log says.
 
+use crate::upstream::not_connected;
 use pingora::{Error, ErrorSource, ErrorType};
 use std::io;
+use std::net::SocketAddr;
 use weir_policies::outcome::Outcome;
 
 /// What a failed request is answered with.
@@ -15,9 +17,18 @@ pub(super) struct Failure {
     pub(super) detail: &'static str,
 }
 
+/// Whom a request was for: what a client has to know to mend it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Host and port.
+    pub(super) origin: String,
+    /// Where it was connected to last.
+    pub(super) address: Option<SocketAddr>,
+}
+
 impl Failure {
     /// The one table from Pingora's errors to ours.
-    pub(super) fn of(error: &Error, refusal: Option<String>) -> Self {
+    pub(super) fn of(error: &Error, refusal: Option<String>, asked: &Asked) -> Self {
         let (status, what, outcome) = match (error.esource(), error.etype()) {
             (_, ErrorType::HTTPStatus(status)) => {
                 let outcome = if *status < 500 {
@@ -25,19 +36,25 @@ impl Failure {
                 } else {
                     Outcome::Failed
                 };
-                (*status, "", outcome)
+                (*status, String::new(), outcome)
             }
-            (ErrorSource::Downstream, kind) => downstream_failure(error, kind),
-            (ErrorSource::Upstream, error) => upstream_failure(error),
+            (ErrorSource::Downstream, kind) => {
+                let (status, what, outcome) = downstream_failure(error, kind);
+                (status, what.to_owned(), outcome)
+            }
+            (ErrorSource::Upstream, _) => {
+                let (status, what) = upstream_failure(error, asked);
+                (status, what, Outcome::Failed)
+            }
             (ErrorSource::Internal | ErrorSource::Unset, _) => (
                 500,
-                "the gateway could not hand the request through",
+                "the gateway could not hand the request through".to_owned(),
                 Outcome::Failed,
             ),
         };
         Self {
             status,
-            what: refusal.unwrap_or_else(|| what.to_owned()),
+            what: refusal.unwrap_or(what),
             outcome,
             detail: error.etype().as_str(),
         }
@@ -67,33 +84,47 @@ fn downstream_failure(error: &Error, kind: &ErrorType) -> (u16, &'static str, Ou
 const MALFORMED_BODY: (u16, &str, Outcome) =
     (400, "the request body is malformed", Outcome::Refused);
 
-fn upstream_failure(error: &ErrorType) -> (u16, &'static str, Outcome) {
-    let (status, what) = match error {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-            (504, "no connection to the upstream in time")
+/// In the words that a fetch into the store has for the same failure.
+fn upstream_failure(error: &Error, asked: &Asked) -> (u16, String) {
+    let origin = &asked.origin;
+    match (error.etype(), asked.address) {
+        (
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::HandshakeError
+            | ErrorType::InvalidCert,
+            Some(address),
+        ) => {
+            let error = not_connected(origin.clone(), address, error);
+            (error.status().as_u16(), error.to_string())
         }
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
-            (504, "the upstream did not go on in time")
+        (ErrorType::ReadTimedout | ErrorType::WriteTimedout, _) => {
+            (504, format!("{origin} did not go on in time"))
         }
-        ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError => {
-            (502, "no connection to the upstream")
+        (ErrorType::InvalidHTTPHeader, _) => {
+            (502, format!("the response of {origin} is malformed"))
         }
-        ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError | ErrorType::InvalidCert => (
-            502,
-            "no secure connection to the upstream: its certificate or TLS is not accepted",
-        ),
-        ErrorType::InvalidHTTPHeader => (502, "the upstream's response is malformed"),
-        _ => (502, "the upstream broke off before it had answered"),
-    };
-    (status, what, Outcome::Failed)
+        _ => (502, format!("{origin} broke off before it had answered")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn asked() -> Asked {
+        Asked {
+            origin: "h:8081".to_owned(),
+            address: Some(SocketAddr::from(([192, 0, 2, 1], 8081))),
+        }
+    }
+
     fn check(error: Box<Error>, status: u16, outcome: Outcome) {
-        let failure = Failure::of(&error, None);
+        let failure = Failure::of(&error, None, &asked());
         assert_eq!(
             (failure.status, failure.outcome),
             (status, outcome),
@@ -132,9 +163,26 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_upstream_names_its_host() {
+        use ErrorType::*;
+        let check = |kind, what: &str| {
+            let error = Error::new_up(kind);
+            assert_eq!(Failure::of(&error, None, &asked()).what, what, "{error}");
+        };
+        check(
+            ConnectRefused,
+            "cannot connect to h:8081: 192.0.2.1:8081 refused the connection",
+        );
+        check(ConnectTimedout, "connecting to h:8081 timed out");
+        check(ReadTimedout, "h:8081 did not go on in time");
+        check(InvalidHTTPHeader, "the response of h:8081 is malformed");
+        check(ConnectionClosed, "h:8081 broke off before it had answered");
+    }
+
+    #[test]
     fn a_refused_peer_says_why_in_its_own_words() {
         let error = Error::new(ErrorType::HTTPStatus(403));
-        let failure = Failure::of(&error, Some("the address is private".into()));
+        let failure = Failure::of(&error, Some("the address is private".into()), &asked());
         assert_eq!((failure.status, failure.outcome), (403, Outcome::Refused));
         assert_eq!(failure.what, "the address is private");
     }

@@ -32,6 +32,7 @@ use weir_policies::address::VettedAddr;
 use weir_policies::target::{Scheme, Target};
 
 pub(super) use connection::Connection;
+pub(crate) use failure::not_connected;
 pub(crate) use roots::RootsError as ConnectorError;
 
 /// Pause before the next address is tried beside those that have not answered (RFC 8305 §5).

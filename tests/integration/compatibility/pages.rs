@@ -12,7 +12,15 @@ async fn cp_01_the_root_welcomes() {
         assert_eq!(page.status(), 200);
         let words = "Welcome to openEuler upstream cache proxy!";
         assert!(page.text().contains(words), "{}", page.text());
+        assert_eq!(
+            page.field("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
         assert_eq!(ask(&gateway, "HEAD", "/", "").await.status(), 200);
+        let page = ask(&gateway, "GET", "/", "Accept: text/html, */*;q=0.8\r\n").await;
+        assert_eq!(page.field("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(page.field("x-content-type-options"), Some("nosniff"));
+        assert!(page.text().contains(words), "{}", page.text());
         gateway.finish().await;
     }
 }

@@ -104,6 +104,8 @@ async fn row_139_an_origin_that_asks_to_wait_is_not_asked_for_anything() {
             assert_eq!(told.status(), 503, "{path}: {}", told.text());
             let seconds = told.field("retry-after").expect("a Retry-After");
             assert!(seconds.parse::<u32>().is_ok_and(|wait| wait > 0));
+            let same = format!("for {seconds} s more");
+            assert!(told.text().contains(&same), "{seconds}: {}", told.text());
         }
         assert_stale(&stage.get("/stale").await, b"old");
         assert_eq!(stage.origin.requests(), before, "it was asked all the same");

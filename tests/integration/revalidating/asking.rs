@@ -113,6 +113,8 @@ async fn only_if_cached_never_asks_the_origin() {
             let url = stage.origin.url(path);
             let response = stage.gateway.request(method, &url, &fields).await;
             assert_eq!(response.status(), status, "{method} {path}: {directives}");
+            let text = response.text();
+            assert!(!text.contains("in time"), "nobody was too slow: {text}");
         }
     }
     stage.gateway.settled().await;

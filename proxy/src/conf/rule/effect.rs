@@ -3,9 +3,9 @@
 use super::super::check::{Section, quoted};
 use super::super::size::ByteSize;
 use super::super::span::TimeSpan;
-use super::words::StoreWord;
+use super::words::{FormWord, MissWord, StoreWord};
 use super::{RuleConfig, digest, fields};
-use weir_policies::effect::{Effect, RangeMiss};
+use weir_policies::effect::{Effect, MissMode, RangeMiss};
 use weir_policies::fallback::Fallback;
 use weir_policies::freshness::{Adjust, Overrides};
 
@@ -20,7 +20,7 @@ impl RuleConfig {
             rule: None,
             store: self.store.meaning(),
             adjust: self.check_adjust(section),
-            miss: self.miss.meaning(),
+            miss: self.check_miss(section),
             range_miss: match self.range_miss {
                 Some(word) => word.meaning(),
                 None if self.immutable => RangeMiss::Whole,
@@ -34,6 +34,18 @@ impl RuleConfig {
             size_max: self.check_limit(section),
             pin: self.pin,
         }
+    }
+
+    /// Its own URL is the one that a forward request would be sent to.
+    fn check_miss(&self, section: &mut Section<'_, '_>) -> MissMode {
+        let is_forward_only =
+            !self.form.is_empty() && self.form.iter().all(|word| *word == FormWord::Forward);
+        if is_forward_only && self.miss != MissWord::Stream {
+            let reason = "has no effect: requests to a forward proxy are always streamed; name another form, \
+                          or remove this";
+            section.refuse("miss", quoted(self.miss.written()), reason);
+        }
+        self.miss.meaning()
     }
 
     fn check_adjust(&self, section: &mut Section<'_, '_>) -> Adjust {

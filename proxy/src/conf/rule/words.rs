@@ -125,6 +125,15 @@ impl OverrideWord {
 }
 
 impl MissWord {
+    /// As it is written; a test keeps it so.
+    pub(super) fn written(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Redirect => "redirect",
+            Self::RedirectAndFetch => "redirect+fetch",
+        }
+    }
+
     pub(super) fn meaning(self) -> MissMode {
         match self {
             Self::Stream => MissMode::Stream,

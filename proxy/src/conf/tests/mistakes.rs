@@ -280,6 +280,65 @@ fn conditions_that_cannot_hold_are_refused() {
 }
 
 #[test]
+fn conditions_that_match_nothing_are_refused() {
+    let refused = |condition: &str, value: &str, reason: &str| {
+        let message = load_file(&format!(
+            "[[rule]]\nname = \"a\"\n{condition} = [\"{value}\"]"
+        ))
+        .unwrap_err();
+        let start = format!("weir.toml:3: [[rule]] {condition} = \"{value}\": ");
+        let told = message.strip_prefix(&start).expect(&message);
+        assert!(told.contains(reason), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    };
+    for host in ["https://h.example", "h.example/pub", "//h"] {
+        refused("host", host, "without scheme and path");
+    }
+    for host in ["h.example:8080", "h.example:*", "[::1]:80"] {
+        refused("host", host, "without a port");
+    }
+    for host in ["", "me@h.example", "bücher.example", "h.example."] {
+        refused("host", host, "matches no host");
+    }
+    for path in ["", "nightly/*", "http://h/nightly"] {
+        refused("path", path, "begin it with \"/\"");
+    }
+    for path in ["/file?version=1", "/file#top", "**/?.iso"] {
+        refused("path", path, "without the query");
+    }
+    refused("path", "/two words", "%20");
+    for extension in [".", "*.gz", "gz?x", "tar."] {
+        refused("extension", extension, "like \"tar.gz\"");
+    }
+}
+
+#[test]
+fn several_rules_without_a_name_are_told_once_each() {
+    check(
+        "[[rule]]\n[[rule]]\nstore = \"never\"",
+        "weir.toml:1: [[rule]] name: is needed: it is what logs call the rule\n\
+         weir.toml:2: [[rule]] name: is needed: it is what logs call the rule",
+    );
+}
+
+#[test]
+fn redirects_for_a_forward_proxy_alone_are_refused() {
+    for word in ["redirect", "redirect+fetch"] {
+        check_rule(
+            &format!("miss = \"{word}\"\nform = [\"forward\"]"),
+            &format!(
+                "miss = \"{word}\": has no effect: requests to a forward proxy are always streamed; \
+                 name another form, or remove this"
+            ),
+        );
+    }
+    for form in ["[]", "[\"forward\", \"mirror\"]"] {
+        let rule = format!("[[rule]]\nname = \"a\"\nmiss = \"redirect\"\nform = {form}");
+        assert!(load_file(&rule).is_ok(), "{form}");
+    }
+}
+
+#[test]
 fn overriding_an_origin_has_to_be_said_in_so_many_words() {
     check_rule(
         "store = \"always\"",

@@ -141,3 +141,20 @@ fn own_rules_stand_before_the_shipped_ones_which_can_be_switched_off() {
     let same_name = "[rules]\ndefaults = false\n[[rule]]\nname = \"archives\"\n";
     assert_eq!(rule(same_name, "http://h/").as_deref(), Some("archives"));
 }
+
+#[test]
+fn conditions_are_taken_in_the_ways_that_people_write_them() {
+    let check = |condition: &str, url: &str| {
+        let rule = format!("[[rule]]\nname = \"a\"\n{condition}\n");
+        let settings = load_file(&rule).unwrap();
+        let named = effect(&settings, url).rule.clone();
+        assert_eq!(named.as_deref(), Some("a"), "{condition} {url}");
+    };
+    check("extension = [\".tar.gz\"]", "http://h/a-1.0.tar.gz");
+    check("extension = [\"tar.gz\"]", "http://h/a-1.0.TAR.GZ");
+    check("host = [\"2001:db8::1\"]", "http://[2001:db8::1]:8080/");
+    check("host = [\"[2001:DB8::1]\"]", "http://[2001:db8::1]/");
+    check("host = [\"*.{a,b}.example\"]", "http://x.b.example:81/");
+    check("path = [\"**/x\"]", "http://h/y/x?q");
+    check("path = [\"{/a,/b}/*\"]", "http://h/b/c");
+}

@@ -57,6 +57,11 @@ impl DialFailure {
     }
 }
 
+/// What is said of an origin of whose addresses one was tried.
+pub(crate) fn not_connected(origin: String, address: SocketAddr, error: &Error) -> OriginError {
+    blame(origin, vec![DialFailure::from_pingora(address, error)])
+}
+
 /// One error for all addresses that failed: the one that says most. A TLS failure means that somebody is there.
 pub(super) fn blame(origin: String, failures: Vec<DialFailure>) -> OriginError {
     let mut last_failed = None;
