@@ -17,34 +17,31 @@
 mod body;
 mod contradict;
 mod error_body;
+mod judging;
 mod part;
 mod rate;
 mod resume;
+mod telling;
 mod validate;
 
-use super::failure::{Failure, StatusAnswer, answers_everybody, is_stale_worthy};
+use super::failure::{Failure, answers_everybody};
 use super::flight::{Listing, Phase};
 use super::growing::{FlightReader, Growing};
-use super::guarded::guarded;
 use super::lookup::StaleObject;
 use super::sources::{Asked, Asking};
-use super::{Engine, FetchRequest, UNASKED_206, UNASKED_304};
+use super::{Engine, FetchRequest};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginError, OriginResponse};
 use crate::store::Object;
 use body::{Body, Purpose};
-use bytes::BytesMut;
-use error_body::{Continued, ErrorBody, error_body, is_shareable};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
+use judging::unasked;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use weir_policies::effect::StoreRule;
-use weir_policies::freshness::{self, Exchange};
+use weir_policies::freshness::Exchange;
 use weir_policies::hop;
 use weir_policies::outcome::Outcome;
-use weir_policies::redirect::HopBound;
 use weir_policies::revalidation;
 use weir_policies::storability::{self, NotStored, Storability};
 use weir_policies::vary::{Selection, Vary};
@@ -201,146 +198,6 @@ impl Fill {
         }
     }
 
-    fn too_large(&self, asked: &Asked) -> Option<Failure> {
-        let error = super::too_large(&self.request.plan, &asked.response, &asked.source)?;
-        Some(Failure::Origin(error))
-    }
-
-    fn is_lasting(&self, asked: &Asked) -> bool {
-        let adjust = self.request.plan.adjust;
-        let response = &asked.response;
-        let lifetime =
-            freshness::lifetime(response.status, &response.headers, asked.exchange, adjust);
-        let bound = self.lifetime_max(asked).unwrap_or(u64::MAX);
-        lifetime.seconds.min(bound) > 0
-    }
-
-    /// What redirects leave of the lifetime; the rule's word for immutable bytes counts more.
-    fn lifetime_max(&self, asked: &Asked) -> Option<u64> {
-        match asked.chain {
-            Some(HopBound::Seconds(seconds)) if !self.request.plan.adjust.immutable => {
-                Some(seconds)
-            }
-            _ => None,
-        }
-    }
-
-    fn judge(&self, asked: &Asked) -> Storability {
-        self.judge_as(asked, asked.response.status)
-    }
-
-    /// A part is judged as the whole that it is a part of.
-    fn judge_as(&self, asked: &Asked, status: StatusCode) -> Storability {
-        let response = &asked.response;
-        if self.request.plan.effect.store == StoreRule::Never {
-            return Storability::Refuse(NotStored::Rule);
-        }
-        if response.framing == Framing::UntilClose {
-            // A clean FIN proves nothing: RFC 9112 §8.
-            return Storability::Refuse(NotStored::Framing);
-        }
-        if asked.chain == Some(HopBound::NotStorable) {
-            return Storability::Refuse(NotStored::NoStore);
-        }
-        let has_validator = !revalidation::conditions(&response.headers).is_empty();
-        if self.lifetime_max(asked) == Some(0) && !has_validator {
-            return Storability::Refuse(NotStored::NoFreshness);
-        }
-        storability::judge(
-            &Method::GET,
-            &self.request.headers,
-            status,
-            &response.headers,
-            asked.exchange,
-            self.request.plan.adjust,
-        )
-    }
-
-    fn lead(&mut self, led: Led) {
-        if let Some(leader) = self.leader.take() {
-            // The leader may be gone; what it got goes with it, a connection included.
-            drop(leader.send(led));
-        }
-    }
-
-    fn fail(mut self, failure: Failure) {
-        let failure = self.tell_waiters(failure);
-        self.lead(Led::Failed(failure));
-    }
-
-    fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
-        let failure = Arc::new(failure);
-        // A request with credentials fails for its client alone, and so does one whose fields nobody else sends: they
-        // may be what provoked the failure.
-        if self.listing.is_listed() && self.request.is_ordinary() {
-            let negative_ttl = Duration::from_secs(self.request.plan.effect.negative_ttl);
-            self.engine
-                .hold_down
-                .remember(&self.request, Arc::clone(&failure), negative_ttl);
-        }
-        self.listing.unlist();
-        self.listing
-            .flight
-            .advance(Phase::Failed(Arc::clone(&failure)));
-        failure
-    }
-
-    /// A short error that is for sharing goes to everybody as it is. Of any other one the waiters learn the status,
-    /// and the client that caused the fetch gets the response itself.
-    async fn share_error(mut self, asked: Asked, reason: NotStored) {
-        let Asked {
-            mut response,
-            exchange,
-            ..
-        } = asked;
-        let status = response.status;
-        let read = if is_shareable(&response.headers, self.request.plan.adjust) {
-            error_body(&mut response).await
-        } else {
-            ErrorBody::TooLong(BytesMut::new())
-        };
-        let answer = |headers, body| {
-            Failure::Status(StatusAnswer {
-                status,
-                headers,
-                body,
-                reason,
-            })
-        };
-        match read {
-            ErrorBody::Broken(error) => self.fail(Failure::Origin(error)),
-            ErrorBody::Whole(body) => {
-                let headers = storability::storable_fields(&response.headers);
-                self.fail(answer(headers, Some(body.freeze())));
-            }
-            ErrorBody::TooLong(read) => {
-                let failure = self.tell_waiters(answer(HeaderMap::new(), None));
-                if self.may_use_stale(status) {
-                    return self.lead(Led::Failed(failure));
-                }
-                response.body = Box::new(Continued {
-                    read: read.freeze(),
-                    rest: response.body,
-                });
-                let outcome = Outcome::Uncached(reason);
-                self.lead(Led::Private(response, outcome, exchange));
-            }
-        }
-    }
-
-    /// Whether the leader has something better than this error.
-    fn may_use_stale(&self, status: StatusCode) -> bool {
-        let stale = self.stale.as_ref();
-        is_stale_worthy(status) && stale.is_some_and(|stale| stale.may.on_error)
-    }
-
-    fn hand_over(mut self, asked: Asked, outcome: Outcome) {
-        self.listing.unlist();
-        self.listing.flight.advance(Phase::Unshared(outcome));
-        let response = guarded(asked.response, &self.request.plan.effect, &asked.source);
-        self.lead(Led::Private(response, outcome, asked.exchange));
-    }
-
     /// Stores the response, and whatever takes its place while it is being received.
     async fn store(mut self, asked: Asked) {
         let mut next = Some(asked);
@@ -420,15 +277,6 @@ impl Fill {
             invalidated: false,
             stored_at: self.engine.clock.wall(),
         }
-    }
-}
-
-/// An answer to something that was not asked.
-fn unasked(status: StatusCode, is_part: bool) -> Option<&'static str> {
-    match status {
-        StatusCode::NOT_MODIFIED => Some(UNASKED_304),
-        StatusCode::PARTIAL_CONTENT if !is_part => Some(UNASKED_206),
-        _ => None,
     }
 }
 

@@ -8,6 +8,12 @@
 //! Invariants: parts are only combined with parts of the same total and the same strong validator; a part without a
 //! strong validator is not kept; nothing is served from parts that no longer are fresh.
 
+mod assembly;
+mod combine;
+
+pub use assembly::Assembly;
+pub(super) use assembly::part_selection;
+
 use super::fill::{Fill, Led, Wanted};
 use super::flight::{Entered, Flight, Listing, Phase};
 use super::growing::{FlightReader, ReadError};
@@ -17,7 +23,8 @@ use super::share::{Again, answer_failure};
 use super::{Answer, Engine, FetchRequest};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginBody, OriginError, OriginResponse};
-use crate::store::{Object, StoreError, UNIT_BYTES};
+use crate::store::Object;
+use assembly::{Held, Parts, own_selection};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -27,7 +34,7 @@ use weir_policies::conditional::if_range_holds;
 use weir_policies::effect::RangeMiss;
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
-use weir_policies::range::{self, ByteRange, ContentRange, Piece, Ranges, pieces};
+use weir_policies::range::{self, ByteRange, ContentRange, Ranges};
 use weir_policies::reuse::Reuse;
 use weir_policies::revalidation::strong_validator;
 use weir_policies::vary::Selection;
@@ -36,103 +43,6 @@ use weir_policies::vary::Selection;
 const RANGE_FIELD: &str = ":range";
 /// The most of one piece of a part that is handed on at once.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// A range that stored parts cover.
-#[derive(Debug)]
-pub struct Assembly {
-    /// The head of the whole representation.
-    pub head: ObjectHead,
-    /// Bytes of the whole representation.
-    pub length: u64,
-    pieces: Vec<(ByteRange, Held)>,
-}
-
-#[derive(Debug, Clone)]
-struct Held {
-    object: Arc<Object>,
-    /// Which bytes of the representation it has.
-    range: ByteRange,
-}
-
-/// The parts of one representation.
-#[derive(Debug)]
-struct Parts {
-    total: u64,
-    held: Vec<Held>,
-}
-
-impl Assembly {
-    /// The objects that have `start..end`, in order, each with its own bytes: (object, from, to).
-    pub fn slices(
-        &self,
-        start: u64,
-        end: u64,
-    ) -> impl Iterator<Item = (&Arc<Object>, u64, u64)> + '_ {
-        self.pieces.iter().filter_map(move |(piece, held)| {
-            let (from, to) = (piece.start.max(start), piece.end.min(end));
-            let offset = held.range.start;
-            (from < to).then(|| (&held.object, from - offset, to - offset))
-        })
-    }
-}
-
-impl Assembly {
-    fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
-        self.pieces.iter().map(|(_, held)| &held.object)
-    }
-}
-
-impl Parts {
-    fn ranges(&self) -> Vec<ByteRange> {
-        self.held.iter().map(|held| held.range).collect()
-    }
-
-    /// `wanted`, if it is here altogether.
-    fn assemble(&self, wanted: ByteRange) -> Option<Assembly> {
-        let mut found = Vec::new();
-        for piece in pieces(&self.ranges(), wanted) {
-            let Piece::Held { part, range } = piece else {
-                return None;
-            };
-            found.push((range, self.held.get(part)?.clone()));
-        }
-        let (_, first) = found.first()?;
-        Some(Assembly {
-            head: whole_head(first.object.head(), self.total),
-            length: self.total,
-            pieces: found,
-        })
-    }
-}
-
-/// The head of the representation that a part belongs to.
-fn whole_head(part: &ObjectHead, total: u64) -> ObjectHead {
-    let mut head = part.clone();
-    head.status = StatusCode::OK;
-    head.headers.remove(header::CONTENT_RANGE);
-    head.headers
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(total));
-    head.selection = Selection(own_selection(part));
-    head
-}
-
-/// What really selected a part.
-fn own_selection(part: &ObjectHead) -> Vec<(String, Option<Vec<u8>>)> {
-    let fields = part.selection.0.iter();
-    fields
-        .filter(|(name, _)| name != RANGE_FIELD)
-        .cloned()
-        .collect()
-}
-
-/// The selection of a part, besides what the origin says.
-pub(super) fn part_selection(mut selection: Selection, range: ByteRange) -> Selection {
-    let value = format!("{}-{}", range.start, range.end);
-    selection
-        .0
-        .insert(0, (RANGE_FIELD.to_owned(), Some(value.into_bytes())));
-    selection
-}
 
 impl FetchRequest {
     /// One key for all parts.
@@ -309,76 +219,6 @@ impl Engine {
             decide(request, &head, directives, self.now()),
             Reuse::Fresh { .. }
         )
-    }
-
-    /// Makes one object of the parts, when they are all there and no change has overtaken the last one of them.
-    pub(super) async fn combine(&self, request: &FetchRequest, flight: &Flight) {
-        let Some(_publishing) = flight.publish() else {
-            return;
-        };
-        let Some(parts) = self.parts(request).await else {
-            return;
-        };
-        let everything = ByteRange {
-            start: 0,
-            end: parts.total,
-        };
-        let Some(assembly) = parts.assemble(everything) else {
-            return;
-        };
-        let url = assembly.head.url.clone();
-        match self.copy_together(request, assembly).await {
-            Ok(was_needed) => {
-                self.stats.combined.add(u64::from(was_needed));
-                self.store.forget(&request.parts_key()).await;
-            }
-            Err(error) => self.note_store_refusal(&error, &url),
-        }
-    }
-
-    async fn copy_together(
-        &self,
-        request: &FetchRequest,
-        assembly: Assembly,
-    ) -> Result<bool, StoreError> {
-        let head = ObjectHead {
-            key: if assembly.head.redirects.is_empty() {
-                request.key
-            } else {
-                request.followed_key()
-            },
-            namespace: String::new(),
-            ..assembly.head.clone()
-        };
-        let mut writer = self
-            .store
-            .begin(head.clone(), Some(assembly.length))
-            .await?;
-        for (object, from, to) in assembly.slices(0, assembly.length) {
-            let mut at = from;
-            while at < to {
-                let left = (to - at).min(UNIT_BYTES - at % UNIT_BYTES);
-                let bytes = object
-                    .read(at, usize::try_from(left).unwrap_or(usize::MAX))
-                    .await?;
-                at += bytes.len() as u64;
-                writer.append(vec![bytes]).await?;
-            }
-        }
-        if self.stands_already(request, &head).await || self.has_newer(&head).await {
-            writer.abandon().await;
-            return Ok(false);
-        }
-        writer.commit().await.map(|_| true)
-    }
-
-    /// Whether the whole was fetched meanwhile, later than the parts.
-    async fn has_newer(&self, head: &ObjectHead) -> bool {
-        let stored = self.store.lookup(&head.key).await;
-        let mut same = stored
-            .iter()
-            .filter(|object| object.head().selection == head.selection);
-        same.any(|object| object.head().exchange.requested >= head.exchange.requested)
     }
 
     /// The origin has another representation, or none, where parts are kept.

@@ -3,21 +3,23 @@
 //! Bytes are published first and stored second. The store may fail at any point: then the object is lost and the
 //! readers go on from memory.
 
-use super::contradict::note_conflict;
+mod extent;
+mod finish;
+
+pub(super) use extent::Extent;
+
 use super::rate::Rate;
 use super::resume::{Resume, Resumed};
-use super::{Asked, Fill, announced_length};
+use super::{Asked, Fill};
+use crate::engine::OnAbandon;
 use crate::engine::budget::MemoryShare;
 use crate::engine::flight::Phase;
 use crate::engine::growing::{FillEnd, Growing};
-use crate::engine::sources::without_query;
-use crate::engine::{OnAbandon, same_bytes};
-use crate::ports::{OriginBody, OriginError, OriginResponse};
-use crate::store::{Object, ObjectWriter, StoreError};
+use crate::ports::{OriginBody, OriginError};
+use crate::store::{Object, ObjectWriter};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
-use weir_policies::range::ContentRange;
 
 /// What the bytes are for.
 #[derive(Debug)]
@@ -49,17 +51,6 @@ pub(super) struct Body {
     _active: Active,
 }
 
-/// Which bytes of a representation a body is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
-    /// The first one: 0 but for a part.
-    pub(super) start: u64,
-    /// One past the last one, where it is known.
-    pub(super) end: Option<u64>,
-    /// Bytes of the whole representation, where it is known.
-    pub(super) total: Option<u64>,
-}
-
 /// Counts a fill as active while it lives, and lets no reader wait for one that has died.
 struct Active {
     engine: Arc<crate::engine::Engine>,
@@ -71,34 +62,6 @@ enum Received {
     Ended(FillEnd),
     /// The origin has another representation now.
     Replaced(Box<Asked>),
-}
-
-impl Extent {
-    fn of(growing: &Growing) -> Self {
-        let length = growing.length();
-        match ContentRange::of(&growing.head().headers) {
-            Some(ContentRange::Part { range, total }) => Self {
-                start: range.start,
-                end: Some(range.end),
-                total,
-            },
-            _ => Self {
-                start: 0,
-                end: length,
-                total: length,
-            },
-        }
-    }
-
-    /// What a response that continues tells of the whole, where nobody had said it before.
-    fn learn(&mut self, response: &OriginResponse) {
-        let total = match ContentRange::of(&response.headers) {
-            Some(ContentRange::Part { total, .. }) => total,
-            _ => announced_length(response),
-        };
-        self.total = self.total.or(total);
-        self.end = self.end.or(self.total);
-    }
 }
 
 /// Pieces below this size are copied together before they are written, bytes.
@@ -351,141 +314,6 @@ impl Body {
                 () = self.growing.readers_moved() => {}
                 () = &mut patience => return self.growing.release_slow(keep_bytes),
             }
-        }
-    }
-
-    async fn complete(&mut self) {
-        if self.pending_bytes > 0 {
-            self.write().await;
-        }
-        // Readers have every byte already; a request that arrives now waits for the commit and is a hit.
-        self.advance(Phase::Committing);
-        let Some(writer) = self.writer.take() else {
-            self.fill.listing.unlist();
-            self.advance(Phase::Over);
-            return self.give_up(FillEnd::Complete).await;
-        };
-        if self.held_back.is_none() {
-            self.growing.finish(FillEnd::Complete);
-        }
-        if self.is_as_the_original(&writer).await || self.stands_already().await {
-            self.growing.finish(FillEnd::Complete);
-            writer.abandon().await;
-        } else {
-            self.commit(writer).await;
-        }
-        self.fill.listing.unlist();
-        self.advance(Phase::Over);
-    }
-
-    /// What a change has overtaken is not stored: it would be found before it could be marked. Where its digest is
-    /// expected the bytes are the right ones, and their readers wait for the end.
-    async fn commit(&mut self, writer: ObjectWriter) {
-        let flight = Arc::clone(&self.fill.listing.flight);
-        let publishing = flight.publish();
-        if publishing.is_none() && self.held_back.is_none() {
-            tracing::debug!("overtaken by a change, not stored");
-            return writer.abandon().await;
-        }
-        let committed = writer.commit().await;
-        let stored = committed.as_ref().ok().cloned();
-        self.committed(committed).await;
-        if let (None, Some(object)) = (publishing, stored) {
-            self.fill.engine.mark(&object).await;
-        }
-    }
-
-    async fn committed(&mut self, committed: Result<Arc<Object>, StoreError>) {
-        let url = &self.growing.head().url;
-        let end = match &committed {
-            Ok(_) => FillEnd::Complete,
-            Err(StoreError::Digest { .. }) => {
-                self.fill.engine.stats.digest_mismatches.add(1);
-                tracing::error!(
-                    url = without_query(url),
-                    "the digest is not the expected one; the bytes are in quarantine"
-                );
-                FillEnd::Failed(OriginError::Digest(
-                    self.fill.request.resource.target.authority(),
-                ))
-            }
-            Err(error) => {
-                self.fill.engine.note_store_refusal(error, url);
-                FillEnd::Complete
-            }
-        };
-        if let (Some(piece), FillEnd::Complete) = (self.held_back.take(), &end) {
-            self.growing.append(piece);
-        }
-        self.growing.finish(end);
-        let Ok(object) = committed else { return };
-        tracing::debug!(url = without_query(url), "stored");
-        if let Purpose::Contradiction(original) = &self.purpose {
-            self.contradicts(original, &object).await;
-        }
-    }
-
-    /// The other bytes are stored. Where no digest could tell before, they are compared now.
-    async fn contradicts(&self, original: &Arc<Object>, changed: &Arc<Object>) {
-        let engine = &self.fill.engine;
-        if same_bytes(original, changed).await.unwrap_or(false) {
-            engine.store.forget(&changed.head().key).await;
-            let head = self.growing.head();
-            let fields = head.headers.clone();
-            engine
-                .update(original, fields, head.exchange, head.lifetime_max)
-                .await;
-        } else {
-            note_conflict(&self.fill, original, "the new bytes are kept beside it");
-        }
-    }
-
-    /// Bytes that turn out to be those of the immutable object are no contradiction: it goes on with new fields.
-    async fn is_as_the_original(&self, writer: &ObjectWriter) -> bool {
-        let Purpose::Contradiction(original) = &self.purpose else {
-            return false;
-        };
-        let sha256 = writer.sha256_so_far();
-        let is_same = sha256.is_some() && sha256 == original.digests().sha256;
-        if is_same {
-            let head = self.growing.head();
-            self.fill
-                .engine
-                .update(
-                    original,
-                    head.headers.clone(),
-                    head.exchange,
-                    head.lifetime_max,
-                )
-                .await;
-        }
-        is_same
-    }
-
-    async fn stands_already(&self) -> bool {
-        let Purpose::Object = self.purpose else {
-            return false;
-        };
-        let fill = &self.fill;
-        let engine = &fill.engine;
-        engine
-            .stands_already(&fill.request, self.growing.head())
-            .await
-    }
-
-    async fn give_up(&mut self, end: FillEnd) {
-        if let FillEnd::Failed(error) = &end {
-            tracing::info!(url = without_query(&self.growing.head().url), %error, "fill broke off, nothing stored");
-        }
-        // Without a store nothing was compared with the expected digest: then nobody gets the end of it.
-        let end = match self.held_back.take() {
-            Some(_) if end == FillEnd::Complete => FillEnd::Abandoned,
-            _ => end,
-        };
-        self.growing.finish(end);
-        self.fill.engine.stats.fills_abandoned.add(1);
-        if let Some(writer) = self.writer.take() {
-            writer.abandon().await;
         }
     }
 }

@@ -147,7 +147,7 @@ impl Origin for ScriptedOrigin {
         self.note(&url, &request);
         tokio::task::yield_now().await;
         let gets = self.asked(&url).gets;
-        let script = script.map(|script| match script.tags_alternate && gets % 2 == 0 {
+        let script = script.map(|script| match script.tags_alternate && gets.is_multiple_of(2) {
             true => script.header("etag", "\"another\""),
             false => script,
         });
