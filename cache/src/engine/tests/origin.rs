@@ -147,10 +147,12 @@ impl Origin for ScriptedOrigin {
         self.note(&url, &request);
         tokio::task::yield_now().await;
         let gets = self.asked(&url).gets;
-        let script = script.map(|script| match script.tags_alternate && gets.is_multiple_of(2) {
-            true => script.header("etag", "\"another\""),
-            false => script,
-        });
+        let script = script.map(
+            |script| match script.tags_alternate && gets.is_multiple_of(2) {
+                true => script.header("etag", "\"another\""),
+                false => script,
+            },
+        );
         if let Some(script) = &script {
             let mut panics = script.panics.lock();
             let left = panics.checked_sub(1);
