@@ -304,9 +304,9 @@ fn the_document_lists_what_upstream_requests_can_be_called() {
 fn the_document_lists_every_bound() {
     let source = include_str!("../serve/sources.rs");
     let words = source.split('"').skip(1).step_by(2);
-    let kinds_of_connections = ["opened", "reused"];
+    let others = ["opened", "reused", "up", "down"];
     let mut bounds: BTreeSet<&str> = words
-        .filter(|word| !word.is_empty() && !kinds_of_connections.contains(word))
+        .filter(|word| !word.is_empty() && !others.contains(word))
         .collect();
     for (word, source) in [
         ("access-log", include_str!("../access_log.rs")),
