@@ -307,3 +307,22 @@ async fn a_304_of_another_place_is_not_believed() {
     world.script(URL, dated("the origin's"));
     assert_eq!(world.get_as(URL, fallback).await.0, whole("the origin's"));
 }
+
+#[tokio::test]
+async fn a_store_that_fails_leaves_an_expected_digest_unproved() {
+    let world = World::new().await;
+    let body = content(5, 600_000);
+    let right: [u8; 32] = Sha256::digest(&body).into();
+    let (script, gate) = Script::body(body.clone()).gated();
+    world.script(URL, script);
+    gate.add_permits(10);
+    let answer = world
+        .fetch_as(
+            URL,
+            with_effect(|effect| effect.verify.sha256 = Some(right)),
+        )
+        .await;
+    world.device.limit_bytes(0);
+    gate.add_permits(1000);
+    assert!(matches!(super::world::read(answer).await, Got::Cut(_)));
+}

@@ -62,7 +62,7 @@ impl Body {
                 self.fill.engine.stats.digest_mismatches.add(1);
                 tracing::error!(
                     url = without_query(url),
-                    "the digest is not the expected one; the bytes are in quarantine"
+                    "the digest is not the expected one; nothing was stored"
                 );
                 FillEnd::Failed(OriginError::Digest(
                     self.fill.request.resource.target.authority(),
@@ -70,7 +70,11 @@ impl Body {
             }
             Err(error) => {
                 self.fill.engine.note_store_refusal(error, url);
-                FillEnd::Complete
+                // With an expected digest nobody has compared it then.
+                match self.held_back {
+                    Some(_) => FillEnd::Abandoned,
+                    None => FillEnd::Complete,
+                }
             }
         };
         if let (Some(piece), FillEnd::Complete) = (self.held_back.take(), &end) {
