@@ -173,7 +173,8 @@ fn stale_use(
     if distrusted || (ttl <= 0 && forbids_stale(said)) {
         return StaleUse::default();
     }
-    let within = |bound: Option<u64>| bound.is_some_and(|bound| staleness <= bound);
+    // A window of 0 is none, also within the second in which a response has expired.
+    let within = |bound: Option<u64>| bound.is_some_and(|bound| bound > 0 && staleness <= bound);
     let lingering = adjust.immutable || within(said.stale_while_revalidate);
     let for_errors = said.stale_if_error.or(adjust.stale_for);
     StaleUse {

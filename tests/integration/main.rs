@@ -38,6 +38,7 @@ mod redirecting;
 mod resuming;
 #[cfg(test)]
 mod revalidating;
+mod rules;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]
