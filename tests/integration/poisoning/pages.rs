@@ -66,7 +66,7 @@ async fn row_96_a_file_with_another_digest_is_neither_stored_nor_completed() {
     );
     let mut gateway = ruled(&rule).start().await;
     gateway.expect_log("not what was published");
-    gateway.expect_log("in quarantine");
+    gateway.expect_log("the digest is not the expected one");
     let stage = Stage { gateway, origin };
     let path = "/app-1.0.tar.gz";
     stage.origin.on_each(
