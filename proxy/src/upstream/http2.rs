@@ -52,6 +52,8 @@ fn settings(head_bytes_max: usize) -> Builder {
     let mut builder = Builder::new();
     builder
         .enable_push(false)
+        // Until the upstream has said how many it takes: a second one could wait for a place that only the first frees.
+        .initial_max_send_streams(1)
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES_MAX)

@@ -161,7 +161,8 @@ async fn an_upstream_that_requires_http_1_1_gets_it() {
 
 #[tokio::test]
 async fn many_at_once_share_connections_up_to_what_the_upstream_takes() {
-    for (streams_max, connections) in [(None, 1), (Some(2), 3)] {
+    // A new connection takes a second stream only once its upstream has said that it may: then there are some more.
+    for (streams_max, connections) in [(None, 1..=1), (Some(2), 3..=6)] {
         let settings = Http2Settings {
             streams_max,
             frames: None,
@@ -185,11 +186,8 @@ async fn many_at_once_share_connections_up_to_what_the_upstream_takes() {
         for mut client in clients {
             client.response("GET").await.assert_is(200, b"shared");
         }
-        assert_eq!(
-            pair.origin.record().connections,
-            connections,
-            "{streams_max:?}"
-        );
+        let opened = pair.origin.record().connections;
+        assert!(connections.contains(&opened), "{streams_max:?}: {opened}");
         pair.gateway.finish().await;
     }
 }
