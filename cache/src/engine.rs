@@ -318,7 +318,7 @@ impl Engine {
             return Answer::Failed(Arc::new(Failure::Origin(error)));
         }
         let response = asked.response;
-        if let Some(what) = unasked(request, response.status) {
+        if let Some(what) = unasked(response.status, &asking.headers) {
             let error = OriginError::Protocol(asked.source.authority(), what);
             return answer_failure(Arc::new(Failure::Origin(error)), stale);
         }
@@ -377,12 +377,11 @@ fn never_storable(request: &FetchRequest) -> Option<NotStored> {
     }
 }
 
-/// An answer to something that this request does not ask.
-fn unasked(request: &FetchRequest, status: StatusCode) -> Option<&'static str> {
-    let headers = &request.headers;
+/// What is wrong with an answer to something that was not asked, by the fields that were sent.
+fn unasked(status: StatusCode, sent: &HeaderMap) -> Option<&'static str> {
     match status {
-        StatusCode::NOT_MODIFIED if !has_conditions(headers) => Some(UNASKED_304),
-        StatusCode::PARTIAL_CONTENT if !headers.contains_key(RANGE) => Some(UNASKED_206),
+        StatusCode::NOT_MODIFIED if !has_conditions(sent) => Some(UNASKED_304),
+        StatusCode::PARTIAL_CONTENT if !sent.contains_key(RANGE) => Some(UNASKED_206),
         _ => None,
     }
 }

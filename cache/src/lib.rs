@@ -13,6 +13,7 @@
 
 pub mod clock;
 pub mod device;
+pub mod digest;
 pub mod engine;
 pub mod metrics;
 pub mod object;

@@ -19,7 +19,7 @@ mod checksum;
 mod claim;
 mod close;
 mod core;
-mod digest;
+pub(crate) mod digest;
 mod fields;
 mod footer;
 mod forget;

@@ -29,13 +29,12 @@ use super::flight::{Listing, Phase};
 use super::growing::{FlightReader, Growing};
 use super::lookup::StaleObject;
 use super::sources::{Asked, Asking};
-use super::{Engine, FetchRequest};
+use super::{Engine, FetchRequest, unasked};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginError, OriginResponse};
 use crate::store::Object;
 use body::{Body, Purpose};
 use http::{Method, StatusCode};
-use judging::unasked;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -167,7 +166,7 @@ impl Fill {
     async fn answered(mut self, asked: Asked) {
         self.request.refine(&asked.response.headers);
         let status = asked.response.status;
-        if let Some(what) = unasked(status, self.is_part) {
+        if let Some(what) = unasked(status, &self.asking.headers) {
             let error = OriginError::Protocol(asked.source.authority(), what);
             return self.fail(Failure::Origin(error));
         }

@@ -4,12 +4,12 @@
 //! Invariant: with an expected digest the last piece is held back until the digest is known, so that no complete
 //! response carries other bytes than expected.
 
-use super::import::{Algorithms, BodyDigests, FoundDigests};
 use crate::ports::{OriginBody, OriginError, OriginResponse};
+use crate::store::digest::Digesting;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use weir_policies::effect::{Effect, ExpectedDigests};
+use weir_policies::effect::Effect;
 use weir_policies::target::Target;
 
 /// The response as its rule allows it to be handed on.
@@ -28,26 +28,18 @@ pub(super) fn guarded(
     response.body = Box::new(GuardedBody {
         rest: response.body,
         host: source.authority(),
-        expected,
-        digests: Some(BodyDigests::new(Algorithms::Sha256AndMd5)),
+        digesting: expected.map(|expected| Digesting::new(expected, false)),
         held_back: None,
         left_bytes: effect.size_max.map(|limit| (limit, limit)),
     });
     response
 }
 
-/// Whether digests are the expected ones.
-pub(super) fn are_expected(found: &FoundDigests, expected: &ExpectedDigests) -> bool {
-    expected.sha256.is_none_or(|sha256| sha256 == found.sha256)
-        && expected.md5.is_none_or(|md5| Some(md5) == found.md5)
-}
-
 struct GuardedBody {
     rest: Box<dyn OriginBody>,
     host: String,
-    expected: Option<ExpectedDigests>,
-    /// `None` after the end.
-    digests: Option<BodyDigests>,
+    /// `None` where nothing is expected.
+    digesting: Option<Digesting>,
     held_back: Option<Bytes>,
     /// What may still come, and what was allowed in all.
     left_bytes: Option<(u64, u64)>,
@@ -65,13 +57,13 @@ impl GuardedBody {
 
     /// The held piece, once everything is here and right.
     fn end(&mut self) -> Result<Option<Bytes>, OriginError> {
-        let found = self.digests.take().map(BodyDigests::finish);
-        match (&self.expected, found) {
-            (Some(expected), Some(found)) if !are_expected(&found, expected) => {
-                Err(OriginError::Digest(self.host.clone()))
-            }
-            _ => Ok(self.held_back.take()),
+        let compared = self.digesting.as_mut().map(Digesting::finish);
+        if let Some(Err(_)) = compared {
+            return Err(OriginError::Digest(self.host.clone()));
         }
+        // Asked again behind the end, there is nothing left to compare.
+        self.digesting = None;
+        Ok(self.held_back.take())
     }
 }
 
@@ -83,12 +75,10 @@ impl OriginBody for GuardedBody {
                 return self.end();
             };
             self.count(&piece)?;
-            if self.expected.is_none() {
+            let Some(digesting) = &mut self.digesting else {
                 return Ok(Some(piece));
-            }
-            if let Some(digests) = &mut self.digests {
-                digests.update(&piece);
-            }
+            };
+            digesting.update(&piece);
             if let Some(earlier) = self.held_back.replace(piece) {
                 return Ok(Some(earlier));
             }

@@ -11,15 +11,13 @@
 //! a dropped [`Import`] included, leaves nothing. The sha256 is announced because the head, which carries the ETag made
 //! from it, is written in front of the body.
 
-mod digests;
-
 use super::conflict::{is_in_place, unit};
 use super::sources::without_query;
 use super::{Engine, Entry};
+pub use crate::digest::{Algorithms, BodyDigests, FoundDigests, from_hex, hex};
 use crate::object::ObjectHead;
 use crate::store::{Object, ObjectWriter, StoreError};
 use bytes::Bytes;
-pub use digests::{Algorithms, BodyDigests, FoundDigests, from_hex, hex};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, InvalidHeaderValue, LAST_MODIFIED,
 };

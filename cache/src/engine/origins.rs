@@ -70,8 +70,7 @@ impl Origins {
                 let elapsed = self.clock.elapsed();
                 self.breaker(target).lock().told_to_wait(elapsed, wait);
             }
-            // What a gateway says of the origin behind it; other errors are about one URL.
-            None if matches!(status.as_u16(), 502..=504) => self.failed(target),
+            // Whoever answers is there: an error status is about one URL.
             None => {
                 if let Some(breaker) = self.breakers.get(&place(target)) {
                     breaker.lock().succeeded();

@@ -3,15 +3,15 @@
 //! sha256 is computed where the settings say so; both are computed where somebody expects one. md5 proves nothing
 //! against an attacker: it is there because old archives publish nothing else.
 
+use crate::digest::hex;
 use crate::object::Digests;
 use md5::Md5;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use weir_policies::effect::ExpectedDigests;
 
 /// The running digests of one body.
 #[derive(Debug)]
-pub(super) struct Digesting {
+pub(crate) struct Digesting {
     sha256: Option<Sha256>,
     md5: Option<Md5>,
     expected: ExpectedDigests,
@@ -19,14 +19,14 @@ pub(super) struct Digesting {
 
 /// A body that is not what was published. Each as `algorithm:hex`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mismatch {
+pub(crate) struct Mismatch {
     pub(super) expected: String,
     pub(super) found: String,
 }
 
 impl Digesting {
     /// `sha256_of_all`: whether a sha256 is wanted although nobody expects one.
-    pub(super) fn new(expected: ExpectedDigests, sha256_of_all: bool) -> Self {
+    pub(crate) fn new(expected: ExpectedDigests, sha256_of_all: bool) -> Self {
         let wants_sha256 = sha256_of_all || expected.sha256.is_some();
         Self {
             sha256: wants_sha256.then(Sha256::new),
@@ -36,7 +36,7 @@ impl Digesting {
     }
 
     /// Takes the next piece.
-    pub(super) fn update(&mut self, piece: &[u8]) {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(piece);
         }
@@ -52,7 +52,7 @@ impl Digesting {
     }
 
     /// The digests of the whole body, if they are what was expected.
-    pub(super) fn finish(&mut self) -> Result<Digests, Mismatch> {
+    pub(crate) fn finish(&mut self) -> Result<Digests, Mismatch> {
         let digests = Digests {
             sha256: self.sha256.take().map(|digest| digest.finalize().into()),
             md5: self.md5.take().map(|digest| digest.finalize().into()),
@@ -72,18 +72,13 @@ fn compare<const N: usize>(
         return Ok(());
     }
     Err(Mismatch {
-        expected: hex(algorithm, &expected.unwrap_or([0; N])),
-        found: found.map_or_else(|| "nothing".to_owned(), |found| hex(algorithm, &found)),
+        expected: named(algorithm, &expected.unwrap_or([0; N])),
+        found: found.map_or_else(|| "nothing".to_owned(), |found| named(algorithm, &found)),
     })
 }
 
-fn hex(algorithm: &str, digest: &[u8]) -> String {
-    let mut text = format!("{algorithm}:");
-    for byte in digest {
-        // Writing into a string cannot fail.
-        write!(text, "{byte:02x}").ok();
-    }
-    text
+fn named(algorithm: &str, digest: &[u8]) -> String {
+    format!("{algorithm}:{}", hex(digest))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::Fill;
 use crate::engine::failure::Failure;
 use crate::engine::sources::Asked;
-use crate::engine::{UNASKED_206, UNASKED_304, too_large};
+use crate::engine::too_large;
 use crate::ports::Framing;
 use http::{Method, StatusCode};
 use weir_policies::effect::StoreRule;
@@ -67,14 +67,5 @@ impl Fill {
             asked.exchange,
             self.request.plan.adjust,
         )
-    }
-}
-
-/// An answer to something that was not asked.
-pub(super) fn unasked(status: StatusCode, is_part: bool) -> Option<&'static str> {
-    match status {
-        StatusCode::NOT_MODIFIED => Some(UNASKED_304),
-        StatusCode::PARTIAL_CONTENT if !is_part => Some(UNASKED_206),
-        _ => None,
     }
 }

@@ -45,9 +45,7 @@ impl Assembly {
             (from < to).then(|| (&held.object, from - offset, to - offset))
         })
     }
-}
 
-impl Assembly {
     pub(super) fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.pieces.iter().map(|(_, held)| &held.object)
     }

@@ -326,3 +326,15 @@ async fn a_store_that_fails_leaves_an_expected_digest_unproved() {
     gate.add_permits(1000);
     assert!(matches!(super::world::read(answer).await, Got::Cut(_)));
 }
+
+#[tokio::test]
+async fn errors_of_single_urls_are_not_held_against_their_host() {
+    let world = World::new().await;
+    let url = |number: usize| format!("http://origin.test/{number}");
+    for number in 0..10 {
+        world.script(&url(number), Script::error(504));
+        assert_eq!(world.get(&url(number)).await.0, Got::Status(504));
+    }
+    world.script(URL, Script::body("text"));
+    assert_eq!(world.get(URL).await.0, whole("text"));
+}
