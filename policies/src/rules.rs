@@ -11,6 +11,7 @@
 
 mod defaults;
 pub(crate) mod glob;
+mod memo;
 mod name;
 mod response;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::effect::Effect;
 use crate::target::{Form, Resource, Scheme};
 use glob::{Subject, globs};
 use globset::GlobSet;
+use memo::Memo;
 use name::{Extensions, is_versioned};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub struct RuleSpec {
 pub struct Rules {
     compiled: Vec<Rule>,
     standard: Arc<Effect>,
+    /// `None` where there are no rules.
+    memo: Option<Memo>,
 }
 
 /// A rule whose globs are compiled; `None` where a list was empty and so matches everything.
@@ -114,15 +118,22 @@ impl Rules {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let standard = Arc::default();
-        Ok(Self { compiled, standard })
+        Ok(Self {
+            memo: (!compiled.is_empty()).then(Memo::new),
+            compiled,
+            standard: Arc::default(),
+        })
     }
 
     /// What the first rule that matches says, else the standard. Rules with conditions on the response are passed
     /// over: nothing is known of it yet.
     #[must_use]
     pub fn effect(&self, resource: &Resource) -> Arc<Effect> {
-        self.first(|rule| rule.spec.response.is_empty() && rule.matches(resource))
+        let find = || self.first(|rule| rule.spec.response.is_empty() && rule.matches(resource));
+        match &self.memo {
+            Some(memo) => memo.effect(resource, find),
+            None => find(),
+        }
     }
 
     /// What the first rule that matches says once the response is known, else the standard.
