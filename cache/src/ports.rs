@@ -58,6 +58,9 @@ pub trait Device: Send + Sync + fmt::Debug {
 pub trait DeviceFile: Send + Sync + fmt::Debug {
     /// Reads exactly `buffer.len()` bytes at `offset`; `UnexpectedEof` when the file is shorter.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Reads exactly `buffer.len()` bytes at `offset` if that needs no waiting for the disk. `false`, and the buffer holds
+    /// anything, when it does or when this cannot be told.
+    fn read_resident_at(&self, buffer: &mut [u8], offset: u64) -> bool;
     /// Writes all of `buffers`, one after the other, at `offset`.
     fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()>;
     /// Reserves space; file systems that cannot are `Ok`.

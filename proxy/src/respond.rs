@@ -18,6 +18,7 @@ use http::header;
 use http::{HeaderMap, Method, StatusCode};
 use multipart::Multipart;
 use select::{Selected, select};
+use std::io::IoSlice;
 use std::time::SystemTime;
 use weir_policies::conditional::not_modified_fields;
 use weir_policies::outcome::Outcome;
@@ -123,15 +124,8 @@ impl Response<'_> {
         } else {
             Coding::Plain
         };
-        let sent = async {
-            cork(conn, source);
-            self.put_head(conn, &head, record).await?;
-            source
-                .send(conn, 0, length, coding, &mut record.body_bytes)
-                .await
-        };
+        let sent = self.put(conn, &head, source, (0, length), coding, record);
         let sent = sent.await;
-        uncork(conn, source);
         self.finish(conn, &head, sent, record)
     }
 
@@ -155,21 +149,9 @@ impl Response<'_> {
             end,
             vec![("content-range", range)],
         );
-        let sent = async {
-            cork(conn, source);
-            self.put_head(conn, &head, record).await?;
-            source
-                .send(
-                    conn,
-                    part.start,
-                    Some(part.end),
-                    Coding::Plain,
-                    &mut record.body_bytes,
-                )
-                .await
-        };
+        let range = (part.start, Some(part.end));
+        let sent = self.put(conn, &head, source, range, Coding::Plain, record);
         let sent = sent.await;
-        uncork(conn, source);
         self.finish(conn, &head, sent, record)
     }
 
@@ -190,10 +172,9 @@ impl Response<'_> {
         let end = BodyEnd::Length(multipart.length());
         let head = self.head(StatusCode::PARTIAL_CONTENT, self.fields, end, replaced);
         let sent = async {
-            cork(conn, source);
-            self.put_head(conn, &head, record).await?;
+            self.put_head(conn, &head, More::Follows, record).await?;
             for (text, range) in &multipart.parts {
-                conn.write_all(text.as_bytes()).await?;
+                conn.write_ahead(text.as_bytes()).await?;
                 record.body_bytes += text.len() as u64;
                 source
                     .send(
@@ -210,7 +191,6 @@ impl Response<'_> {
             Ok(())
         };
         let sent = sent.await;
-        uncork(conn, source);
         self.finish(conn, &head, sent, record)
     }
 
@@ -233,7 +213,7 @@ impl Response<'_> {
         head: &Head<'_>,
         record: &mut Record,
     ) -> Flow {
-        let sent = self.put_head(conn, head, record).await;
+        let sent = self.put_head(conn, head, More::Nothing, record).await;
         self.finish(conn, head, sent, record)
     }
 
@@ -279,21 +259,45 @@ impl Response<'_> {
         }
     }
 
+    /// Head and body. What is small and at hand leaves with its head in one call.
+    async fn put(
+        &self,
+        conn: &mut Conn,
+        head: &Head<'_>,
+        source: &mut Source,
+        (start, end): (u64, Option<u64>),
+        coding: Coding,
+        record: &mut Record,
+    ) -> Result<(), SendError> {
+        if let Some(body) = source.at_hand(start, end) {
+            let bytes = noted(head, record);
+            let mut both = [IoSlice::new(&bytes), IoSlice::new(&body)];
+            conn.write_vectored_all(&mut both).await?;
+            record.body_bytes += body.len() as u64;
+            return Ok(());
+        }
+        let more = if source.follows_at_once(end) {
+            More::Follows
+        } else {
+            More::Nothing
+        };
+        self.put_head(conn, head, more, record).await?;
+        let sent = &mut record.body_bytes;
+        source.send(conn, start, end, coding, sent).await
+    }
+
     async fn put_head(
         &self,
         conn: &mut Conn,
         head: &Head<'_>,
+        more: More,
         record: &mut Record,
     ) -> Result<(), SendError> {
-        let bytes = head.to_bytes();
-        conn.write_all(&bytes).await?;
-        record.status = head.status.as_u16();
-        record.head_bytes = bytes.len() as u64;
-        record.media_type = head
-            .fields
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned);
+        let bytes = noted(head, record);
+        match more {
+            More::Follows => conn.write_ahead(&bytes).await?,
+            More::Nothing => conn.write_all(&bytes).await?,
+        }
         Ok(())
     }
 
@@ -333,15 +337,23 @@ impl Response<'_> {
     }
 }
 
-/// Head and stored bytes leave in full packets. Streams are not held back: their next byte may be long in coming.
-fn cork(conn: &mut Conn, source: &Source) {
-    if matches!(source, Source::Stored(_)) {
-        conn.cork();
-    }
+/// What comes behind a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    /// Bytes, at once: the head may wait for them, so that they share packets.
+    Follows,
+    /// Nothing, or nobody knows when.
+    Nothing,
 }
 
-fn uncork(conn: &mut Conn, source: &Source) {
-    if matches!(source, Source::Stored(_)) {
-        conn.uncork();
-    }
+/// The bytes of a head that is about to be sent.
+fn noted(head: &Head<'_>, record: &mut Record) -> Vec<u8> {
+    let bytes = head.to_bytes();
+    record.status = head.status.as_u16();
+    record.head_bytes = bytes.len() as u64;
+    let media_type = head.fields.get(header::CONTENT_TYPE);
+    record.media_type = media_type
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    bytes
 }

@@ -6,8 +6,9 @@
 
 use crate::ports::{Device, DeviceFile, Space};
 use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::ReadWriteFlags;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
@@ -157,6 +158,14 @@ struct FileOnDisk {
 impl DeviceFile for FileOnDisk {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buffer, offset)
+    }
+
+    fn read_resident_at(&self, buffer: &mut [u8], offset: u64) -> bool {
+        let wanted = buffer.len();
+        let mut buffers = [IoSliceMut::new(buffer)];
+        // Where a file system does not know the flag it says so, and the answer is the same.
+        let read = rustix::io::preadv2(&self.file, &mut buffers, offset, ReadWriteFlags::NOWAIT);
+        read == Ok(wanted)
     }
 
     fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Holds its file open: replacing, evicting or forgetting the object takes nothing away from who is reading it.
 //! Everything it returns was compared with its checksums in this very call; only [`super::send`] trusts an earlier one.
+//! Reads go through the pool, except of small objects that are in memory.
 //!
 //! Cancellation: dropping the future of a read leaves a job behind whose result nobody takes.
 
@@ -14,6 +15,9 @@ use bytes::Bytes;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+
+/// Objects up to this length are cheaper read and verified again than sent without being copied, bytes.
+const AT_HAND_BYTES_MAX: u64 = 16 * 1024;
 
 /// One committed object, open for reading. Stays readable while it is held, also after it was replaced or evicted.
 #[derive(Debug)]
@@ -101,6 +105,15 @@ impl Object {
         );
         let read = move || read_and_mark(&shared, &shard, &marks, offset, length);
         core.on_pool("read", read).await?
+    }
+
+    /// As [`Self::read`] for a range that is small and in memory: at once, on the caller's thread. `None`: it is not, or
+    /// something is wrong with it; [`Self::read`] finds out.
+    #[must_use]
+    pub fn read_at_hand(&self, offset: u64, length: u64) -> Option<Bytes> {
+        let is_small = length <= AT_HAND_BYTES_MAX && self.length() <= AT_HAND_BYTES_MAX;
+        let length = usize::try_from(length).ok().filter(|_| is_small)?;
+        self.shard.read_resident(offset, length)
     }
 
     /// Marks a use for the eviction order. Cheap: no lock, no I/O.

@@ -165,3 +165,35 @@ async fn verify_always_never_sends_unread_bytes_and_catches_rot_after_a_read() {
         Err(StoreError::Corrupt { block: 1, .. })
     ));
 }
+
+#[tokio::test]
+async fn what_is_small_and_in_memory_is_read_at_once_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path()).await;
+    let body = body(6, 16 * 1024);
+    let object = fill(&store, head(1), &body).await.unwrap();
+    let read = object.read_at_hand(100, 200);
+    if read.is_none() && !store.core.resident {
+        println!("skipped: this disk does not say what is in memory");
+        return;
+    }
+    assert_eq!(read.as_deref(), body.get(100..300), "just written");
+    assert_eq!(object.read_at_hand(0, 16 * 1024).as_deref(), Some(&*body));
+    assert_eq!(object.read_at_hand(0, 0).as_deref(), Some(&b""[..]));
+    assert!(object.read_at_hand(1, 16 * 1024).is_none(), "past the end");
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(object_file(folder.path()));
+    file.unwrap().write_all_at(b"x", 4096 + 9000).unwrap();
+    assert!(object.read_at_hand(0, 10).is_none(), "its block is another");
+    let read = object.read(0, 10).await;
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn what_is_larger_is_not_read_at_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path()).await;
+    let object = fill(&store, head(1), &body(7, 16 * 1024 + 1)).await;
+    assert!(object.unwrap().read_at_hand(0, 10).is_none());
+}

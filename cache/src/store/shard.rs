@@ -85,6 +85,20 @@ impl Shard {
         blocks.read(self.file.as_ref(), self.data_start, identity, sums)
     }
 
+    /// As [`Self::read`], without waiting for the disk; `None` when that is not possible, or not what was written.
+    pub(crate) fn read_resident(&self, offset: u64, length: usize) -> Option<Bytes> {
+        let identity = ShardIdentity {
+            sequence: self.name.sequence,
+            index: self.name.index,
+        };
+        let blocks = BlockRange::covering(offset, length, self.name.length).ok()?;
+        let sums = self.table.get(blocks.table_range())?;
+        let mut bytes = blocks.buffer().ok()?;
+        let at = self.data_start.saturating_add(blocks.start);
+        let is_read = bytes.is_empty() || self.file.read_resident_at(&mut bytes, at);
+        is_read.then(|| blocks.verified(bytes, identity, sums).ok())?
+    }
+
     /// Reads and verifies all of it.
     pub(crate) fn verify_all(&self) -> Result<(), ShardFault> {
         let mut offset = 0;
@@ -175,7 +189,7 @@ impl BlockRange {
         index(self.first)..index(self.last)
     }
 
-    /// Reads the blocks, compares each with its checksum, and returns the bytes that were asked for.
+    /// Reads the blocks, and returns the bytes that were asked for when every block is what was written.
     pub(crate) fn read(
         &self,
         file: &dyn DeviceFile,
@@ -183,12 +197,32 @@ impl BlockRange {
         identity: ShardIdentity,
         sums: &[u64],
     ) -> Result<Bytes, ShardFault> {
+        let mut bytes = self.buffer()?;
+        if !bytes.is_empty() {
+            file.read_exact_at(&mut bytes, data_start.saturating_add(self.start))?;
+        }
+        self.verified(bytes, identity, sums)
+    }
+
+    /// For the bytes of the blocks.
+    fn buffer(&self) -> Result<Vec<u8>, ShardFault> {
+        let size = match self.length {
+            0 => 0,
+            _ => usize::try_from(self.end - self.start).map_err(|_| outside())?,
+        };
+        Ok(vec![0; size])
+    }
+
+    /// Compares each block with its checksum, and returns the bytes that were asked for.
+    fn verified(
+        &self,
+        bytes: Vec<u8>,
+        identity: ShardIdentity,
+        sums: &[u64],
+    ) -> Result<Bytes, ShardFault> {
         if self.length == 0 {
             return Ok(Bytes::new());
         }
-        let size = usize::try_from(self.end - self.start).map_err(|_| outside())?;
-        let mut bytes = vec![0; size];
-        file.read_exact_at(&mut bytes, data_start.saturating_add(self.start))?;
         if sums.len() as u64 != self.last - self.first {
             return Err(outside().into());
         }
@@ -202,7 +236,7 @@ impl BlockRange {
         let bytes = Bytes::from(bytes);
         let until = skip
             .checked_add(self.length)
-            .filter(|until| *until <= size)
+            .filter(|until| *until <= bytes.len())
             .ok_or_else(outside)?;
         Ok(bytes.slice(skip..until))
     }

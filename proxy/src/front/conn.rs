@@ -9,7 +9,7 @@
 //! What the connection runs on is behind `Transport`, so that TLS can join without a change above.
 
 use bytes::BytesMut;
-use rustix::net::sockopt;
+use rustix::net::SendFlags;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -168,22 +168,29 @@ impl Conn {
         Ok(sent)
     }
 
-    /// Holds small packets back until [`Conn::uncork`], so that a head and the file behind it share one.
-    pub(crate) fn cork(&mut self) {
-        self.set_cork(true);
-    }
-
-    /// Sends what is held back.
-    pub(crate) fn uncork(&mut self) {
-        self.set_cork(false);
-    }
-
-    fn set_cork(&mut self, value: bool) {
-        let Transport::Plain(stream) = &self.transport;
-        // Only a matter of packets: a socket that refuses still sends everything.
-        if let Err(error) = sockopt::set_tcp_cork(stream, value) {
-            tracing::debug!(client = %self.client, %error, "TCP_CORK not set");
+    /// As [`Conn::write_all`] for bytes behind which others follow at once, so that they share packets: the last of them
+    /// must be written in another way. What the others wait for goes out after a moment (`MSG_MORE` of send(2)).
+    ///
+    /// # Errors
+    /// As [`Conn::write_all`].
+    pub(crate) async fn write_ahead(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write_ahead(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
+    }
+
+    fn try_write_ahead(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Transport::Plain(stream) = &self.transport;
+        stream.try_io(Interest::WRITABLE, || {
+            let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+            let sent = rustix::io::retry_on_intr(|| rustix::net::send(stream, bytes, flags));
+            sent.map_err(io::Error::from)
+        })
     }
 
     /// The response is broken: the connection will be closed with RST, so that what was sent cannot look complete.

@@ -65,6 +65,22 @@ pub(crate) enum Coding {
 }
 
 impl Source {
+    /// The bytes `start..end`, where they are stored, few and in memory.
+    pub(crate) fn at_hand(&self, start: u64, end: Option<u64>) -> Option<Bytes> {
+        match self {
+            Self::Stored(object) => {
+                let end = end.unwrap_or(object.length());
+                object.read_at_hand(start, end.checked_sub(start)?)
+            }
+            Self::Parts(_) | Self::Growing(_) | Self::Private(_) => None,
+        }
+    }
+
+    /// Whether the next byte follows a head at once. Of a stream it may be long in coming.
+    pub(crate) fn follows_at_once(&self, length: Option<u64>) -> bool {
+        matches!(self, Self::Stored(_) | Self::Parts(_)) && length.is_some_and(|length| length > 0)
+    }
+
     /// Sends `start..end` as it is (`end = None`: to the end). Counts into `sent`, also when it fails.
     pub(crate) async fn send(
         &mut self,

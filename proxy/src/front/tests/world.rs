@@ -110,8 +110,7 @@ impl Scripted {
     }
 
     async fn send_file(&self, conn: &mut Conn, head: &str) {
-        conn.cork();
-        conn.write_all(head.as_bytes()).await.unwrap();
+        conn.write_ahead(head.as_bytes()).await.unwrap();
         let mut sent = 0;
         while sent < FILE_BYTES {
             let offset = u64::try_from(sent).unwrap();
@@ -123,7 +122,6 @@ impl Scripted {
                 Err(error) => panic!("{error}"),
             }
         }
-        conn.uncork();
     }
 }
 
