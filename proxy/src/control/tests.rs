@@ -5,7 +5,7 @@ use super::*;
 use crate::conf::{self, Flags, Sources};
 use crate::pass::RecordSink;
 use crate::record::{Record, RequestIds};
-use crate::serve::engine_settings;
+use crate::serve::settings::engine_settings;
 use crate::tunnel::{Dialer, Tunnels};
 use async_trait::async_trait;
 use serde_json::{Value, json};
