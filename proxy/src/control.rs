@@ -33,6 +33,7 @@ mod subject;
 mod tests;
 
 use crate::gateway::Gateway;
+use arc_swap::ArcSwap;
 use dialog::{Dialog, DialogError};
 use protocol::{Command, Reply};
 use rustix::process::geteuid;
@@ -51,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What answers commands.
 pub(crate) struct Control {
-    gateway: Arc<Gateway>,
+    gateway: ArcSwap<Gateway>,
     permits: Arc<Semaphore>,
 }
 
@@ -62,7 +63,15 @@ impl Control {
     /// Answers for `gateway`.
     pub(crate) fn new(gateway: Arc<Gateway>) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Self { gateway, permits })
+        Arc::new(Self {
+            gateway: ArcSwap::new(gateway),
+            permits,
+        })
+    }
+
+    /// Answers for `gateway` from the next command on.
+    pub(crate) fn replace(&self, gateway: Arc<Gateway>) {
+        self.gateway.store(gateway);
     }
 
     /// Answers on `socket` until it is dropped, and with it every connection and the socket's file.
@@ -109,8 +118,9 @@ impl Control {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let gateway = &self.gateway;
-        match dialog.command().await {
+        let command = dialog.command().await;
+        let gateway = &self.gateway.load_full();
+        match command {
             Ok(Command::Explain(question)) => {
                 let explained = explain::explain(gateway, &question).await;
                 answer(dialog, explained).await

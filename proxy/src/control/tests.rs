@@ -82,7 +82,7 @@ async fn control(folder: &Path) -> Arc<Control> {
         ),
         clock,
         sink: Arc::new(Unwritten),
-        request_ids: RequestIds::default(),
+        request_ids: Arc::new(RequestIds::default()),
     }))
 }
 

@@ -110,7 +110,7 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<Running> {
         clock: Arc::clone(&clock),
         tunnels,
         sink,
-        request_ids: RequestIds::default(),
+        request_ids: Arc::new(RequestIds::default()),
     });
     let proxy = pass.into_proxy(&translate::pass_configuration(
         settings.upstream.ca_file.as_deref(),
