@@ -1,46 +1,58 @@
 //! How Weir is run: started, told by signals what to do, drained.
 //!
-//! Reading order: [`start`] (assembly, in order) → the loop in [`serve`] → [`stop`]. [`settings`] says what each
-//! component is told, [`listeners`] and [`node`] where we are reached, [`sources`] and [`observers`] who is counted
-//! and who hears of it.
+//! Reading order: [`start`] (assembly, in order) → the loop in [`serve`] → [`reload`] → [`stop`]. [`shared`] is what
+//! outlives a configuration, [`settings`] says what each component is told, [`listeners`], [`admin`] and [`node`] where
+//! we are reached, [`sources`] and [`observers`] who is counted and who hears of it.
 
+mod admin;
 mod listeners;
 mod node;
 mod observers;
+mod reload;
 pub(crate) mod settings;
+mod shared;
 mod sources;
 mod start;
 mod stop;
 mod summary;
 
 use crate::access_log::AccessLog;
-use crate::cli::Exit;
-use crate::conf::Settings;
-use crate::logging;
+use crate::cli::{self, Exit};
+use crate::conf::{Settings, Sources};
+use crate::control::Control;
+use crate::front::Front;
+use crate::gateway::Gateway;
+use crate::logging::{self, Verbosity};
 use crate::readiness::Readiness;
+use admin::AdminListener;
 use anyhow::Context;
+use listeners::Listeners;
+use reload::Reloading;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
-use weir_cache::engine::Engine;
 use weir_cache::store::Store;
 
 /// Runs the gateway until it is told to stop.
-pub(crate) fn run(settings: Settings) -> Exit {
-    match try_run(settings) {
+pub(crate) fn run(sources: Sources) -> Exit {
+    let settings = match cli::settings(&sources) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    match try_run(sources, settings) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            crate::cli::complain(&format!("weir: {error:#}"));
+            cli::complain(&format!("weir: {error:#}"));
             Exit::Failed
         }
     }
 }
 
-fn try_run(settings: Settings) -> anyhow::Result<()> {
-    logging::init(settings.log.level.as_str())?;
+fn try_run(sources: Sources, settings: Settings) -> anyhow::Result<()> {
+    let verbosity = logging::init(settings.log.level.as_str())?;
     // One TLS provider for the whole process; a second call would only say that there is one.
     drop(rustls::crypto::ring::default_provider().install_default());
     raise_file_limit();
@@ -50,7 +62,7 @@ fn try_run(settings: Settings) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(sources, settings, verbosity))
 }
 
 /// A download takes a connection, an upstream connection and a file: the usual soft limit of 1,024 descriptors is not
@@ -68,31 +80,40 @@ fn raise_file_limit() {
 
 /// Everything that runs.
 struct Running {
+    shared: Shared,
     store: Arc<Store>,
-    engine: Arc<Engine>,
     access_log: Arc<AccessLog>,
     readiness: Arc<Readiness>,
-    /// Proxy listeners with their connections.
-    fronts: JoinSet<()>,
+    front: Arc<Front<Gateway>>,
+    listeners: Listeners,
+    control: Arc<Control>,
     /// The control socket with its commands; ended before the store closes.
-    control: JoinSet<()>,
-    /// The admin listener and what keeps an eye on things; ended last.
+    control_tasks: JoinSet<()>,
+    /// What keeps an eye on things, and where one can look; ended last.
     background: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    admin: AdminListener,
     drain: Duration,
+    reloading: Reloading,
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(sources: Sources, settings: Settings, verbosity: Verbosity) -> anyhow::Result<()> {
     // Before anything is started: a signal in the middle of the start must not be lost.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut rotated = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
-    let running = start::start(settings).await?;
+    let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let mut running = start::start(sources, settings, verbosity).await?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             Some(()) = rotated.recv() => running.access_log.reopen(),
+            Some(()) = hung_up.recv() => tokio::select! {
+                _ = running.reload() => {}
+                // Before it has changed anything: see there.
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            },
         }
     }
     tracing::info!("stopping: running responses may end, a second signal exits at once");

@@ -2,14 +2,18 @@
 //!
 //! Components do not know the configuration file; this is the one place that knows both.
 
+use super::listeners::Change;
+use super::node;
 use crate::access_log::{Destination, Format};
 use crate::conf::{self, Settings};
 use crate::front::FrontSettings;
 use crate::pass;
 use crate::upstream::UpstreamSettings;
 use pingora::server::configuration::ServerConf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use weir_cache::engine::{EngineSettings, OnAbandon};
+use weir_policies::address::Vetter;
 
 /// Where finished requests are written.
 pub(super) fn access_log_destination(log: &conf::LogSettings) -> Destination {
@@ -60,6 +64,15 @@ pub(super) fn upstream_settings(settings: &Settings, node: &str) -> UpstreamSett
         http2: upstream.http2,
         ca_file: upstream.ca_file.clone(),
         node_name: node.to_owned(),
+    }
+}
+
+/// Where may be connected to, once it is listened as `bound` and `admin` say.
+pub(super) fn vetter(settings: &Settings, bound: &Change, admin: Option<SocketAddr>) -> Vetter {
+    Vetter {
+        allowed: settings.upstream.allow_networks.clone(),
+        own_listeners: bound.locals().chain(admin).collect(),
+        own_addresses: node::own_addresses(),
     }
 }
 

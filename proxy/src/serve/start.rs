@@ -3,31 +3,32 @@
 //! Listeners first (a taken port fails before a disk is touched), then the store, then everything between, then the
 //! first accept.
 
-use super::observers::{Invalidation, Records};
-use super::{Running, listeners, node, settings as translate, sources, summary};
+use super::admin::AdminListener;
+use super::listeners::{Bound, Listeners};
+use super::observers::Records;
+use super::reload::Reloading;
+use super::shared::Shared;
+use super::{Running, node, settings as translate, sources, summary};
 use crate::access_log::AccessLog;
 use crate::admin::Admin;
-use crate::conf::{self, Settings};
+use crate::conf::{self, Settings, Sources};
 use crate::control::{self, Control};
-use crate::front::Front;
-use crate::gateway::Gateway;
+use crate::front::{Front, Live};
+use crate::logging::Verbosity;
 use crate::metrics::Metrics;
-use crate::pass::{Pass, PeerSource};
 use crate::readiness::{Readiness, State};
-use crate::record::RequestIds;
 use crate::tunnel::{Dialer, Tunnels};
-use crate::upstream::{HttpOrigin, SystemResolver};
+use crate::upstream::{CurrentOrigin, SystemResolver};
 use anyhow::Context;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_cache::clock::SystemClock;
 use weir_cache::device::file::FileDevice;
 use weir_cache::engine::Engine;
 use weir_cache::ports::{Clock, Device};
 use weir_cache::store::Store;
-use weir_policies::address::Vetter;
 
 const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -35,39 +36,34 @@ const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What could not be had: nothing is left running then.
-pub(super) async fn start(settings: Settings) -> anyhow::Result<Running> {
+pub(super) async fn start(
+    sources: Sources,
+    settings: Settings,
+    verbosity: Verbosity,
+) -> anyhow::Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let readiness = Arc::new(Readiness::default());
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let access_log = Arc::new(open_access_log(&settings.log)?);
 
-    let listeners = listeners::bind_all(&settings.listen.proxy).await?;
-    let admin_listener = match settings.listen.admin {
-        Some(address) => Some(listeners::bind(address).await?),
+    let listeners = Listeners::default();
+    let bound = listeners.prepare(&settings.listen.proxy).await?;
+    let admin_bound = match settings.listen.admin {
+        Some(address) => Some(Bound::bind(address).await?),
         None => None,
     };
-    let own = listeners::own_listeners(&listeners, admin_listener.as_ref())?;
-
-    let disks = settings
-        .disks
-        .iter()
-        .map(|disk| Arc::new(FileDevice::new(disk)) as Arc<dyn Device>)
-        .collect();
-    let store = Store::open(disks, settings.store.clone(), Arc::clone(&clock)).await?;
+    let store = open_store(&settings, &clock).await?;
     let node = settings
         .server
         .name
         .clone()
         .unwrap_or_else(|| node::default_name(store.pool_id()));
+    let summary = summary::text(&bound, admin_bound.as_ref(), &settings.disks);
 
-    let vetter = Arc::new(Vetter {
-        allowed: settings.upstream.allow_networks.clone(),
-        own_listeners: own,
-        own_addresses: node::own_addresses(),
-    });
     let resolver =
         Arc::new(SystemResolver::new().context("cannot read the system's resolver configuration")?);
-    let origin = Arc::new(HttpOrigin::new(
+    let vetter = translate::vetter(&settings, &bound, admin_bound.as_ref().map(Bound::local));
+    let origin = Arc::new(CurrentOrigin::new(
         translate::upstream_settings(&settings, &node),
         resolver,
         vetter,
@@ -78,75 +74,75 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<Running> {
         Arc::clone(&clock),
         translate::engine_settings(&settings),
     );
-
     let sink = Arc::new(Records {
         access_log: Arc::clone(&access_log),
         metrics: Arc::clone(&metrics),
     });
-    let peers: Arc<dyn PeerSource> = Arc::clone(&origin) as _;
-    let pass = Pass::new(
-        peers,
-        Arc::clone(&sink) as _,
-        Arc::new(Invalidation(Arc::clone(&engine))),
-        Arc::clone(&clock),
-        node.clone(),
-    );
-    let front_settings = translate::front_settings(&settings, &node);
+    let shared = Shared {
+        engine,
+        origin,
+        clock,
+        sink,
+        request_ids: Arc::default(),
+        node,
+    };
+
     let tunnels = Tunnels::new(
-        settings.tunnel,
-        Arc::clone(&origin) as Arc<dyn Dialer>,
-        Arc::clone(&sink) as _,
-        Arc::clone(&clock),
+        settings.tunnel.clone(),
+        Arc::clone(&shared.origin) as Arc<dyn Dialer>,
+        Arc::clone(&shared.sink) as _,
+        Arc::clone(&shared.clock),
     );
     sources::watch_tunnels(&metrics, tunnels.stats());
-    let gateway = Arc::new(Gateway {
-        engine: Arc::clone(&engine),
-        forms: settings.forms,
-        rules: Arc::new(settings.rules),
-        access: settings.access,
-        stale_for_seconds: settings.fill.stale_for.as_secs(),
-        cache_proxy: settings.cache_proxy,
-        node,
-        clock: Arc::clone(&clock),
-        tunnels,
-        sink,
-        request_ids: Arc::new(RequestIds::default()),
-    });
-    let proxy = pass.into_proxy(&translate::pass_configuration(
-        settings.upstream.ca_file.as_deref(),
-        settings.upstream.pool_size,
-    ));
-    let control = start_control(&settings.disks, &gateway);
-    let front = Arc::new(Front::new(front_settings, gateway, proxy, clock));
+    let upstream = &settings.upstream;
+    let proxy = shared.pass_proxy(upstream.ca_file.as_deref(), upstream.pool_size);
+    let reloading = Reloading::new(sources, settings.written.clone(), verbosity, &shared.clock);
+    metrics.watch(reloading.source());
+    let (disks, drain) = (settings.disks.clone(), settings.server.drain);
+    let Live {
+        settings: front_settings,
+        handler,
+        proxy,
+    } = shared.live(settings, tunnels, proxy);
+    let control = Control::new(Arc::clone(&handler));
+    let front = Front::new(front_settings, handler, proxy, Arc::clone(&shared.clock));
+    let front = Arc::new(front);
 
-    sources::watch(&metrics, &store, &engine, origin.stats(), &front);
+    let stats = shared.origin.stats();
+    sources::watch(&metrics, &store, &shared.engine, stats, &front);
     metrics.watch(access_log.source());
-    let summary = summary::text(&listeners, admin_listener.as_ref(), &settings.disks)?;
-    let (stop, stopped) = watch::channel(false);
     let mut background = JoinSet::new();
     background.spawn(watch_store(Arc::clone(&store), Arc::clone(&readiness)));
-    if let Some(listener) = admin_listener {
-        let pages = Admin::new(metrics, Arc::clone(&readiness), &[]);
-        background.spawn(pages.serve(listener, std::future::pending()));
-    }
-    let mut fronts = JoinSet::new();
-    for listener in listeners {
-        fronts.spawn(Arc::clone(&front).serve(listener, stopped.clone()));
-    }
-    readiness.advance(State::Ready);
-    // Last: who waits for these lines may use what they name.
-    summary::print(&summary)?;
-    Ok(Running {
+    let admin = Admin::new(metrics, Arc::clone(&readiness), &[]);
+    let mut running = Running {
+        control_tasks: start_control(&disks, &control),
+        shared,
         store,
-        engine,
         access_log,
         readiness,
-        fronts,
+        front,
         control,
+        listeners,
+        admin: AdminListener::new(admin),
         background,
-        stop,
-        drain: settings.server.drain,
-    })
+        drain,
+        reloading,
+    };
+    running.admin.apply(admin_bound);
+    running.listeners.apply(bound, &running.front);
+    running.readiness.advance(State::Ready);
+    // Last: who waits for these lines may use what they name.
+    summary::print(&summary)?;
+    Ok(running)
+}
+
+async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Store>> {
+    let disks = settings
+        .disks
+        .iter()
+        .map(|disk| Arc::new(FileDevice::new(disk)) as Arc<dyn Device>)
+        .collect();
+    Ok(Store::open(disks, settings.store.clone(), Arc::clone(clock)).await?)
 }
 
 fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
@@ -156,21 +152,21 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
 }
 
 /// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.
-fn start_control(disks: &[std::path::PathBuf], gateway: &Arc<Gateway>) -> JoinSet<()> {
-    let mut control = JoinSet::new();
+fn start_control(disks: &[PathBuf], control: &Arc<Control>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     let Some(folder) = disks.first() else {
-        return control;
+        return tasks;
     };
     match control::socket::Bound::make(folder) {
         Ok(socket) => {
-            control.spawn(Control::new(Arc::clone(gateway)).serve(socket));
+            tasks.spawn(Arc::clone(control).serve(socket));
         }
         Err(error) => {
             let folder = folder.display();
             tracing::warn!(%folder, %error, "no control socket: commands cannot reach this gateway");
         }
     }
-    control
+    tasks
 }
 
 /// A store that is unwell is a reason to send no traffic here; `/readyz` says which.

@@ -12,24 +12,23 @@ const CLOSE_TIME_MIN: Duration = Duration::from_secs(5);
 pub(super) async fn drain(mut running: Running) {
     let deadline = tokio::time::Instant::now() + running.drain;
     running.readiness.advance(State::Draining);
-    running.stop.send_replace(true);
-    let ended = tokio::time::timeout_at(deadline, async {
-        while running.fronts.join_next().await.is_some() {}
-    });
+    running.listeners.stop();
+    let ended = tokio::time::timeout_at(deadline, running.listeners.ended());
     if ended.await.is_err() {
         tracing::warn!(
             "responses and tunnels cut at the drain deadline: [server] drain allows more time"
         );
-        running.fronts.shutdown().await;
+        running.listeners.cut().await;
     }
     let left = deadline
         .saturating_duration_since(tokio::time::Instant::now())
         .max(CLOSE_TIME_MIN);
-    running.engine.close(left).await;
+    running.shared.engine.close(left).await;
     // Before the folder is anybody else's: the socket in it is ours.
-    running.control.shutdown().await;
+    running.control_tasks.shutdown().await;
     running.store.close(left.max(CLOSE_TIME_MIN)).await;
     running.background.shutdown().await;
+    running.admin.cut().await;
     running.access_log.close().await;
     tracing::info!("stopped");
 }
