@@ -42,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// Commands at once.
@@ -53,18 +53,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What answers commands.
 pub(crate) struct Control {
     gateway: ArcSwap<Gateway>,
+    reloads: ReloadRequests,
     permits: Arc<Semaphore>,
 }
+
+/// Where a reload is asked for: whoever runs the gateway answers when it is over. One at a time; more wait.
+pub(crate) type ReloadRequests = mpsc::Sender<oneshot::Sender<Result<shown::Reloaded, Refused>>>;
 
 /// Why a command was not done, in words for the operator.
 pub(crate) type Refused = String;
 
 impl Control {
     /// Answers for `gateway`.
-    pub(crate) fn new(gateway: Arc<Gateway>) -> Arc<Self> {
+    pub(crate) fn new(gateway: Arc<Gateway>, reloads: ReloadRequests) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         Arc::new(Self {
             gateway: ArcSwap::new(gateway),
+            reloads,
             permits,
         })
     }
@@ -114,6 +119,14 @@ impl Control {
         }
     }
 
+    async fn reload(&self) -> Result<shown::Reloaded, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.reloads.send(answer).await;
+        let stopping = || Refused::from("the gateway is stopping");
+        asked.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+
     async fn converse<S>(&self, dialog: &mut Dialog<S>) -> Result<(), DialogError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -141,6 +154,7 @@ impl Control {
                 let imported = import::import(gateway, announced, dialog).await?;
                 answer(dialog, imported).await
             }
+            Ok(Command::Reload) => answer(dialog, self.reload().await).await,
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;
                 Err(error)

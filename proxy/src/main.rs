@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => arguments.run(),
         Command::Conflict(arguments) => arguments.run(),
         Command::Import(arguments) => arguments.run(),
+        Command::Reload(arguments) => arguments.run(),
     };
     exit.into()
 }

@@ -33,6 +33,7 @@ use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use weir_cache::store::Store;
 
@@ -94,6 +95,8 @@ struct Running {
     admin: AdminListener,
     drain: Duration,
     reloading: Reloading,
+    /// From the control socket.
+    reload_requests: mpsc::Receiver<oneshot::Sender<reload::Outcome>>,
 }
 
 async fn serve(sources: Sources, settings: Settings, verbosity: Verbosity) -> anyhow::Result<()> {
@@ -104,16 +107,26 @@ async fn serve(sources: Sources, settings: Settings, verbosity: Verbosity) -> an
     let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut running = start::start(sources, settings, verbosity).await?;
     loop {
+        let reload_for;
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            Some(()) = rotated.recv() => running.access_log.reopen(),
-            Some(()) = hung_up.recv() => tokio::select! {
-                _ = running.reload() => {}
-                // Before it has changed anything: see there.
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            },
+            Some(()) = rotated.recv() => {
+                running.access_log.reopen();
+                continue;
+            }
+            Some(()) = hung_up.recv() => reload_for = None,
+            Some(asker) = running.reload_requests.recv() => reload_for = Some(asker),
+        }
+        let outcome = tokio::select! {
+            outcome = running.reload() => outcome,
+            // Before it has changed anything: see there.
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        if let Some(asker) = reload_for {
+            // Who asked may have gone: the log says it as well.
+            drop(asker.send(outcome));
         }
     }
     tracing::info!("stopping: running responses may end, a second signal exits at once");

@@ -60,7 +60,6 @@ impl AdminListener {
         }
         if let Some(bound) = bound {
             let (listening, listener, mut stopped) = bound.serve();
-            tracing::debug!(address = %listening.local(), "the admin pages are served");
             let stop = async move { drop(stopped.wait_for(|is_stopped| *is_stopped).await) };
             self.tasks
                 .spawn(Arc::clone(&self.pages).serve(listener, stop));

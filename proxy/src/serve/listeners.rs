@@ -90,10 +90,14 @@ impl Listening {
 }
 
 impl Change {
+    /// Where nobody has listened before.
+    pub(super) fn added(&self) -> impl Iterator<Item = SocketAddr> {
+        self.added.iter().map(Bound::local)
+    }
+
     /// Where will be listened afterwards.
     pub(super) fn locals(&self) -> impl Iterator<Item = SocketAddr> {
-        let added = self.added.iter().map(Bound::local);
-        self.kept.iter().copied().chain(added)
+        self.kept.iter().copied().chain(self.added())
     }
 }
 
@@ -127,7 +131,6 @@ impl Listeners {
         });
         for bound in change.added {
             let (listening, listener, stopped) = bound.serve();
-            tracing::debug!(address = %listening.local, "listening");
             self.tasks.spawn(Arc::clone(front).serve(listener, stopped));
             self.open.push(listening);
         }

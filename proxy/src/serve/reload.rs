@@ -13,6 +13,7 @@ use super::settings as translate;
 use super::{Running, Shared};
 use crate::access_log::{self, AccessLog};
 use crate::conf::{self, Changes, Settings, Sources, Written};
+use crate::control::shown::Reloaded;
 use crate::logging::Verbosity;
 use crate::metrics::{Collected, Samples, Source};
 use crate::pass::Pass;
@@ -34,16 +35,8 @@ pub(super) struct Reloading {
     stats: Arc<ReloadStats>,
 }
 
-/// How a reload ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reloaded {
-    /// These keys have other values now.
-    Applied(Vec<String>),
-    /// Nothing differs.
-    Unchanged,
-    /// Everything is as it was, for these reasons.
-    Refused(Vec<String>),
-}
+/// How a reload ended; where it was refused, one problem a line.
+pub(super) type Outcome = Result<Reloaded, String>;
 
 /// Everything that could fail, done.
 struct Prepared {
@@ -86,20 +79,20 @@ impl Reloading {
         Arc::clone(&self.stats) as _
     }
 
-    fn note(&self, reloaded: &Reloaded) {
+    fn note(&self, result: &Result<Reloaded, Vec<String>>) {
         let stats = &self.stats;
-        match reloaded {
-            Reloaded::Applied(keys) => {
-                stats.applied.add(1);
-                stats.succeeded(self.clock.wall());
-                tracing::info!(changed = keys.join(", "), "configuration reloaded");
-            }
-            Reloaded::Unchanged => {
+        match result {
+            Ok(Reloaded { changed }) if changed.is_empty() => {
                 stats.unchanged.add(1);
                 stats.succeeded(self.clock.wall());
                 tracing::info!("configuration reloaded: nothing has changed");
             }
-            Reloaded::Refused(problems) => {
+            Ok(Reloaded { changed }) => {
+                stats.applied.add(1);
+                stats.succeeded(self.clock.wall());
+                tracing::info!(changed = changed.join(", "), "configuration reloaded");
+            }
+            Err(problems) => {
                 stats.refused.add(1);
                 stats.was_refused.store(true, Ordering::Relaxed);
                 for problem in problems {
@@ -113,13 +106,10 @@ impl Reloading {
 
 impl Running {
     /// Takes over the configuration as it is written now. Cancel-safe: what has not been taken over by then is not.
-    pub(super) async fn reload(&mut self) -> Reloaded {
-        let reloaded = match self.try_reload().await {
-            Ok(reloaded) => reloaded,
-            Err(problems) => Reloaded::Refused(problems),
-        };
-        self.reloading.note(&reloaded);
-        reloaded
+    pub(super) async fn reload(&mut self) -> Outcome {
+        let result = self.try_reload().await;
+        self.reloading.note(&result);
+        result.map_err(|problems| problems.join("\n"))
     }
 
     async fn try_reload(&mut self) -> Result<Reloaded, Vec<String>> {
@@ -138,11 +128,7 @@ impl Running {
         // Also where nothing differs: a certificate file may have other content, and the machine another address.
         let prepared = self.prepare(&settings, &at_once).await.map_err(in_one)?;
         self.take_over(settings, prepared);
-        Ok(if at_once.is_empty() {
-            Reloaded::Unchanged
-        } else {
-            Reloaded::Applied(at_once)
-        })
+        Ok(Reloaded { changed: at_once })
     }
 
     async fn prepare(&self, settings: &Settings, changed: &[String]) -> anyhow::Result<Prepared> {
@@ -195,7 +181,13 @@ impl Running {
         self.control.replace(Arc::clone(&live.handler));
         self.front.replace(live);
         if let AdminChange::Replace(bound) = prepared.admin {
+            if let Some(bound) = &bound {
+                tracing::info!(address = %bound.local(), "the admin pages are served here now");
+            }
             self.admin.apply(bound);
+        }
+        for address in prepared.listeners.added() {
+            tracing::info!(%address, "listening here as well");
         }
         self.listeners.apply(prepared.listeners, &self.front);
     }

@@ -23,6 +23,7 @@ use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use weir_cache::clock::SystemClock;
 use weir_cache::device::file::FileDevice;
@@ -104,7 +105,8 @@ pub(super) async fn start(
         handler,
         proxy,
     } = shared.live(settings, tunnels, proxy);
-    let control = Control::new(Arc::clone(&handler));
+    let (reloads, reload_requests) = mpsc::channel(1);
+    let control = Control::new(Arc::clone(&handler), reloads);
     let front = Front::new(front_settings, handler, proxy, Arc::clone(&shared.clock));
     let front = Arc::new(front);
 
@@ -127,6 +129,7 @@ pub(super) async fn start(
         background,
         drain,
         reloading,
+        reload_requests,
     };
     running.admin.apply(admin_bound);
     running.listeners.apply(bound, &running.front);
