@@ -53,10 +53,12 @@ pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};
 
+use crate::allowance::Allowance;
 use crate::metrics::Counter;
 use crate::ports::{Clock, Framing, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
+use arc_swap::ArcSwap;
 use budget::MemoryBudget;
 use failure::HoldDown;
 use flight::Flights;
@@ -71,7 +73,6 @@ use share::{Again, answer_failure};
 use sources::Asking;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use weir_policies::effect::StoreRule;
 use weir_policies::freshness::Exchange;
 use weir_policies::hop;
@@ -139,10 +140,10 @@ pub struct Engine {
     store: Arc<Store>,
     origin: Arc<dyn Origin>,
     clock: Arc<dyn Clock>,
-    settings: EngineSettings,
+    settings: ArcSwap<EngineSettings>,
     flights: Arc<Flights>,
     memory: MemoryBudget,
-    seats: Arc<Semaphore>,
+    seats: Arc<Allowance>,
     hold_down: HoldDown,
     origins: Origins,
     /// Conflicts that an operator has rejected lately.
@@ -163,10 +164,8 @@ impl Engine {
         Arc::new(Self {
             flights: Flights::new(settings.flights_max),
             memory: MemoryBudget::new(settings.memory_bytes),
-            seats: Arc::new(Semaphore::new(
-                settings.readers_max.min(Semaphore::MAX_PERMITS),
-            )),
-            hold_down: HoldDown::new(settings.hold_down, Arc::clone(&clock)),
+            seats: Allowance::new(settings.readers_max as u64),
+            hold_down: HoldDown::new(Arc::clone(&clock)),
             origins: Origins::new(Arc::clone(&clock)),
             rejected: Cache::builder()
                 .max_capacity(REJECTED_MAX)
@@ -177,8 +176,17 @@ impl Engine {
             store,
             origin,
             clock,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
         })
+    }
+
+    /// Other settings from now on. Running fills keep the times that they began with; where a bound is lower now than
+    /// what is taken, nothing is taken away and nobody gets more until enough is back.
+    pub fn reconfigure(&self, settings: EngineSettings) {
+        self.flights.set_most(settings.flights_max);
+        self.memory.resize(settings.memory_bytes);
+        self.seats.set_most(settings.readers_max as u64);
+        self.settings.store(Arc::new(settings));
     }
 
     /// Its counters.
@@ -281,7 +289,7 @@ impl Engine {
                 .await;
         }
         let running = self.stats.fills_active.get();
-        if running >= self.settings.flights_max as u64 {
+        if running >= self.settings.load().flights_max as u64 {
             self.stats.bound_flights.add(1);
             return self.private(request, Outcome::Bypass, stale).await;
         }
@@ -401,7 +409,7 @@ fn has_conditions(headers: &HeaderMap) -> bool {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("settings", &self.settings)
+            .field("settings", &self.settings.load())
             .finish_non_exhaustive()
     }
 }

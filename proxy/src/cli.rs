@@ -7,6 +7,7 @@ mod caller;
 mod conflict;
 mod explain;
 mod import;
+mod reload;
 mod table;
 
 use crate::conf::{self, Flags, Settings, Sources};
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Conflict(conflict::Arguments),
     /// Store files under URLs in a running gateway: immutable, never evicted
     Import(import::Arguments),
+    /// Have a running gateway read its configuration again: all of it or, where anything is wrong, nothing
+    Reload(reload::Arguments),
 }
 
 /// Which gateway a command is for: named as for `weir serve`, by its configuration or its data folder.
@@ -100,17 +103,14 @@ impl From<Exit> for ExitCode {
 }
 
 impl ServeArguments {
-    /// The settings to serve with, from all sources of this process.
-    ///
-    /// # Errors
-    /// [`Exit::Configuration`], after everything that is wrong was written to the standard error.
-    pub(crate) fn settings(self) -> Result<Settings, Exit> {
+    /// Where the settings to serve with come from: every reload asks the same sources again.
+    pub(crate) fn sources(self) -> Sources {
         let flags = Flags {
             listen: self.listen,
             admin: self.admin,
             data: self.data,
         };
-        settings(self.config, flags)
+        sources(self.config, flags)
     }
 }
 
@@ -118,24 +118,32 @@ impl Place {
     /// The settings of the gateway that is meant.
     ///
     /// # Errors
-    /// As [`ServeArguments::settings`].
+    /// As [`settings`].
     fn settings(&self) -> Result<Settings, Exit> {
         let flags = Flags {
             data: self.data.clone(),
             ..Flags::default()
         };
-        settings(self.config.clone(), flags)
+        settings(&sources(self.config.clone(), flags))
     }
 }
 
-fn settings(file: Option<PathBuf>, flags: Flags) -> Result<Settings, Exit> {
+/// All sources of this process.
+fn sources(file: Option<PathBuf>, flags: Flags) -> Sources {
     let named = std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
-    let sources = Sources {
+    Sources {
         file: file.or_else(|| named.map(PathBuf::from)),
         environment: std::env::vars_os().collect(),
         flags,
-    };
-    conf::load(&sources).map_err(|error| {
+    }
+}
+
+/// What the sources say.
+///
+/// # Errors
+/// [`Exit::Configuration`], after everything that is wrong was written to the standard error.
+pub(crate) fn settings(sources: &Sources) -> Result<Settings, Exit> {
+    conf::load(sources).map_err(|error| {
         complain(&error);
         Exit::Configuration
     })

@@ -28,6 +28,7 @@ use crate::pass::{Pass, PassOrder};
 use crate::tunnel::Tunnel;
 pub(crate) use admission::AdmissionCounts;
 use admission::{Admission, Seat};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use conn::Conn;
 use head::HeadLimits;
@@ -153,11 +154,19 @@ impl FrontSettings {
     }
 }
 
+/// What requests are answered by. A request takes it once, when its first byte has come, and keeps it to its end.
+pub(crate) struct Live<H: Handler> {
+    /// The bounds.
+    pub(crate) settings: FrontSettings,
+    /// The gateway.
+    pub(crate) handler: Arc<H>,
+    /// For what is handed through.
+    pub(crate) proxy: Arc<HttpProxy<Pass>>,
+}
+
 /// The front. One for all listeners, so that its bounds count all of them.
 pub(crate) struct Front<H: Handler> {
-    settings: FrontSettings,
-    handler: Arc<H>,
-    proxy: Arc<HttpProxy<Pass>>,
+    live: ArcSwap<Live<H>>,
     clock: Arc<dyn Clock>,
     admission: Admission,
     /// Asks the connection that is idle for the longest time to make room.
@@ -177,13 +186,30 @@ impl<H: Handler> Front<H> {
             settings.connections_per_client_max,
         );
         Self {
-            settings,
-            handler,
-            proxy,
+            live: ArcSwap::from_pointee(Live {
+                settings,
+                handler,
+                proxy,
+            }),
             clock,
             admission,
             crowded: Notify::new(),
         }
+    }
+
+    /// What the next request is answered by.
+    pub(crate) fn live(&self) -> Arc<Live<H>> {
+        self.live.load_full()
+    }
+
+    /// Answers by `live` from the next request on; running ones keep what they began with.
+    pub(crate) fn replace(&self, live: Live<H>) {
+        let settings = &live.settings;
+        self.admission.resize(
+            settings.connections_max,
+            settings.connections_per_client_max,
+        );
+        self.live.store(Arc::new(live));
     }
 
     /// Connections and their bounds, for the metrics.
@@ -236,7 +262,7 @@ impl<H: Handler> Front<H> {
         tracing::debug!("as many connections as allowed, one must end before the next");
         self.crowded.notify_one();
         tokio::select! {
-            seat = self.admission.sit() => seat,
+            seat = self.admission.sit() => Some(seat),
             () = stopped(shutdown) => None,
         }
     }
@@ -249,14 +275,15 @@ impl<H: Handler> Front<H> {
         seat: Seat,
         shutdown: watch::Receiver<bool>,
     ) {
-        let conn = Box::new(Conn::new(stream, client, self.settings.send_timeout));
+        let live = self.live();
+        let conn = Box::new(Conn::new(stream, client, live.settings.send_timeout));
         match self.admission.admit(client) {
             Some(_client_seat) => conversation::converse(&self, conn, shutdown).await,
             None => {
                 let refusal = Refusal::new(429, "too many connections from one client");
-                self.handler
+                live.handler
                     .rejected(client, refusal.status, refusal.reason, b"");
-                conversation::refuse(&self, conn, refusal, None).await;
+                conversation::refuse(&self, &live, conn, refusal, None).await;
             }
         }
         drop(seat);
