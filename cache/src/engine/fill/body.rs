@@ -15,6 +15,7 @@ use crate::engine::OnAbandon;
 use crate::engine::budget::MemoryShare;
 use crate::engine::flight::Phase;
 use crate::engine::growing::{FillEnd, Growing};
+use crate::engine::last::Fate;
 use crate::ports::{OriginBody, OriginError};
 use crate::store::{Object, ObjectWriter};
 use bytes::{Bytes, BytesMut};
@@ -122,6 +123,11 @@ impl Body {
             }
         }
         (self.fill, None)
+    }
+
+    /// Says for those who ask later what became of it.
+    fn remember(&self, fate: Fate) {
+        self.fill.remember(Some(self.growing.head().status), fate);
     }
 
     /// Who comes while an immutable object is contradicted gets the original and waits for nothing.
@@ -297,6 +303,7 @@ impl Body {
                 self.fill
                     .engine
                     .note_store_refusal(&error, &self.growing.head().url);
+                self.remember(Fate::of_refusal(&error));
                 self.growing.detach();
                 self.writer = None;
             }

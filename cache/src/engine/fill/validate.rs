@@ -3,9 +3,10 @@
 use super::{Fill, Led};
 use crate::engine::failure::Failure;
 use crate::engine::flight::Phase;
+use crate::engine::last::Fate;
 use crate::engine::sources::Asked;
 use crate::store::Object;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use weir_policies::conditional::have_same_strong_tag;
 use weir_policies::outcome::Outcome;
@@ -28,6 +29,7 @@ impl Fill {
                     .update(&object, headers, exchange, lifetime_max)
                     .await;
                 self.engine.stats.revalidated.add(1);
+                self.remember(Some(StatusCode::NOT_MODIFIED), Fate::Revalidated);
                 if is_shared {
                     self.stand(object, Outcome::Revalidated);
                 } else {

@@ -27,6 +27,9 @@ impl Engine {
         match self.copy_together(request, assembly).await {
             Ok(was_needed) => {
                 self.stats.combined.add(u64::from(was_needed));
+                if was_needed {
+                    self.remember(request, Some(StatusCode::OK), Fate::Stored);
+                }
                 self.store.forget(&request.parts_key()).await;
             }
             Err(error) => self.note_store_refusal(&error, &url),
