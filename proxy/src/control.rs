@@ -12,7 +12,8 @@
 //! command ► …                                                       the body: as many bytes as the line announced
 //! gateway ◄ {"done":{…}}⏎ or {"failed":"why, and what to do"}⏎      the last line, then the connection closes
 //! ```
-//! Lines before the last one are news; a command that does not know one of them gives up. A body that is not wanted
+//! Lines before the last one are news (`{"progress":{"bytes":1,"total":2}}`); a command that does not know one of them
+//! gives up. A body that is not wanted
 //! (refused, or there already) is never asked for; one that fails on its way is answered at once, unread.
 //!
 //! Invariants: no input panics; connections, lines and waiting have bounds; a connection that breaks in the middle of
@@ -22,17 +23,21 @@
 mod conflict;
 mod describe;
 mod dialog;
+mod ensure;
 mod explain;
 mod import;
 mod media_type;
 pub(crate) mod protocol;
 pub(crate) mod shown;
 pub(crate) mod socket;
+mod stat;
 mod subject;
 #[cfg(test)]
 mod tests;
 
 use crate::gateway::Gateway;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use dialog::{Dialog, DialogError};
 use protocol::{Command, Reply};
 use rustix::process::geteuid;
@@ -43,16 +48,29 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use weir_cache::ports::Clock;
 
-/// Commands at once.
-const CONNECTIONS_MAX: usize = 16;
+/// Commands at once: 64 that wait for fills, and enough for others meanwhile.
+const CONNECTIONS_MAX: usize = 96;
 /// Before accepting again after a failure (out of files): it would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What answers commands.
 pub(crate) struct Control {
     gateway: Arc<Gateway>,
+    vitals: Vitals,
     permits: Arc<Semaphore>,
+    /// Of those, commands that wait for fills.
+    ensuring: Semaphore,
+}
+
+/// What is known of the process as a whole.
+pub(crate) struct Vitals {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// By that clock, when it began to serve.
+    pub(crate) started: Duration,
 }
 
 /// Why a command was not done, in words for the operator.
@@ -60,9 +78,13 @@ pub(crate) type Refused = String;
 
 impl Control {
     /// Answers for `gateway`.
-    pub(crate) fn new(gateway: Arc<Gateway>) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Self { gateway, permits })
+    pub(crate) fn new(gateway: Arc<Gateway>, vitals: Vitals) -> Arc<Self> {
+        Arc::new(Self {
+            gateway,
+            vitals,
+            permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            ensuring: Semaphore::new(ensure::ENSURED_MAX),
+        })
     }
 
     /// Answers on `socket` until it is dropped, and with it every connection and the socket's file.
@@ -131,6 +153,11 @@ impl Control {
                 let imported = import::import(gateway, announced, dialog).await?;
                 answer(dialog, imported).await
             }
+            Ok(Command::Ensure(wanted)) => {
+                let ensured = ensure::ensure(gateway, &self.ensuring, &wanted, dialog).await?;
+                answer(dialog, ensured).await
+            }
+            Ok(Command::Stat) => answer(dialog, Ok(stat::stat(&self.vitals))).await,
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;
                 Err(error)

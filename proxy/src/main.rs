@@ -38,6 +38,10 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => arguments.run(),
         Command::Conflict(arguments) => arguments.run(),
         Command::Import(arguments) => arguments.run(),
+        Command::Ensure(arguments) => arguments.run(),
+        Command::Stat(arguments) => arguments.run(),
+        Command::Completions(arguments) => arguments.run(),
+        Command::Man(arguments) => arguments.run(),
     };
     exit.into()
 }

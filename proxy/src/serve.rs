@@ -11,7 +11,7 @@ use crate::access_log::{AccessLog, Destination, Format};
 use crate::admin::Admin;
 use crate::cli::Exit;
 use crate::conf::{self, Settings};
-use crate::control::{self, Control};
+use crate::control::{self, Control, Vitals};
 use crate::front::{Front, FrontSettings};
 use crate::gateway::Gateway;
 use crate::logging;
@@ -202,7 +202,13 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         settings.upstream.ca_file.as_deref(),
         settings.upstream.pool_size,
     ));
-    let control = start_control(&settings.disks, &gateway);
+    let vitals = Vitals {
+        metrics: Arc::clone(&metrics),
+        readiness: Arc::clone(&readiness),
+        started: clock.elapsed(),
+        clock: Arc::clone(&clock),
+    };
+    let control = start_control(&settings.disks, &gateway, vitals);
     let front = Arc::new(Front::new(front_settings, gateway, proxy, clock));
 
     sources::watch(&metrics, &store, &engine, origin.stats(), &front);
@@ -278,14 +284,18 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
 }
 
 /// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.
-fn start_control(disks: &[std::path::PathBuf], gateway: &Arc<Gateway>) -> JoinSet<()> {
+fn start_control(
+    disks: &[std::path::PathBuf],
+    gateway: &Arc<Gateway>,
+    vitals: Vitals,
+) -> JoinSet<()> {
     let mut control = JoinSet::new();
     let Some(folder) = disks.first() else {
         return control;
     };
     match control::socket::Bound::make(folder) {
         Ok(socket) => {
-            control.spawn(Control::new(Arc::clone(gateway)).serve(socket));
+            control.spawn(Control::new(Arc::clone(gateway), vitals).serve(socket));
         }
         Err(error) => {
             let folder = folder.display();

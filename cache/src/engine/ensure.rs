@@ -98,11 +98,7 @@ impl Engine {
     /// Sees to it that the response is in the store, and waits until it is or cannot be.
     ///
     /// Cancel-safe: a fill that this call started goes on without it.
-    pub async fn ensure(
-        self: &Arc<Self>,
-        request: &FetchRequest,
-        onlooker: &Onlooker,
-    ) -> Ensured {
+    pub async fn ensure(self: &Arc<Self>, request: &FetchRequest, onlooker: &Onlooker) -> Ensured {
         let since = self.now();
         let mut stale = match self.look_up(request).await {
             Found::Fresh(usable) => return Ensured::Here(usable.object, Way::Hit),

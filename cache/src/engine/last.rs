@@ -143,12 +143,7 @@ impl Engine {
         self.last_responses.0.get(plain)
     }
 
-    pub(super) fn remember(
-        &self,
-        request: &FetchRequest,
-        status: Option<StatusCode>,
-        fate: Fate,
-    ) {
+    pub(super) fn remember(&self, request: &FetchRequest, status: Option<StatusCode>, fate: Fate) {
         let at = self.now();
         let last = LastResponse { at, status, fate };
         self.last_responses.0.insert(request.key, last);

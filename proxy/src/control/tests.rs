@@ -66,7 +66,13 @@ async fn control(folder: &Path) -> Arc<Control> {
         Arc::clone(&clock),
         engine_settings(&settings),
     );
-    Control::new(Arc::new(Gateway {
+    let vitals = Vitals {
+        metrics: Arc::new(Metrics::new("0")),
+        readiness: Arc::default(),
+        clock: Arc::clone(&clock),
+        started: Duration::ZERO,
+    };
+    let gateway = Gateway {
         engine,
         forms: settings.forms,
         rules: Arc::new(settings.rules),
@@ -83,7 +89,8 @@ async fn control(folder: &Path) -> Arc<Control> {
         clock,
         sink: Arc::new(Unwritten),
         request_ids: RequestIds::default(),
-    }))
+    };
+    Control::new(Arc::new(gateway), vitals)
 }
 
 /// A gateway and one connection to it.

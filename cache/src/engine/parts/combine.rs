@@ -2,9 +2,11 @@
 
 use super::Assembly;
 use crate::engine::flight::Flight;
+use crate::engine::last::Fate;
 use crate::engine::{Engine, FetchRequest};
 use crate::object::ObjectHead;
 use crate::store::{StoreError, UNIT_BYTES};
+use http::StatusCode;
 use weir_policies::range::ByteRange;
 
 impl Engine {
