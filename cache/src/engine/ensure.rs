@@ -10,6 +10,7 @@ use super::flight::{Flight, Phase};
 use super::last::{Fate, LastResponse};
 use super::lookup::{Found, StaleObject};
 use super::{Engine, Failure, FetchRequest, ROUNDS_MAX};
+use crate::object::Sequence;
 use crate::store::Object;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -133,6 +134,7 @@ impl Engine {
         if !request.plan.shared {
             return Round::Settled(lacking(stale, Lack::NotShared));
         }
+        let known = stale.as_ref().map(|stale| stale.usable.object.sequence());
         let Some(fill) = self.fill_unread(request, stale.clone()) else {
             return Round::Settled(lacking(stale, Lack::Full));
         };
@@ -149,7 +151,7 @@ impl Engine {
             Found::Stale(stale) => Some(stale),
             Found::Nothing => None,
         };
-        if let Some(object) = vouched_for(stale.as_ref(), since) {
+        if let Some(object) = vouched_for(stale.as_ref(), known, &phase) {
             return Round::Settled(Ensured::Here(object, way));
         }
         // Behind a redirect something else was wanted than what this request wants.
@@ -194,12 +196,17 @@ fn is_final(fate: Fate, is_own: bool) -> bool {
     }
 }
 
-/// The object that its origin has sent or vouched for since then, though it must be asked about again at once.
-fn vouched_for(stale: Option<&StaleObject>, since: UnixSeconds) -> Option<Arc<Object>> {
+/// The object that its origin has sent or vouched for since `known` was looked up, though it must be asked about again
+/// at once.
+fn vouched_for(
+    stale: Option<&StaleObject>,
+    known: Option<Sequence>,
+    phase: &Phase,
+) -> Option<Arc<Object>> {
     let object = &stale?.usable.object;
-    let head = object.head();
-    let is_current = !head.invalidated && head.exchange.responded >= since;
-    is_current.then(|| Arc::clone(object))
+    let is_validated = matches!(phase, Phase::Validated(_, Outcome::Revalidated));
+    let is_current = is_validated || Some(object.sequence()) != known;
+    (is_current && !object.head().invalidated).then(|| Arc::clone(object))
 }
 
 /// A stale object is only worth a word where it may stand in.

@@ -149,3 +149,31 @@ impl Engine {
         self.last_responses.0.insert(request.key, last);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_policies::target::Target;
+
+    #[test]
+    fn the_newest_are_remembered_and_no_more_than_the_bound() {
+        let last = LastResponses::default();
+        let response = LastResponse {
+            at: UnixSeconds(1),
+            status: None,
+            fate: Fate::Stored,
+        };
+        let key = |number: u64| {
+            let target = Target::parse(&format!("http://h/{number}"));
+            CacheKey::of("", false, &target.unwrap())
+        };
+        let many = REMEMBERED_MAX + 500;
+        for number in 0..many {
+            last.0.insert(key(number), response);
+        }
+        last.0.run_pending_tasks();
+        assert!(last.0.entry_count() <= REMEMBERED_MAX);
+        assert_eq!(last.0.get(&key(many - 1)), Some(response));
+        assert_eq!(last.0.get(&key(0)), None);
+    }
+}

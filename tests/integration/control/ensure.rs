@@ -169,7 +169,7 @@ async fn a_rule_against_storing_holds_for_commands() {
 #[tokio::test]
 async fn a_wrong_digest_is_not_stored() {
     let zeros = "0".repeat(64);
-    let rule = format!("host = [\"127.0.0.1\"]\nverify = {{ sha256 = \"{zeros}\" }}\n");
+    let rule = format!("host = [\"127.0.0.1\"]\nverify = \"sha256:{zeros}\"\n");
     let stage = Stage::with(ruled(&rule)).await;
     stage.fresh("/file", b"x");
     let run = ensure(&stage, "/file", &[]).await;

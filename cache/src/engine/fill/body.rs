@@ -107,6 +107,8 @@ impl Body {
         match self.receive(asked).await {
             Received::Ended(FillEnd::Complete) => self.complete().await,
             Received::Ended(end) => {
+                // Before anybody is told that it is over: they ask why.
+                self.remember_end(&end);
                 self.fill.listing.unlist();
                 self.advance(Phase::Over);
                 self.give_up(end).await;
@@ -128,6 +130,15 @@ impl Body {
     /// Says for those who ask later what became of it.
     fn remember(&self, fate: Fate) {
         self.fill.remember(Some(self.growing.head().status), fate);
+    }
+
+    fn remember_end(&self, end: &FillEnd) {
+        match end {
+            FillEnd::Failed(error) => self.remember(Fate::Failed(error.as_str())),
+            // Without a writer the store's refusal is why.
+            FillEnd::Abandoned if self.writer.is_some() => self.remember(Fate::GivenUp),
+            FillEnd::Abandoned | FillEnd::Complete => {}
+        }
     }
 
     /// Who comes while an immutable object is contradicted gets the original and waits for nothing.

@@ -156,12 +156,6 @@ impl Body {
         if let FillEnd::Failed(error) = &end {
             tracing::info!(url = without_query(&self.growing.head().url), %error, "fill broke off, nothing stored");
         }
-        match &end {
-            FillEnd::Failed(error) => self.remember(Fate::Failed(error.as_str())),
-            // Without a writer the store's refusal is why.
-            FillEnd::Abandoned if self.writer.is_some() => self.remember(Fate::GivenUp),
-            FillEnd::Abandoned | FillEnd::Complete => {}
-        }
         // Without a store nothing was compared with the expected digest: then nobody gets the end of it.
         let end = match self.held_back.take() {
             Some(_) if end == FillEnd::Complete => FillEnd::Abandoned,
