@@ -20,6 +20,7 @@
 mod ahead;
 mod budget;
 mod conflict;
+mod ensure;
 mod failure;
 mod fill;
 mod flight;
@@ -28,6 +29,7 @@ mod guarded;
 mod holdings;
 mod import;
 mod invalidate;
+mod last;
 mod lookup;
 mod origins;
 mod parts;
@@ -40,6 +42,7 @@ mod tail;
 mod warm;
 
 pub use conflict::{Accepted, Conflict, ConflictError, same_bytes};
+pub use ensure::{Arrived, Ensured, Lack, Onlooker, Way};
 pub use failure::{Failure, StatusAnswer};
 pub use growing::{FillEnd, FlightReader, ReadError};
 pub use holdings::{CONFLICT_NAMESPACE, Entry, Holdings};
@@ -47,6 +50,7 @@ pub use import::{
     Algorithms, BodyDigests, FoundDigests, Import, ImportError, ImportOrder, Known, OnOther,
     from_hex, hex,
 };
+pub use last::{Fate, LastResponse};
 pub use parts::Assembly;
 pub use request::FetchRequest;
 pub use settings::{EngineSettings, OnAbandon};
@@ -66,6 +70,7 @@ use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, Method, StatusCode};
+use last::LastResponses;
 use lookup::{Found, StaleObject};
 use moka::sync::Cache;
 use origins::Origins;
@@ -148,6 +153,7 @@ pub struct Engine {
     origins: Origins,
     /// Conflicts that an operator has rejected lately.
     rejected: Cache<CacheKey, ()>,
+    last_responses: LastResponses,
     tasks: TaskSet,
     stats: EngineStats,
 }
@@ -171,6 +177,7 @@ impl Engine {
                 .max_capacity(REJECTED_MAX)
                 .time_to_live(REJECTED_FOR)
                 .build(),
+            last_responses: LastResponses::default(),
             tasks: TaskSet::default(),
             stats: EngineStats::default(),
             store,
@@ -320,7 +327,10 @@ impl Engine {
         };
         let asked = match self.ask_upstreams(request, &asking).await {
             Ok(asked) => asked,
-            Err(error) => return answer_failure(Arc::new(Failure::Origin(error)), stale),
+            Err(error) => {
+                self.remember(request, None, Fate::Failed(error.as_str()));
+                return answer_failure(Arc::new(Failure::Origin(error)), stale);
+            }
         };
         if let Some(error) = too_large(&request.plan, &asked.response, &asked.source) {
             return Answer::Failed(Arc::new(Failure::Origin(error)));
@@ -329,6 +339,10 @@ impl Engine {
         if let Some(what) = unasked(response.status, &asking.headers) {
             let error = OriginError::Protocol(asked.source.authority(), what);
             return answer_failure(Arc::new(Failure::Origin(error)), stale);
+        }
+        if request.method == Method::GET {
+            let fate = Fate::of_unshared(outcome);
+            self.remember(request, Some(response.status), fate);
         }
         let response = guarded::guarded(response, &request.plan.effect, &asked.source);
         Answer::Private {

@@ -71,6 +71,25 @@ impl NotStored {
             Self::HeadTooLarge => "head-too-large",
         }
     }
+
+    /// The words for people, to stand behind `not stored:`.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Method => "only responses to GET are stored",
+            Self::Status => "its status is not stored without explicit freshness",
+            Self::NoStore => "Cache-Control: no-store, of the response or of the request",
+            Self::Private => "Cache-Control: private",
+            Self::Authorization => "the request had credentials, and nothing says it may be shared",
+            Self::SetCookie => "it sets a cookie, and nothing says it may be shared",
+            Self::VaryStar => "Vary: *",
+            Self::NoFreshness => "it is never fresh, and has no validator or is an error",
+            Self::Cookie => "the request had a cookie, and nothing says it may be shared",
+            Self::Framing => "only the closing of the connection says where it ends",
+            Self::Rule => "a rule forbids it",
+            Self::HeadTooLarge => "its fields are too large",
+        }
+    }
 }
 
 /// Judges one exchange. What `adjust` overrides is set aside in the response; the client's own no-store never is.

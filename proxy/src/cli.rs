@@ -5,9 +5,12 @@
 
 mod caller;
 mod conflict;
+mod ensure;
 mod explain;
 mod import;
+mod manual;
 mod reload;
+mod stat;
 mod table;
 
 use crate::conf::{self, Flags, Settings, Sources};
@@ -37,12 +40,20 @@ pub(crate) enum Command {
     },
     /// Say how a running gateway treats a URL, and what it holds for it
     Explain(explain::Arguments),
+    /// Have a running gateway store URLs, and wait until they are there
+    Ensure(ensure::Arguments),
+    /// Say what a running gateway holds and does
+    Stat(stat::Arguments),
     /// Look at and decide about changed bytes behind immutable URLs
     Conflict(conflict::Arguments),
     /// Store files under URLs in a running gateway: immutable, never evicted
     Import(import::Arguments),
     /// Have a running gateway read its configuration again: all of it or, where anything is wrong, nothing
     Reload(reload::Arguments),
+    /// Print the completions of these commands for a shell
+    Completions(manual::CompletionsArguments),
+    /// Print the manual page, or write one for every command
+    Man(manual::ManArguments),
 }
 
 /// Which gateway a command is for: named as for `weir serve`, by its configuration or its data folder.

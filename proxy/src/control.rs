@@ -12,7 +12,8 @@
 //! command ► …                                                       the body: as many bytes as the line announced
 //! gateway ◄ {"done":{…}}⏎ or {"failed":"why, and what to do"}⏎      the last line, then the connection closes
 //! ```
-//! Lines before the last one are news; a command that does not know one of them gives up. A body that is not wanted
+//! Lines before the last one are news (`{"progress":{"bytes":1,"total":2}}`); a command that does not know one of them
+//! gives up. A body that is not wanted
 //! (refused, or there already) is never asked for; one that fails on its way is answered at once, unread.
 //!
 //! Invariants: no input panics; connections, lines and waiting have bounds; a connection that breaks in the middle of
@@ -22,17 +23,21 @@
 mod conflict;
 mod describe;
 mod dialog;
+mod ensure;
 mod explain;
 mod import;
 mod media_type;
 pub(crate) mod protocol;
 pub(crate) mod shown;
 pub(crate) mod socket;
+mod stat;
 mod subject;
 #[cfg(test)]
 mod tests;
 
 use crate::gateway::Gateway;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use arc_swap::ArcSwap;
 use dialog::{Dialog, DialogError};
 use protocol::{Command, Reply};
@@ -44,9 +49,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
+use weir_cache::ports::Clock;
 
-/// Commands at once.
-const CONNECTIONS_MAX: usize = 16;
+/// Commands at once: 64 that wait for fills, and enough for others meanwhile.
+const CONNECTIONS_MAX: usize = 96;
 /// Before accepting again after a failure (out of files): it would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,7 +60,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Control {
     gateway: ArcSwap<Gateway>,
     reloads: ReloadRequests,
+    vitals: Vitals,
     permits: Arc<Semaphore>,
+    /// Of those, commands that wait for fills.
+    ensuring: Semaphore,
+}
+
+/// What is known of the process as a whole.
+pub(crate) struct Vitals {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// By that clock, when it began to serve.
+    pub(crate) started: Duration,
 }
 
 /// Where a reload is asked for: whoever runs the gateway answers when it is over. One at a time; more wait.
@@ -65,12 +83,13 @@ pub(crate) type Refused = String;
 
 impl Control {
     /// Answers for `gateway`.
-    pub(crate) fn new(gateway: Arc<Gateway>, reloads: ReloadRequests) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    pub(crate) fn new(gateway: Arc<Gateway>, reloads: ReloadRequests, vitals: Vitals) -> Arc<Self> {
         Arc::new(Self {
             gateway: ArcSwap::new(gateway),
             reloads,
-            permits,
+            vitals,
+            permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            ensuring: Semaphore::new(ensure::ENSURED_MAX),
         })
     }
 
@@ -155,6 +174,11 @@ impl Control {
                 answer(dialog, imported).await
             }
             Ok(Command::Reload) => answer(dialog, self.reload().await).await,
+            Ok(Command::Ensure(wanted)) => {
+                let ensured = ensure::ensure(gateway, &self.ensuring, &wanted, dialog).await?;
+                answer(dialog, ensured).await
+            }
+            Ok(Command::Stat) => answer(dialog, Ok(stat::stat(&self.vitals))).await,
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;
                 Err(error)

@@ -5,10 +5,13 @@
 
 mod answer;
 mod cache_proxy;
+mod filling;
 mod pages;
 mod redirect;
 mod tunnel;
 mod welcome;
+
+pub(crate) use cache_proxy::Prohibited;
 
 use crate::conf::{AccessSettings, CacheProxySettings};
 use crate::front::conn::Conn;

@@ -36,6 +36,10 @@ fn main() -> ExitCode {
         Command::Conflict(arguments) => arguments.run(),
         Command::Import(arguments) => arguments.run(),
         Command::Reload(arguments) => arguments.run(),
+        Command::Ensure(arguments) => arguments.run(),
+        Command::Stat(arguments) => arguments.run(),
+        Command::Completions(arguments) => arguments.run(),
+        Command::Man(arguments) => arguments.run(),
     };
     exit.into()
 }

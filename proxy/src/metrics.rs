@@ -9,6 +9,7 @@
 
 pub(crate) mod catalog;
 mod labels;
+mod reading;
 mod requests;
 mod samples;
 

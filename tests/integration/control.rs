@@ -1,5 +1,9 @@
 //! Commands to a running gateway: what they say, what they change, and who may give them.
 
+mod ensure;
 mod explain;
 mod import;
+mod manual;
+mod querying;
 mod socket;
+mod stat;

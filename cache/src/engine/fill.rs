@@ -27,6 +27,7 @@ mod validate;
 use super::failure::{Failure, answers_everybody};
 use super::flight::{Listing, Phase};
 use super::growing::{FlightReader, Growing};
+use super::last::Fate;
 use super::lookup::StaleObject;
 use super::sources::{Asked, Asking};
 use super::{Engine, EngineSettings, FetchRequest, unasked};
@@ -147,6 +148,11 @@ impl Fill {
         }
     }
 
+    /// Says for those who ask later what became of the response.
+    fn remember(&self, status: Option<StatusCode>, fate: Fate) {
+        self.engine.remember(&self.request, status, fate);
+    }
+
     /// The stored object to ask about, if there is one with a validator.
     fn validating(&self) -> Option<Arc<Object>> {
         let object = &self.stale.as_ref()?.usable.object;
@@ -220,8 +226,9 @@ impl Fill {
             body.fill.lead(Led::Reader(reader));
             (self, next) = body.run(asked).await;
             if let Some(replacement) = &next
-                && self.judge(replacement) != Storability::Store
+                && let Storability::Refuse(reason) = self.judge(replacement)
             {
+                self.remember(Some(replacement.response.status), Fate::NotStored(reason));
                 // Its readers are cut off already; whoever asks again gets it for itself.
                 return self.listing.unlist();
             }
@@ -244,6 +251,7 @@ impl Fill {
             Ok(writer) => Some(writer),
             Err(error) => {
                 self.engine.note_store_refusal(&error, &url);
+                self.remember(None, Fate::of_refusal(&error));
                 None
             }
         }

@@ -2,6 +2,7 @@
 
 mod conflict;
 mod contradictions;
+mod ensuring;
 mod failing;
 mod import;
 mod invalidation;

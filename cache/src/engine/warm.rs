@@ -1,8 +1,8 @@
 //! Fills that nobody reads: behind a redirect, and for who asks that something be here.
 
-use super::fill::Led;
+use super::fill::{Led, Wanted};
 use super::flight::{Entered, Flight, Phase};
-use super::lookup::Found;
+use super::lookup::{Found, StaleObject};
 use super::{Engine, Failure, FetchRequest};
 use crate::ports::OriginError;
 use crate::store::Object;
@@ -71,32 +71,39 @@ impl Engine {
         if !request.plan.shared {
             return Warmed::Full;
         }
+        match self.fill_unread(request, stale) {
+            Some(fill) => Warmed::Filling(Box::new(fill)),
+            None => Warmed::Full,
+        }
+    }
+
+    /// Joins a fill, or starts one that goes on although nobody reads; `None` when no more can be started.
+    pub(super) fn fill_unread(
+        self: &Arc<Self>,
+        request: &FetchRequest,
+        stale: Option<StaleObject>,
+    ) -> Option<WarmFill> {
         let (flight, led) = match self.enter(request) {
             Entered::Join(flight) => (flight, None),
             Entered::Lead(listing) => {
                 let flight = Arc::clone(&listing.flight);
                 let (leader, led) = oneshot::channel();
-                if !self.launch(
-                    request,
-                    listing,
-                    stale,
-                    super::fill::Wanted::ByItself(leader),
-                ) {
-                    return Warmed::Full;
+                if !self.launch(request, listing, stale, Wanted::ByItself(leader)) {
+                    return None;
                 }
                 (flight, Some(led))
             }
             Entered::Full => {
                 self.stats.bound_flights.add(1);
-                return Warmed::Full;
+                return None;
             }
         };
-        Warmed::Filling(Box::new(WarmFill {
+        Some(WarmFill {
             engine: Arc::clone(self),
             request: request.clone(),
             flight,
             led: Mutex::new(led),
-        }))
+        })
     }
 
     /// The fresh stored object for a request, without any fetch: with its age and its seconds of freshness left.
@@ -109,6 +116,11 @@ impl Engine {
 }
 
 impl WarmFill {
+    /// The flight, and whether this call has started it.
+    pub(super) fn into_flight(self) -> (Arc<Flight>, bool) {
+        (self.flight, self.led.into_inner().is_some())
+    }
+
     /// Waits for the head.
     pub async fn head(&self) -> WarmHead {
         let led = self.led.lock().take();

@@ -1,13 +1,13 @@
 //! The command's end of the control socket: find the gateway, ask, read the answer.
 
 use super::{Exit, Place, complain};
-use crate::control::protocol::{Command, Reply};
+use crate::control::protocol::{Command, Progress, Reply};
 use crate::control::socket::{self, NAME};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The longest line of an answer, bytes: all variants of a URL with all their fields.
 const REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -27,16 +27,19 @@ impl Caller {
     /// # Errors
     /// The exit, after the reason was written to the standard error.
     pub(super) fn reach(place: &Place) -> Result<Self, Exit> {
-        let settings = place.settings()?;
-        let folder = settings.disks.first().map_or(Path::new("."), |disk| disk);
+        Self::connect(&folder(place)?).map_err(|reason| {
+            complain(&format!("weir: {reason}"));
+            Exit::Failed
+        })
+    }
+
+    /// Connects to the gateway that keeps its data in `folder`.
+    pub(super) fn connect(folder: &Path) -> Result<Self, String> {
         match socket::connect(folder) {
             Ok(stream) => Ok(Self {
                 stream: BufReader::new(stream),
             }),
-            Err(error) => {
-                complain(&format!("weir: {}", unreachable(folder, &error)));
-                Err(Exit::Failed)
-            }
+            Err(error) => Err(unreachable(folder, &error)),
         }
     }
 
@@ -76,13 +79,36 @@ impl Caller {
 
     /// Asks a question that takes no body.
     pub(super) fn ask<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T, String> {
+        self.ask_watching(command, |_| {})
+    }
+
+    /// As [`Self::ask`], and hands on how far it is.
+    pub(super) fn ask_watching<T: DeserializeOwned>(
+        &mut self,
+        command: &Command,
+        mut watch: impl FnMut(Progress),
+    ) -> Result<T, String> {
         self.send(command)?;
-        match self.reply()? {
-            Reply::Done(done) => Ok(done),
-            Reply::Failed(reason) => Err(reason),
-            Reply::Ready => Err("the gateway waits for a body that there is not".to_owned()),
+        loop {
+            match self.reply()? {
+                Reply::Progress(progress) => watch(progress),
+                Reply::Done(done) => return Ok(done),
+                Reply::Failed(reason) => return Err(reason),
+                Reply::Ready => {
+                    return Err("the gateway waits for a body that there is not".to_owned());
+                }
+            }
         }
     }
+}
+
+/// The folder in which the gateway of `place` has its socket.
+pub(super) fn folder(place: &Place) -> Result<PathBuf, Exit> {
+    let disks = place.settings()?.disks;
+    Ok(disks
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| PathBuf::from(".")))
 }
 
 /// Asks the gateway of `place`; what goes wrong has been said when this returns.

@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{Exit, Place, caller, print};
 use crate::control::protocol::{AskedForm, Command, Question};
-use crate::control::shown::{Conflict, Entry, Explanation, Rule};
+use crate::control::shown::{Conflict, Entry, Explanation, LastResponse, Rule};
 use clap::Args;
 
 /// Options of `weir explain`.
@@ -58,6 +58,9 @@ fn text(explanation: &Explanation) -> String {
     let mut table = Table::default();
     request(&mut table, explanation);
     rule(&mut table, &explanation.rule);
+    if let Some(last) = &explanation.last_response {
+        last_response(&mut table, last);
+    }
     for held in &explanation.entries {
         table.gap();
         entry(&mut table, held);
@@ -103,6 +106,9 @@ fn request(table: &mut Table, explanation: &Explanation) {
 fn rule(table: &mut Table, rule: &Rule) {
     let name = rule.name.as_deref();
     table.line("rule", name.unwrap_or("none: the standard (RFC 9111)"));
+    if rule.cache_proxy {
+        table.line("  with", "[cache_proxy] over it");
+    }
     for effect in &rule.effects {
         table.line("  effect", effect);
     }
@@ -110,6 +116,15 @@ fn rule(table: &mut Table, rule: &Rule) {
         let condition = "if its conditions on the response hold (size, media type)";
         table.line("  instead", &format!("{waiting}, {condition}"));
     }
+}
+
+/// Why what is here is here, or why nothing is.
+fn last_response(table: &mut Table, last: &LastResponse) {
+    let status = last
+        .status
+        .map_or(String::new(), |status| format!("{status}, "));
+    let (seconds, words) = (last.age_seconds, &last.words);
+    table.line("last answer", &format!("{seconds} s ago, {status}{words}"));
 }
 
 fn entry(table: &mut Table, entry: &Entry) {
@@ -151,6 +166,7 @@ mod tests {
             name: None,
             effects: Vec::new(),
             waiting: vec!["large".to_owned()],
+            cache_proxy: false,
         };
         rule(&mut table, &waiting);
         let text = table.into_text();

@@ -87,7 +87,9 @@ impl Arguments {
         match reply {
             Reply::Done(stored) => Ok(done(&stored)),
             Reply::Failed(reason) => Err(Trouble::Reason(reason)),
-            Reply::Ready => Err(Trouble::Reason("the gateway asks twice".to_owned())),
+            Reply::Ready | Reply::Progress(_) => {
+                Err(Trouble::Reason("the gateway asks twice".to_owned()))
+            }
         }
     }
 

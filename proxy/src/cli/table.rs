@@ -14,17 +14,7 @@ pub(super) struct Table {
 impl Table {
     /// Adds a line.
     pub(super) fn line(&mut self, name: &str, value: &str) {
-        // One line whatever a URL or a field holds: a terminal must not be told anything by them.
-        let value: String = value
-            .chars()
-            .map(|letter| {
-                if letter.is_control() {
-                    '\u{fffd}'
-                } else {
-                    letter
-                }
-            })
-            .collect();
+        let value = harmless(value);
         let line = format!("{name:NAME_WIDTH$} {value}");
         self.text.push_str(line.trim_end());
         self.text.push('\n');
@@ -70,6 +60,18 @@ impl Table {
     pub(super) fn into_text(self) -> String {
         self.text
     }
+}
+
+/// One line whatever a URL or a field holds: a terminal must not be told anything by them.
+pub(super) fn harmless(value: &str) -> String {
+    let shown = |letter: char| {
+        if letter.is_control() {
+            '\u{fffd}'
+        } else {
+            letter
+        }
+    };
+    value.chars().map(shown).collect()
 }
 
 fn headline(object: &StoredObject) -> String {

@@ -37,11 +37,11 @@ impl Viewer {
     pub(super) fn of(gateway: &Gateway, headers: HeaderMap, resource: &Resource) -> Self {
         let judged = gateway.judge(&Method::GET, &headers, resource);
         let request = match judged {
-            Verdict::Cache(plan) => {
-                Some(gateway.fetch_request(resource.clone(), Method::GET, &headers, plan))
-            }
+            Verdict::Cache(plan) => gateway.overlaid(resource, plan).ok(),
             Verdict::Refuse(_) | Verdict::Pass => None,
         };
+        let request = request
+            .map(|plan| gateway.fetch_request(resource.clone(), Method::GET, &headers, plan));
         Self {
             headers: match &request {
                 Some(request) => request.headers.clone(),
@@ -191,7 +191,7 @@ fn selection(selection: &Selection) -> Vec<SelectingField> {
         .collect()
 }
 
-fn moment(seconds: UnixSeconds) -> SystemTime {
+pub(super) fn moment(seconds: UnixSeconds) -> SystemTime {
     let since = Duration::from_secs(u64::try_from(seconds.0).unwrap_or(0));
     UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }

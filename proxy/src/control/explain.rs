@@ -1,20 +1,22 @@
 //! `weir explain`: how a GET of a URL would be treated, and what is stored to answer it with.
 //!
-//! Nothing is fetched and nothing changes. Why the last response was or was not stored is not known here: nothing
-//! remembers it yet.
+//! Nothing is fetched and nothing changes. What became of the last response is remembered by the engine, for a while.
 
-use super::describe::Viewer;
+use super::describe::{Viewer, moment};
 use super::protocol::Question;
-use super::shown::{Entry, Explanation, Rule};
+use super::shown::{Entry, Explanation, LastResponse, Rule};
 use super::{Refused, subject};
-use crate::gateway::Gateway;
+use crate::access_log::rfc3339;
+use crate::gateway::{Gateway, Prohibited};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::sync::Arc;
+use std::time::SystemTime;
 use weir_cache::engine::{self, hex};
 use weir_cache::store::Object;
 use weir_policies::effect::{Effect, MissMode, RangeMiss, StoreRule};
 use weir_policies::target::{Resource, Target};
-use weir_policies::verdict::Verdict;
+use weir_policies::time::UnixSeconds;
+use weir_policies::verdict::{Plan, Verdict};
 
 /// How a request would be treated.
 struct Decision {
@@ -29,8 +31,15 @@ pub(super) async fn explain(
     let resource = subject::read(&question.url, question.form.into(), &gateway.forms)?;
     let headers = request_fields(&question.headers)?;
     let decision = decide(gateway, &headers, &resource);
-    let effect = gateway.rules.effect(&resource);
     let viewer = Viewer::of(gateway, headers, &resource);
+    let plan = viewer.request.as_ref().map(|request| &request.plan);
+    let effect = plan.map_or_else(
+        || gateway.rules.effect(&resource),
+        |plan| plan.effect.clone(),
+    );
+    let last_response = gateway
+        .engine
+        .last_response(&engine::Entry::Plain.key(&resource.target));
     let target = &resource.target;
     let holdings = gateway.engine.holdings(target).await;
     let conflicts = gateway.engine.conflicts(target).await;
@@ -47,6 +56,7 @@ pub(super) async fn explain(
                 .waiting(&resource)
                 .map(str::to_owned)
                 .collect(),
+            cache_proxy: plan.is_some_and(|plan| plan.overlay.is_some()),
             ..rule(&effect)
         },
         entries: vec![
@@ -57,6 +67,7 @@ pub(super) async fn explain(
             .iter()
             .map(|conflict| viewer.conflict(target, conflict))
             .collect(),
+        last_response: last_response.map(|last| last_shown(&last, viewer.now)),
         target: target.to_string(),
         upstreams: resource.upstreams.iter().map(Target::to_string).collect(),
         form: resource.form.as_str().to_owned(),
@@ -95,15 +106,25 @@ fn decide(gateway: &Gateway, headers: &HeaderMap, resource: &Resource) -> Decisi
             word: "pass",
             reason: None,
         },
-        Verdict::Cache(plan) if plan.shared => Decision {
+        Verdict::Cache(plan) => cached(gateway.overlaid(resource, plan)),
+    }
+}
+
+fn cached(plan: Result<Plan, Prohibited>) -> Decision {
+    match plan {
+        Err(Prohibited) => Decision {
+            word: "refuse",
+            reason: Some("400 suffix".to_owned()),
+        },
+        Ok(plan) if plan.shared => Decision {
             word: "shared",
             reason: None,
         },
-        Verdict::Cache(plan) if plan.effect.store == StoreRule::Never => Decision {
+        Ok(plan) if plan.effect.store == StoreRule::Never => Decision {
             word: "alone",
             reason: Some("the rule says store = \"never\"".to_owned()),
         },
-        Verdict::Cache(_) => Decision {
+        Ok(_) => Decision {
             word: "alone",
             reason: Some("the request has credentials or says no-store".to_owned()),
         },
@@ -117,6 +138,19 @@ fn rule(effect: &Effect) -> Rule {
         name: effect.rule.clone(),
         effects,
         waiting: Vec::new(),
+        cache_proxy: false,
+    }
+}
+
+fn last_shown(last: &engine::LastResponse, now: SystemTime) -> LastResponse {
+    let age = UnixSeconds::from(now).0.saturating_sub(last.at.0);
+    LastResponse {
+        at: rfc3339(moment(last.at)),
+        age_seconds: u64::try_from(age).unwrap_or(0),
+        status: last.status.map(|status| status.as_u16()),
+        fate: last.fate.as_str().to_owned(),
+        reason: last.fate.detail().map(str::to_owned),
+        words: last.fate.in_words(),
     }
 }
 

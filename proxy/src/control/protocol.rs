@@ -4,6 +4,7 @@
 //! names it, never ignored.
 
 use serde::{Deserialize, Serialize};
+use weir_cache::engine::Arrived;
 use weir_policies::target::Form;
 
 /// The longest line of a command, bytes: a URL and request fields, escaped.
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     Import(Announced),
     /// The configuration is to be read again.
     Reload,
+    /// A URL is to be stored; answered when it is, or cannot be.
+    Ensure(Wanted),
+    /// What the gateway holds and does.
+    Stat,
 }
 
 /// A URL: absolute, or a path as clients ask the gateway for it.
@@ -46,6 +51,16 @@ pub(crate) struct Question {
     /// Its request fields, name and value.
     #[serde(default)]
     pub(crate) headers: Vec<(String, String)>,
+}
+
+/// A URL that is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// As in [`Subject`].
+    pub(crate) url: String,
+    /// For which clients.
+    pub(crate) form: AskedForm,
 }
 
 /// The ways to ask for an absolute URL.
@@ -102,10 +117,30 @@ pub(crate) enum OtherBytes {
 pub(crate) enum Reply<T> {
     /// The body may come.
     Ready,
+    /// How far it is; any number of them before the last line.
+    Progress(Progress),
     /// Done; the last line.
     Done(T),
     /// Not done, and why; the last line.
     Failed(String),
+}
+
+/// Bytes of a body on their way into the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// That have arrived.
+    pub(crate) bytes: u64,
+    /// In the end, where that is known.
+    pub(crate) total: Option<u64>,
+}
+
+impl From<Arrived> for Progress {
+    fn from(arrived: Arrived) -> Self {
+        Self {
+            bytes: arrived.bytes,
+            total: arrived.total,
+        }
+    }
 }
 
 impl From<AskedForm> for Form {

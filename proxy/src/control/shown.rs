@@ -4,6 +4,7 @@
 //! included: whoever reads this owns the data. Credentials of requests are not stored, so they cannot be shown.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What would happen to a GET, and what there is to answer it with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,27 @@ pub(crate) struct Explanation {
     pub(crate) entries: Vec<Entry>,
     /// What contradicts them.
     pub(crate) conflicts: Vec<Conflict>,
+    /// What became of the last response, whoever asked; none since the start, or long ago.
+    #[serde(default)]
+    pub(crate) last_response: Option<LastResponse>,
+}
+
+/// What became of a response.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LastResponse {
+    /// When that was settled.
+    pub(crate) at: String,
+    /// Seconds since then.
+    pub(crate) age_seconds: u64,
+    /// Its status; none when it had none.
+    pub(crate) status: Option<u16>,
+    /// `stored`, `part-stored`, `revalidated`, `not-stored`, `failed`, `store-refused`, `bypassed`, `contradicts`,
+    /// `kept`, `overtaken` or `given-up`.
+    pub(crate) fate: String,
+    /// Why it is not stored, what failed, or what the store said, in a word of the log.
+    pub(crate) reason: Option<String>,
+    /// The same for people.
+    pub(crate) words: String,
 }
 
 /// A rule and what it does differently from the standard, each as a line of configuration would say it.
@@ -40,6 +62,9 @@ pub(crate) struct Rule {
     /// Rules that may speak instead once length and type of the response are known, in their order.
     #[serde(default)]
     pub(crate) waiting: Vec<String>,
+    /// Whether `[cache_proxy]` has the last word; its effects are among the others.
+    #[serde(default)]
+    pub(crate) cache_proxy: bool,
 }
 
 /// One of the identities of a URL.
@@ -170,4 +195,66 @@ pub(crate) struct Stored {
 pub(crate) struct Reloaded {
     /// The keys that have other values now; none when nothing differs.
     pub(crate) changed: Vec<String>,
+}
+
+/// What came of having a URL stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ensured {
+    /// `cached`, `revalidated` and `fetched`: it is here and may be used. `stale`: it is here, too old, and its upstream
+    /// could not be asked. `failed`: it is not here.
+    pub(crate) outcome: String,
+    /// The normal form of its URL.
+    pub(crate) target: String,
+    /// Of the stored object.
+    pub(crate) length_bytes: Option<u64>,
+    /// Of `stale` and `failed`.
+    pub(crate) reason: Option<String>,
+}
+
+/// What the gateway holds and does. Names are those of the metrics without `weir_`; counters count since the start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// Of the running program.
+    pub(crate) version: String,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Since it has been serving.
+    pub(crate) uptime_seconds: u64,
+    /// Why no traffic should be sent to it, as `/readyz` says; empty: ready.
+    pub(crate) problems: Vec<String>,
+    /// Objects in the store.
+    pub(crate) store_objects: u64,
+    /// Their bytes, headers and checksums included.
+    pub(crate) store_bytes: u64,
+    /// What they may take, as last measured; none before that.
+    pub(crate) store_budget_bytes: Option<u64>,
+    /// Fills running now.
+    pub(crate) fill_active: u64,
+    /// Client connections open now.
+    pub(crate) client_connections: u64,
+    /// Tunnels open now.
+    pub(crate) tunnel_active: u64,
+    /// Read from upstreams by fills.
+    pub(crate) fill_bytes_total: u64,
+    /// Removed from the store, for whatever cause.
+    pub(crate) store_evicted_bytes_total: u64,
+    /// Requests by result.
+    pub(crate) requests_total: BTreeMap<String, u64>,
+    /// Body bytes to clients by where they came from.
+    pub(crate) response_bytes_total: BTreeMap<String, u64>,
+    /// Requests for which the cache was asked. Hits were answered from the store, stale ones included.
+    pub(crate) requests: Ratio,
+    /// Body bytes: hits came from the store, misses from an upstream.
+    pub(crate) response_bytes: Ratio,
+}
+
+/// How often the cache helped.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ratio {
+    /// It did.
+    pub(crate) hits: u64,
+    /// It did not.
+    pub(crate) misses: u64,
+    /// 0 to 1; none before the first of either.
+    pub(crate) hit_ratio: Option<f64>,
 }

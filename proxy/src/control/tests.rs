@@ -66,6 +66,12 @@ async fn control(folder: &Path) -> Arc<Control> {
         Arc::clone(&clock),
         engine_settings(&settings),
     );
+    let vitals = Vitals {
+        metrics: Arc::new(Metrics::new("0")),
+        readiness: Arc::default(),
+        clock: Arc::clone(&clock),
+        started: Duration::ZERO,
+    };
     let gateway = Arc::new(Gateway {
         engine,
         forms: settings.forms,
@@ -86,7 +92,7 @@ async fn control(folder: &Path) -> Arc<Control> {
     });
     // Nobody is there to reload.
     let (reloads, _) = mpsc::channel(1);
-    Control::new(gateway, reloads)
+    Control::new(gateway, reloads, vitals)
 }
 
 /// A gateway and one connection to it.

@@ -13,7 +13,7 @@ pub(super) const PROHIBITED: &str =
 
 /// Why a URL is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Prohibited;
+pub(crate) struct Prohibited;
 
 impl CacheProxySettings {
     /// What is done with `target`, whatever the rules say of it.

@@ -56,16 +56,13 @@ impl Turn<'_> {
         &mut self,
         conn: &mut Conn,
         mut resource: Resource,
-        mut plan: Plan,
+        plan: Plan,
     ) -> Turned {
         let cache_proxy = self.cache_proxy();
-        if let Some(settings) = cache_proxy {
-            let Ok(overlay) = settings.overlay(&resource.target) else {
-                let cause = Cause::with_advice(PROHIBITED, ASK_THE_OPERATOR);
-                return self.refuse(conn, 400, "suffix", cause).await;
-            };
-            plan = plan.overlaid(overlay);
-        }
+        let Ok(plan) = self.gateway.overlaid(&resource, plan) else {
+            let cause = Cause::with_advice(PROHIBITED, ASK_THE_OPERATOR);
+            return self.refuse(conn, 400, "suffix", cause).await;
+        };
         let elsewhere = elsewhere(&resource, &plan, &self.request.headers, cache_proxy);
         Turned::Answered(match elsewhere {
             None => self.fetch(conn, resource, plan).await,

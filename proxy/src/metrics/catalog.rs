@@ -125,6 +125,7 @@ pub(crate) enum Collected {
     StoreLogBytes,
     StoreLogProblems,
     StoreBytes,
+    StoreBudgetBytes,
     StoreObjects,
     StoreEvictedBytes,
     StoreCorruptBlocks,
@@ -140,7 +141,7 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::ClientConnections,
         Self::TunnelActive,
         Self::TunnelBytes,
@@ -161,6 +162,7 @@ impl Collected {
         Self::StoreLogBytes,
         Self::StoreLogProblems,
         Self::StoreBytes,
+        Self::StoreBudgetBytes,
         Self::StoreObjects,
         Self::StoreEvictedBytes,
         Self::StoreCorruptBlocks,
@@ -291,6 +293,12 @@ impl Collected {
                 "bytes",
                 &["disk"],
                 "Bytes of stored objects, headers and checksums included",
+            ),
+            Self::StoreBudgetBytes => gauge(
+                "weir_store_budget_bytes",
+                "bytes",
+                &["disk"],
+                "Bytes that the store may use, from the last look at the disk",
             ),
             Self::StoreObjects => {
                 gauge("weir_store_objects", "objects", &[], "Objects in the store")

@@ -84,6 +84,11 @@ pub(crate) enum ByteSource {
 }
 
 impl ByteSource {
+    /// The text of the label.
+    pub(crate) fn as_text(self) -> &'static str {
+        Label::as_str(self)
+    }
+
     /// The source that an outcome implies. A new outcome stops here; it also belongs into [`Answered::ALL`].
     pub(crate) fn of(outcome: Outcome) -> Self {
         match outcome {

@@ -53,6 +53,16 @@ impl Requests {
         register(registry, RESPONSE_BYTES, Encoded(Arc::clone(&self.bytes)));
     }
 
+    /// Requests by result, once for each form.
+    pub(super) fn by_result(&self) -> Vec<(&'static str, u64)> {
+        self.requests.iter().flat_map(Counters::read).collect()
+    }
+
+    /// Body bytes by where they were read from.
+    pub(super) fn by_source(&self) -> Vec<(&'static str, u64)> {
+        self.bytes.read().collect()
+    }
+
     pub(super) fn observe(&self, record: &Record) {
         let form = AskedForm(record.form);
         let place = AskedForm::ALL.iter().position(|listed| *listed == form);

@@ -49,6 +49,12 @@ impl Samples {
             .or_default();
         *sum = sum.saturating_add(value);
     }
+
+    /// The sum of all series of a metric.
+    pub(super) fn sum(&self, metric: Collected) -> u64 {
+        let series = self.0.get(&metric).into_iter().flat_map(BTreeMap::values);
+        series.fold(0, |sum, value| sum.saturating_add(*value))
+    }
 }
 
 /// The registered sources.
@@ -64,7 +70,7 @@ impl Sources {
     }
 
     /// Asks every source. Every metric is there: one without labels with a value, any other at least by its name.
-    fn gather(&self) -> Samples {
+    pub(super) fn gather(&self) -> Samples {
         let sources = self
             .0
             .read()

@@ -86,6 +86,11 @@ fn store_samples(store: &Store, samples: &mut Samples) {
     for disk in &stats.disks {
         samples.add(Collected::StoreBytes, &disk.name, disk.stored_bytes.get());
         samples.add(
+            Collected::StoreBudgetBytes,
+            &disk.name,
+            disk.budget_bytes.get(),
+        );
+        samples.add(
             Collected::StoreCorruptBlocks,
             &disk.name,
             disk.corrupt_blocks.get(),

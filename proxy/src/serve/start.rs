@@ -12,7 +12,7 @@ use super::{Running, node, settings as translate, sources, summary};
 use crate::access_log::AccessLog;
 use crate::admin::Admin;
 use crate::conf::{self, Settings, Sources};
-use crate::control::{self, Control};
+use crate::control::{self, Control, Vitals};
 use crate::front::{Front, Live};
 use crate::logging::Verbosity;
 use crate::metrics::Metrics;
@@ -106,7 +106,13 @@ pub(super) async fn start(
         proxy,
     } = shared.live(settings, tunnels, proxy);
     let (reloads, reload_requests) = mpsc::channel(1);
-    let control = Control::new(Arc::clone(&handler), reloads);
+    let vitals = Vitals {
+        metrics: Arc::clone(&metrics),
+        readiness: Arc::clone(&readiness),
+        started: shared.clock.elapsed(),
+        clock: Arc::clone(&shared.clock),
+    };
+    let control = Control::new(Arc::clone(&handler), reloads, vitals);
     let front = Front::new(front_settings, handler, proxy, Arc::clone(&shared.clock));
     let front = Arc::new(front);
 

@@ -115,3 +115,130 @@ async fn what_is_no_url_is_refused() {
     }
     gateway.finish().await;
 }
+
+/// The line about the last response, as `weir explain` shows it.
+async fn last_answer(stage: &Stage, path: &str) -> Option<String> {
+    let url = stage.origin.url(path);
+    let run = stage.gateway.weir(["explain", &url]).await;
+    let text = run.assert_code(0).text();
+    let line = text.lines().find(|line| line.starts_with("last answer"));
+    line.map(str::to_owned)
+}
+
+#[tokio::test]
+async fn why_the_last_response_was_or_was_not_stored_is_explained() {
+    let stage = Stage::new().await;
+    let on = |path: &str, fields: &str| stage.origin.on(path, Script::ok(fields, b"x"));
+    on("/stored", FIELDS);
+    on("/private", "Cache-Control: private\r\n");
+    on(
+        "/cookie",
+        "Set-Cookie: a=b\r\nCache-Control: max-age=60\r\n",
+    );
+    stage
+        .origin
+        .on("/500", Script::status("500 Oops", "", b"x"));
+    stage.origin.on("/silent", Script::of("").close());
+    for (path, words) in [
+        ("/stored", " s ago, 200, stored"),
+        (
+            "/private",
+            " s ago, 200, not stored: Cache-Control: private",
+        ),
+        (
+            "/cookie",
+            " s ago, 200, not stored: it sets a cookie, and nothing says it may be shared",
+        ),
+        (
+            "/500",
+            " s ago, 500, not stored: its status is not stored without explicit freshness",
+        ),
+        ("/silent", " s ago, failed: no-answer"),
+    ] {
+        assert_eq!(last_answer(&stage, path).await, None, "{path}");
+        stage.get(path).await;
+        stage.gateway.settled().await;
+        let line = last_answer(&stage, path).await.expect("it is remembered");
+        assert!(line.ends_with(words), "{path}: {line}");
+    }
+    let run = stage
+        .gateway
+        .weir(["explain", "--json", &stage.origin.url("/private")])
+        .await;
+    for line in [
+        "\"fate\": \"not-stored\"",
+        "\"reason\": \"private\"",
+        "\"status\": 200",
+    ] {
+        assert!(
+            run.text().contains(line),
+            "{line:?} is not in\n{}",
+            run.text()
+        );
+    }
+    stage.gateway.finish_with_warnings().await;
+}
+
+#[tokio::test]
+async fn a_304_and_a_client_of_its_own_change_what_is_said_and_a_hit_does_not() {
+    let stage = Stage::new().await;
+    let holds = "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=600\r\nETag: \"v1\"\r\n\r\n";
+    stage
+        .origin
+        .on_each("/file", [Script::ok(FIELDS, b"x"), Script::of(holds)]);
+    stage.get("/file").await;
+    stage.assert_hit("/file", b"x").await;
+    let line = last_answer(&stage, "/file")
+        .await
+        .expect("it is remembered");
+    assert!(line.ends_with("200, stored"), "{line}");
+    stage.get_with("/file", "Cache-Control: no-cache\r\n").await;
+    stage.gateway.settled().await;
+    let line = last_answer(&stage, "/file")
+        .await
+        .expect("it is remembered");
+    assert!(
+        line.ends_with("304, the stored object still holds"),
+        "{line}"
+    );
+    stage.origin.on("/secret", Script::ok(FIELDS, b"x"));
+    stage
+        .get_with("/secret", "Authorization: Basic eDp5\r\n")
+        .await;
+    stage.gateway.settled().await;
+    let line = last_answer(&stage, "/secret")
+        .await
+        .expect("it is remembered");
+    assert!(
+        line.contains("not stored: the request had credentials"),
+        "{line}"
+    );
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_overlay_of_cache_proxy_is_part_of_what_is_explained() {
+    let builder = Gateway::builder()
+        .set("cache_proxy.enabled", true)
+        .set("cache_proxy.suffix_rules", "strict")
+        .set("cache_proxy.suffixes", vec![".gz"])
+        .set("cache_proxy.size_max", "1KiB");
+    let gateway = builder.start().await;
+    let explained = async |url: &str, form: &str| {
+        let run = gateway.weir(["explain", url, "--form", form]).await;
+        run.assert_code(0).text()
+    };
+    let text = explained("http://host/a.gz", "download").await;
+    for words in [
+        "[cache_proxy] over it",
+        "miss = redirect+fetch",
+        "limit = 1024 bytes",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+    let text = explained("http://host/a.mp3", "download").await;
+    assert!(text.contains("refused: 400 suffix"), "{text}");
+    let text = explained("http://host/a.mp3", "forward").await;
+    assert!(!text.contains("cache_proxy"), "{text}");
+    gateway.finish().await;
+}

@@ -90,7 +90,7 @@ async fn more_connections_than_the_bound_are_turned_away_and_harm_nobody() {
     let mut gateway = Gateway::start().await;
     gateway.expect_log("too many commands at once");
     let path = gateway.home().data().join("control.sock");
-    let idle: Vec<UnixStream> = (0..16)
+    let idle: Vec<UnixStream> = (0..96)
         .map(|_| UnixStream::connect(&path).expect("connects"))
         .collect();
     let run = gateway.weir(EXPLAIN).await;

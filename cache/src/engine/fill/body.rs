@@ -15,6 +15,7 @@ use crate::engine::OnAbandon;
 use crate::engine::budget::MemoryShare;
 use crate::engine::flight::Phase;
 use crate::engine::growing::{FillEnd, Growing};
+use crate::engine::last::Fate;
 use crate::ports::{OriginBody, OriginError};
 use crate::store::{Object, ObjectWriter};
 use bytes::{Bytes, BytesMut};
@@ -106,6 +107,8 @@ impl Body {
         match self.receive(asked).await {
             Received::Ended(FillEnd::Complete) => self.complete().await,
             Received::Ended(end) => {
+                // Before anybody is told that it is over: they ask why.
+                self.remember_end(&end);
                 self.fill.listing.unlist();
                 self.advance(Phase::Over);
                 self.give_up(end).await;
@@ -122,6 +125,20 @@ impl Body {
             }
         }
         (self.fill, None)
+    }
+
+    /// Says for those who ask later what became of it.
+    fn remember(&self, fate: Fate) {
+        self.fill.remember(Some(self.growing.head().status), fate);
+    }
+
+    fn remember_end(&self, end: &FillEnd) {
+        match end {
+            FillEnd::Failed(error) => self.remember(Fate::Failed(error.as_str())),
+            // Without a writer the store's refusal is why.
+            FillEnd::Abandoned if self.writer.is_some() => self.remember(Fate::GivenUp),
+            FillEnd::Abandoned | FillEnd::Complete => {}
+        }
     }
 
     /// Who comes while an immutable object is contradicted gets the original and waits for nothing.
@@ -296,6 +313,7 @@ impl Body {
                 self.fill
                     .engine
                     .note_store_refusal(&error, &self.growing.head().url);
+                self.remember(Fate::of_refusal(&error));
                 self.growing.detach();
                 self.writer = None;
             }

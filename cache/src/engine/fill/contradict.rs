@@ -5,6 +5,7 @@ use super::body::{Body, Purpose};
 use super::{Fill, announced_length};
 use crate::engine::CONFLICT_NAMESPACE;
 use crate::engine::growing::Growing;
+use crate::engine::last::Fate;
 use crate::engine::sources::{Asked, without_query};
 use crate::object::ObjectHead;
 use crate::ports::OriginResponse;
@@ -40,6 +41,7 @@ impl Fill {
                 .engine
                 .update(&original, fields, asked.exchange, self.lifetime_max(&asked))
                 .await;
+            self.remember(Some(StatusCode::OK), Fate::Revalidated);
             self.stand(object, Outcome::Revalidated);
             return self.listing.unlist();
         }
@@ -50,6 +52,7 @@ impl Fill {
         let key = self.request.conflict_key(&original);
         let known = self.engine.store.lookup(&key).await;
         if known.iter().any(|other| is_same(other, &asked.response)) {
+            self.remember(Some(StatusCode::OK), Fate::Contradicts);
             return self.listing.unlist();
         }
         let length = announced_length(&asked.response);
@@ -79,6 +82,7 @@ impl Fill {
 /// Says that an origin contradicts what is stored.
 pub(super) fn note_conflict(fill: &Fill, original: &Object, consequence: &str) {
     fill.engine.stats.conflicts.add(1);
+    fill.remember(Some(StatusCode::OK), Fate::Contradicts);
     let url = without_query(&original.head().url);
     tracing::warn!(
         url,

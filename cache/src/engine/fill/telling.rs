@@ -6,6 +6,7 @@ use super::{Fill, Led};
 use crate::engine::failure::{Failure, StatusAnswer, is_stale_worthy};
 use crate::engine::flight::Phase;
 use crate::engine::guarded::guarded;
+use crate::engine::last::Fate;
 use crate::engine::sources::Asked;
 use bytes::BytesMut;
 use http::{HeaderMap, StatusCode};
@@ -29,6 +30,12 @@ impl Fill {
 
     fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
         let failure = Arc::new(failure);
+        match &*failure {
+            Failure::Origin(error) => self.remember(None, Fate::Failed(error.as_str())),
+            Failure::Status(answer) => {
+                self.remember(Some(answer.status), Fate::NotStored(answer.reason));
+            }
+        }
         // A request with credentials fails for its client alone, and so does one whose fields nobody else sends: they
         // may be what provoked the failure.
         if self.listing.is_listed() && self.request.is_ordinary() {
@@ -97,6 +104,7 @@ impl Fill {
     }
 
     pub(super) fn hand_over(mut self, asked: Asked, outcome: Outcome) {
+        self.remember(Some(asked.response.status), Fate::of_unshared(outcome));
         self.listing.unlist();
         self.listing.flight.advance(Phase::Unshared(outcome));
         let response = guarded(asked.response, &self.request.plan.effect, &asked.source);

@@ -3,9 +3,10 @@
 use super::{Fill, Led};
 use crate::engine::failure::Failure;
 use crate::engine::flight::Phase;
+use crate::engine::last::Fate;
 use crate::engine::sources::Asked;
 use crate::store::Object;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use weir_policies::conditional::have_same_strong_tag;
 use weir_policies::outcome::Outcome;
@@ -20,7 +21,7 @@ impl Fill {
             Merge::Updated(headers) => {
                 let exchange = asked.exchange;
                 let lifetime_max = self.lifetime_max(&asked);
-                let is_shared = self.is_for_all(&object, &headers, &asked);
+                let forbidden = self.forbidden_now(&object, &headers, &asked);
                 // The answer is complete: its connection can serve the next request.
                 drop(asked);
                 let object = self
@@ -28,7 +29,9 @@ impl Fill {
                     .update(&object, headers, exchange, lifetime_max)
                     .await;
                 self.engine.stats.revalidated.add(1);
-                if is_shared {
+                let fate = forbidden.map_or(Fate::Revalidated, Fate::NotStored);
+                self.remember(Some(StatusCode::NOT_MODIFIED), fate);
+                if forbidden.is_none() {
                     self.stand(object, Outcome::Revalidated);
                 } else {
                     // From now on it is for one client only: for the one that asked.
@@ -66,10 +69,15 @@ impl Fill {
         }
     }
 
-    /// Whether the object with its new fields may still be shared.
-    fn is_for_all(&self, object: &Object, headers: &HeaderMap, asked: &Asked) -> bool {
+    /// Why the object with its new fields may no longer be shared.
+    fn forbidden_now(
+        &self,
+        object: &Object,
+        headers: &HeaderMap,
+        asked: &Asked,
+    ) -> Option<NotStored> {
         if asked.chain == Some(HopBound::NotStorable) {
-            return false;
+            return Some(NotStored::NoStore);
         }
         let judged = storability::judge(
             &Method::GET,
@@ -79,10 +87,10 @@ impl Fill {
             asked.exchange,
             self.request.plan.adjust,
         );
-        !matches!(
-            judged,
-            Storability::Refuse(NotStored::Private | NotStored::NoStore)
-        )
+        match judged {
+            Storability::Refuse(reason @ (NotStored::Private | NotStored::NoStore)) => Some(reason),
+            Storability::Refuse(_) | Storability::Store => None,
+        }
     }
 
     /// A stored object answers the leader and everybody who waits.

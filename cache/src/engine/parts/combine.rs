@@ -2,9 +2,11 @@
 
 use super::Assembly;
 use crate::engine::flight::Flight;
+use crate::engine::last::Fate;
 use crate::engine::{Engine, FetchRequest};
 use crate::object::ObjectHead;
 use crate::store::{StoreError, UNIT_BYTES};
+use http::StatusCode;
 use weir_policies::range::ByteRange;
 
 impl Engine {
@@ -27,6 +29,9 @@ impl Engine {
         match self.copy_together(request, assembly).await {
             Ok(was_needed) => {
                 self.stats.combined.add(u64::from(was_needed));
+                if was_needed {
+                    self.remember(request, Some(StatusCode::OK), Fate::Stored);
+                }
                 self.store.forget(&request.parts_key()).await;
             }
             Err(error) => self.note_store_refusal(&error, &url),

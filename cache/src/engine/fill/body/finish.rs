@@ -6,6 +6,7 @@ use super::{Body, Purpose};
 use crate::engine::fill::contradict::note_conflict;
 use crate::engine::flight::Phase;
 use crate::engine::growing::FillEnd;
+use crate::engine::last::Fate;
 use crate::engine::same_bytes;
 use crate::engine::sources::without_query;
 use crate::ports::OriginError;
@@ -27,7 +28,15 @@ impl Body {
         if self.held_back.is_none() {
             self.growing.finish(FillEnd::Complete);
         }
-        if self.is_as_the_original(&writer).await || self.stands_already().await {
+        let stands = if self.is_as_the_original(&writer).await {
+            Some(Fate::Revalidated)
+        } else if self.stands_already().await {
+            Some(Fate::Kept)
+        } else {
+            None
+        };
+        if let Some(fate) = stands {
+            self.remember(fate);
             self.growing.finish(FillEnd::Complete);
             writer.abandon().await;
         } else {
@@ -44,6 +53,7 @@ impl Body {
         let publishing = flight.publish();
         if publishing.is_none() && self.held_back.is_none() {
             tracing::debug!("overtaken by a change, not stored");
+            self.remember(Fate::Overtaken);
             return writer.abandon().await;
         }
         let committed = writer.commit().await;
@@ -56,6 +66,11 @@ impl Body {
 
     async fn committed(&mut self, committed: Result<Arc<Object>, StoreError>) {
         let url = &self.growing.head().url;
+        self.remember(match &committed {
+            Ok(_) if matches!(self.purpose, Purpose::Part) => Fate::PartStored,
+            Ok(_) => Fate::Stored,
+            Err(error) => Fate::of_refusal(error),
+        });
         let end = match &committed {
             Ok(_) => FillEnd::Complete,
             Err(StoreError::Digest { .. }) => {
@@ -98,6 +113,7 @@ impl Body {
             engine
                 .update(original, fields, head.exchange, head.lifetime_max)
                 .await;
+            self.remember(Fate::Revalidated);
         } else {
             note_conflict(&self.fill, original, "the new bytes are kept beside it");
         }
