@@ -24,6 +24,7 @@ from servers import Server, make_servers
 
 ROUNDS_DEFAULT = 5
 FREE_BYTES_NEEDED = 6 * 2**30
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def arguments() -> argparse.Namespace:
@@ -37,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say which rows moved by more than 10 %%")
     parser.add_argument("--data", type=Path, required=True, help="folder for everything, on the disk to measure")
     parser.add_argument("--binary", type=Path, required=True, help="the gateway; left out: a release build of it")
+    parser.add_argument("--revision", default="a binary from elsewhere", help=argparse.SUPPRESS)
     parser.add_argument("--load", type=Path, required=True, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.rows if name not in names]:
@@ -77,7 +79,7 @@ def run(chosen: argparse.Namespace) -> dict:
             "quick": chosen.quick,
             "rounds": chosen.rounds,
             "machine": facts,
-            "programs": machine.programs(chosen.binary),
+            "programs": machine.programs(chosen.binary, chosen.revision),
             "configurations": {server.name: configuration(server, name) for server in (origin, weir, nginx)},
             "rows": results,
         }
@@ -109,9 +111,15 @@ def prepare(chosen: argparse.Namespace) -> None:
     # 600 downloads take two descriptors each in a server.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # As with Ctrl-C, so that all that was started is ended.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+
+
+def stop(_number: int, _frame: object) -> None:
+    """Unwinds the run, which ends all that was started; being told twice must not interrupt that."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 def main() -> int:

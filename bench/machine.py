@@ -21,11 +21,10 @@ def facts(cores: Cores) -> dict[str, str]:
     }
 
 
-def programs(weir: Path) -> dict[str, str]:
-    """The versions of what is compared."""
-    folder = Path(__file__).parent
+def programs(weir: Path, revision: str) -> dict[str, str]:
+    """The versions of what is compared; `revision` says which sources the gateway was built from."""
     return {
-        "weir": f"{_said([str(weir), '--version'])}, {_said(['git', '-C', str(folder), 'describe', '--always', '--dirty'])}",
+        "weir": f"{_said([str(weir), '--version'])}, {revision}",
         "nginx": _said(["nginx", "-v"]),
         "wrk": _said(["wrk", "-v"]).split(" Copyright")[0],
     }

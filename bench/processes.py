@@ -1,10 +1,11 @@
 """Starting, pinning, watching and ending the processes of a run.
 
 Why here: everything that touches /proc or a process id is in this file, so that what is measured has one definition.
-Processor time is utime + stime of a process with all its threads, of all its living descendants, and of the children
-it has waited for. The kernel counts it in ticks, mostly of 10 ms, so a measurement should take a second or more.
+Processor time is utime + stime of a process with all its threads, of all that it started and that still lives, and of the
+children it has waited for. The kernel counts it in ticks, mostly of 10 ms, so a measurement should take a second or more.
 
-Every process runs in a session of its own: Ctrl-C reaches the driver alone, which then ends them one by one, by id.
+Every server runs in a session of its own: so its processes are known, and Ctrl-C reaches the driver alone, which then
+ends them one by one, by id.
 """
 
 from __future__ import annotations
@@ -92,15 +93,10 @@ class Process:
         return self.errors.read_text(errors="replace")[-2000:].strip() or "it said nothing"
 
     def pids(self) -> list[int]:
-        """The process and its living descendants."""
-        children: dict[int, list[int]] = {}
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and (fields := _stat(int(entry))):
-                children.setdefault(int(fields[1]), []).append(int(entry))
-        found = [self.popen.pid]
-        for pid in found:
-            found.extend(children.get(pid, []))
-        return found
+        """The processes of the session that ours began: itself and what it started, whoever their parent is now."""
+        numbers = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+        # The session is the sixth field of proc(5), of which _stat() leaves out the first two.
+        return [pid for pid in numbers if (fields := _stat(pid)) and int(fields[3]) == self.popen.pid]
 
     def processor_seconds(self) -> float:
         """Processor time since the start, in seconds."""
@@ -108,7 +104,7 @@ class Process:
             raise BenchError(f"{self.name} has ended: {self.last_words()}")
         ticks = 0
         for pid in self.pids():
-            # utime, stime, cutime, cstime: fields 14 to 17 of proc(5), of which _stat() leaves out the first two.
+            # utime, stime, cutime, cstime: fields 14 to 17 of proc(5).
             ticks += sum(int(field) for field in (_stat(pid) or [])[11:15])
         return ticks / TICKS_PER_SECOND
 
@@ -140,7 +136,6 @@ class Process:
 
     def stop(self) -> None:
         """Ends it and what it started: politely, then by force."""
-        pids = self.pids()
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
             try:
@@ -148,11 +143,8 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()
-        for pid in pids[1:]:
-            # Children of ours are in the session that our process began; a number used anew is in another one.
-            fields = _stat(pid)
-            if fields and int(fields[3]) == self.popen.pid:
-                _kill_if_alive(pid)
+        for pid in self.pids():
+            _kill_if_alive(pid)
 
 
 def empty_folder(folder: Path) -> Path:

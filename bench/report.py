@@ -6,7 +6,6 @@ were measured next to each other, and what slowed one has mostly slowed the othe
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from statistics import median
 
 from processes import BenchError
@@ -29,7 +28,6 @@ def row_result(row: Row, rounds: list[Round], reference_seconds: float | None) -
             "seconds": median(sample.seconds for sample in samples),
             "first_byte_p50_seconds": _median_known(samples, "first_byte_p50_seconds"),
             "first_byte_p99_seconds": _median_known(samples, "first_byte_p99_seconds"),
-            "samples": [asdict(sample) for sample in samples],
         }
     ratios = [one["weir"].cost(row.unit) / max(one["nginx"].cost(row.unit), 1e-9) for one in rounds]
     result["ratio"] = _spread(ratios)
@@ -38,7 +36,8 @@ def row_result(row: Row, rounds: list[Round], reference_seconds: float | None) -
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": median(values), "min": min(values), "max": max(values)}
+    spread = {"median": median(values), "min": min(values), "max": max(values)}
+    return {name: round(value, 6) for name, value in spread.items()}
 
 
 def _median_known(samples: list, name: str) -> float | None:
