@@ -1,8 +1,9 @@
 """Starting, pinning, watching and ending the processes of a run.
 
 Why here: everything that touches /proc or a process id is in this file, so that what is measured has one definition.
-Processor time is utime + stime of a process with all its threads, of all that it started and that still lives, and of the
-children it has waited for. The kernel counts it in ticks, mostly of 10 ms, so a measurement should take a second or more.
+Processor time is utime + stime of a process with all its threads, of all that it started and that still lives, and of
+the children it has waited for. The kernel counts it in ticks, mostly of 10 ms, so a measurement should take a second
+or more.
 
 Every server runs in a session of its own: so its processes are known, and Ctrl-C reaches the driver alone, which then
 ends them one by one, by id.

@@ -123,11 +123,19 @@ def compare(old: dict, new: dict) -> tuple[str, bool]:
         if abs(change) <= MOVED:
             continue
         is_worse = is_worse or change > 0
-        cost = f"{_number(earlier['weir']['cost']['median'])} → {_number(row['weir']['cost']['median'])} {row['unit']}"
-        ratio = f"{earlier['ratio']['median']:.2f} → {row['ratio']['median']:.2f} of nginx"
-        verdict = "worse" if change > 0 else "better"
-        lines.append(f"{row['name']}: {verdict} by {abs(change):.0%}: {ratio} (Weir alone {cost}){_overlap(earlier, row)}")
+        lines.append(_moved(earlier, row, change) + _overlap(earlier, row))
     return "\n".join(lines) or f"no row moved by more than {MOVED:.0%}", is_worse
+
+
+def _moved(earlier: dict, row: dict, change: float) -> str:
+    """How a row moved, in words."""
+    costs = [_number(one["weir"]["cost"]["median"]) for one in (earlier, row)]
+    ratios = [f"{one['ratio']['median']:.2f}" for one in (earlier, row)]
+    verdict = "worse" if change > 0 else "better"
+    return (
+        f"{row['name']}: {verdict} by {abs(change):.0%}: {' → '.join(ratios)} of nginx"
+        f" (Weir alone {' → '.join(costs)} {row['unit']})"
+    )
 
 
 def _overlap(earlier: dict, row: dict) -> str:

@@ -53,8 +53,8 @@ class Figures(unittest.TestCase):
             report.compare(result_with(1.0), result_with(1.0, quick=True))
 
     def test_every_row_has_its_line(self) -> None:
-        rows = result_with(1.5)["rows"]
-        self.assertIn("| `hit-1k` | µs/request | 16.5 | 11.0 | **1.50** (1.50–1.50) | 1 MiB | 1 MiB |", report.table(rows))
+        line = "| `hit-1k` | µs/request | 16.5 | 11.0 | **1.50** (1.50–1.50) | 1 MiB | 1 MiB |"
+        self.assertIn(line, report.table(result_with(1.5)["rows"]))
 
 
 class Content(unittest.TestCase):
