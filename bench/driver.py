@@ -19,7 +19,7 @@ import machine
 import report
 from clients import Clients
 from processes import BenchError, Cores
-from rows import ROWS, Row, Stage
+from rows import ROWS, Row, Sample, Stage
 from servers import Server, make_servers
 
 ROUNDS_DEFAULT = 5
@@ -58,10 +58,16 @@ def run_rows(stage: Stage, rows: list[Row], count: int) -> list[dict]:
         rounds = []
         for number, one in enumerate(row.rounds(stage, count), 1):
             rounds.append(one)
-            costs = ", ".join(f"{name} {sample.cost(row.unit):.3f}" for name, sample in one.items())
-            print(f"  round {number} of {count}: {costs} {row.unit.value}", file=sys.stderr)
+            turns = ", ".join(turn(name, sample, row) for name, sample in one.items())
+            print(f"  round {number} of {count}: {turns}", file=sys.stderr)
         results.append(report.row_result(row, rounds, reference))
     return results
+
+
+def turn(name: str, sample: Sample, row: Row) -> str:
+    """One turn of one server; a rate that is far off tells of a stall that processor time does not show."""
+    rate = f"{sample.requests / sample.seconds:.0f} requests/s, {sample.bytes / sample.seconds / 1e9:.2f} GB/s"
+    return f"{name} {sample.cost(row.unit):.3f} {row.unit.value} ({rate})"
 
 
 def run(chosen: argparse.Namespace) -> dict:

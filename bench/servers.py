@@ -31,7 +31,6 @@ worker_rlimit_nofile {files};
 events {{ worker_connections 4096; multi_accept on; }}
 http {{
     sendfile on;
-    tcp_nopush on;
     keepalive_requests 1000000000;
     access_log access.log;
     {folders}
@@ -44,6 +43,9 @@ http {{
 }}
 """
 
+# Without tcp_nopush: with it nginx leaves TCP_NODELAY out, and the last segment of a response, where it is a small one,
+# waits for the delayed acknowledgment of the one before. On loopback, hits of 64 KiB stood still for 40 ms each. At
+# 1 KiB it would save nginx a tenth.
 NGINX_CONFIGURATION = """\
 {user}worker_processes 1;
 daemon off;
@@ -53,7 +55,6 @@ worker_rlimit_nofile {files};
 events {{ worker_connections 4096; multi_accept on; }}
 http {{
     sendfile on;
-    tcp_nopush on;
     keepalive_requests 1000000000;
     access_log off;
     {folders}
