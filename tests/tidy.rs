@@ -86,6 +86,7 @@ mod tests {
         check_floor("cache", &["weir-policies"]);
         check_floor("proxy", &["weir-cache", "weir-policies"]);
         check_floor("tests", &[]);
+        check_floor("bench/load", &[]);
     }
 
     #[test]
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn scripts_can_be_run() {
         use std::os::unix::fs::PermissionsExt;
-        for name in ["tests/run", ".ci/run"] {
+        for name in ["tests/run", ".ci/run", "bench/run"] {
             let mode = root()
                 .join(name)
                 .metadata()
