@@ -124,12 +124,12 @@ async fn cargo_is_right_in_every_state() {
 async fn cargo_uses_the_path_form_of_an_index() {
     let site = Site::serving(REGISTRY).await;
     publish(&site, "1.0.0").await;
+    let form = |path: &str| format!("{}/{}", site.gateway.proxy_url(), site.nginx.url(path));
+    // Where the archives are is what the index says.
+    let dl = format!("{{\"dl\":\"{}\"}}", form("/api/v1/crates"));
+    site.nginx.put("/index/config.json", dl.as_bytes());
     let folder = site.home("form");
-    let index = format!(
-        "sparse+{}/{}",
-        site.gateway.proxy_url(),
-        site.nginx.url("/index/")
-    );
+    let index = format!("sparse+{}", form("/index/"));
     let config = format!("[registries.demo]\nindex = \"{index}\"\n");
     write(&folder.join(".cargo/config.toml"), &config);
     let manifest = "[package]\nname = \"user\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\

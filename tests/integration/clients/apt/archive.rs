@@ -1,12 +1,15 @@
-//! An archive made for the test: what apt sees when it is new, known, changed, and gone.
+//! An archive made and signed for the test: what apt sees when it is new, known, changed, and gone.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::super::{LATER, Site, lacks, prepare, write};
 use super::Apt;
 use weir_tests::content::sha256;
 
-const RELEASE: &str = "/debian/dists/stable/Release";
+const RELEASE: &str = "/debian/dists/stable/InRelease";
+const PROGRAMS: [&str; 4] = ["apt-get", "dpkg-deb", "gpg", "gpg-agent"];
 
 /// An archive in front of which the gateway stands.
 struct Archive {
@@ -26,8 +29,27 @@ impl Archive {
             architecture: architecture.trim().to_owned(),
             packages: String::new(),
         };
+        archive.gpg(&["--quick-gen-key", "demo", "ed25519"]).await;
+        archive.gpg(&["--output", "demo.gpg", "--export"]).await;
         archive.publish("1.0").await;
         archive
+    }
+
+    /// gpg with keys of its own.
+    async fn gpg(&self, arguments: &[&str]) {
+        let keys = self.site.home("keys");
+        std::fs::set_permissions(&keys, Permissions::from_mode(0o700)).expect("permits");
+        let options = [
+            "--homedir",
+            ".",
+            "--batch",
+            "--yes",
+            "--quiet",
+            "--passphrase",
+            "",
+        ];
+        let gpg = self.site.program("gpg").within(&keys);
+        gpg.args(options).args(arguments).run().await.assert_code(0);
     }
 
     /// Builds a version of the package and adds it.
@@ -52,11 +74,11 @@ impl Archive {
             sha256(&made),
             self.packages
         );
-        self.index();
+        self.index().await;
     }
 
-    /// Writes the index under its name and under its digest, then the release that names both.
-    fn index(&self) {
+    /// Writes the index under its name and under its digest, then the signed release that names both.
+    async fn index(&self) {
         let bytes = self.packages.as_bytes();
         let digest = sha256(bytes);
         let folder = format!("main/binary-{}", self.architecture);
@@ -73,7 +95,13 @@ impl Archive {
             self.architecture,
             bytes.len()
         );
-        let file = self.site.nginx.put(RELEASE, release.as_bytes());
+        write(&self.site.folder.path().join("keys/Release"), &release);
+        self.gpg(&["--output", "InRelease", "--clearsign", "Release"])
+            .await;
+        let file = self
+            .site
+            .nginx
+            .put(RELEASE, &self.site.downloaded("keys/InRelease"));
         date_later(&file, self.packages.matches("Package:").count());
     }
 
@@ -85,30 +113,28 @@ impl Archive {
     /// An apt that knows nothing.
     fn apt(&self) -> Apt {
         let line = format!(
-            "deb [trusted=yes arch={}] {} stable main\n",
+            "deb [signed-by={} arch={}] {} stable main\n",
+            self.site.folder.path().join("keys/demo.gpg").display(),
             self.architecture,
             self.site.nginx.url("/debian")
         );
         Apt::new(&line, "", &self.site.gateway.proxy_url())
     }
 
-    /// Updates, downloads the newest version, and checks that it is this one.
-    async fn assert_downloads(&self, apt: &Apt, version: &str) {
+    /// Updates without a word of warning, and downloads.
+    async fn assert_updates(&self, apt: &Apt, version: &str) {
         let update = apt.run(&["update"]).await;
         update.assert_code(0);
         assert!(!update.stderr.contains("Failed"), "{}", update.stderr);
+        self.assert_downloads(apt, version).await;
+    }
+
+    /// Downloads the newest version that apt knows of, and checks that it is this one.
+    async fn assert_downloads(&self, apt: &Apt, version: &str) {
         apt.run(&["download", "weir-demo"]).await.assert_code(0);
-        let served = self
-            .site
-            .nginx
-            .root()
-            .join("debian/pool/main/w/weir-demo")
-            .join(package(version));
-        assert_eq!(
-            apt.package(),
-            Some(std::fs::read(served).expect("it is served")),
-            "{version}"
-        );
+        let pool = self.site.nginx.root().join("debian/pool/main/w/weir-demo");
+        let served = std::fs::read(pool.join(package(version))).expect("it is served");
+        assert_eq!(apt.package(), Some(served), "{version}");
         self.site.gateway.settled().await;
     }
 }
@@ -133,33 +159,33 @@ fn date_later(file: &Path, count: usize) {
 
 #[tokio::test]
 async fn apt_is_right_in_every_state() {
-    if lacks(&["apt-get", "dpkg-deb"]) {
+    if lacks(&PROGRAMS) {
         return;
     }
     let mut archive = Archive::new().await;
     let first = archive.digest();
     let known = archive.apt();
-    archive.assert_downloads(&known, "1.0").await;
-    archive.assert_downloads(&archive.apt(), "1.0").await;
+    archive.assert_updates(&known, "1.0").await;
+    archive.assert_updates(&archive.apt(), "1.0").await;
     archive.site.assert_fetched_once(&[&first, &package("1.0")]);
     archive.site.assert_confirmed(RELEASE);
 
     archive.publish("1.1").await;
-    archive.assert_downloads(&known, "1.1").await;
-    archive.assert_downloads(&archive.apt(), "1.1").await;
+    archive.assert_updates(&known, "1.1").await;
+    archive.assert_updates(&archive.apt(), "1.1").await;
     archive
         .site
         .assert_fetched_once(&[&archive.digest(), &package("1.1")]);
 
     archive.site.goes_down().await;
-    archive.assert_downloads(&known, "1.1").await;
-    archive.assert_downloads(&archive.apt(), "1.1").await;
+    archive.assert_updates(&known, "1.1").await;
+    archive.assert_updates(&archive.apt(), "1.1").await;
     archive.site.gateway.finish_with_warnings().await;
 }
 
 #[tokio::test]
 async fn apt_says_what_it_lacks_while_the_origin_is_down() {
-    if lacks(&["apt-get", "dpkg-deb"]) {
+    if lacks(&PROGRAMS) {
         return;
     }
     let mut archive = Archive::new().await;
