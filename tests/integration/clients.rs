@@ -160,6 +160,17 @@ impl Site {
         assert!(last.ends_with(" 304"), "{asked:?}");
     }
 
+    /// Checks that the client asked for a part of something whose target ends with this, and got it.
+    #[track_caller]
+    fn assert_part_sent(&self, end: &str) {
+        let log = self.gateway.home().access_log();
+        let is_it = |line: &&String| {
+            let target = line.split_whitespace().nth(6);
+            line.contains("/206 ") && target.is_some_and(|target| target.ends_with(end))
+        };
+        assert!(log.iter().any(|line| is_it(&line)), "{end}: {log:#?}");
+    }
+
     /// Replaces a file by one of a later date: a version is named by date and length, and a date is in whole seconds.
     fn put_later(&self, path: &str, bytes: &[u8]) {
         let file = self.nginx.put(path, bytes);

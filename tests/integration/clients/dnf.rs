@@ -53,7 +53,7 @@ async fn download(site: &Site, home: &str, packages: &[&str]) -> Run {
     let path = |name: &str| folder.join(name).display().to_string();
     let config = format!(
         "[main]\nproxy={}\ncachedir={}\npersistdir={}\nlogdir={}\nreposdir={}\ngpgcheck=0\nplugins=0\n\
-         retries=1\nzchunk=1\nmodule_platform_id=platform:demo\n\
+         retries=1\nmodule_platform_id=platform:demo\n\
          [demo]\nname=demo\nbaseurl={}\n",
         site.gateway.proxy_url(),
         path("cache"),
@@ -119,6 +119,22 @@ async fn dnf_is_right_in_every_state() {
     site.gateway.finish_with_warnings().await;
 }
 
+#[tokio::test]
+async fn dnf_with_a_cache_of_its_own_sees_what_is_new() {
+    if cannot_run() {
+        return;
+    }
+    let site = Site::new().await;
+    for version in ["1.0", "1.1", "1.2"] {
+        publish(&site, version).await;
+        date_later(&site.nginx.root().join("dnf/repodata/repomd.xml"));
+        let known = download(&site, "known", &["--refresh", "weir-demo"]).await;
+        known.assert_code(0);
+        assert_package(&site, "known", version);
+    }
+    site.gateway.finish().await;
+}
+
 /// Two builds in one second may differ in nothing that nginx names a version by.
 fn date_later(file: &Path) {
     let file = std::fs::File::options()
@@ -149,7 +165,7 @@ async fn dnf_says_what_it_lacks_while_the_origin_is_down() {
     site.gateway.finish_with_warnings().await;
 }
 
-/// What a client of zchunk files sends, in one request: as many ranges as it may put into one.
+/// What a dnf that was built with zchunk sends (Debian's was not): as many ranges as it puts into one request.
 #[tokio::test]
 async fn many_ranges_of_a_chunked_index_are_never_refused() {
     const RANGES: usize = 256;

@@ -167,6 +167,7 @@ async fn pip_reads_the_end_of_a_wheel_first() {
         assert_eq!(installed(&site, home), "VERSION = '1.0'");
         site.gateway.settled().await;
     }
+    site.assert_part_sent(&wheel("1.0"));
     let asked = site.asked(&wheel("1.0"));
     let fetches = asked.iter().filter(|line| line.starts_with("GET "));
     assert_eq!(fetches.count(), 1, "{asked:?}");
