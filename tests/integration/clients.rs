@@ -29,7 +29,7 @@ use weir_tests::{Content, Gateway, Nginx};
 /// A path under which nginx says that things are fresh.
 const ARCHIVE: &str = "/cached/file-1.0.tar.gz";
 
-/// How much newer a replaced file looks.
+/// How much newer a file looks by one step.
 const LATER: Duration = Duration::from_secs(100);
 
 /// A real origin with one file, a gateway, and a folder to download into.
@@ -171,14 +171,9 @@ impl Site {
         assert!(log.iter().any(|line| is_it(&line)), "{end}: {log:#?}");
     }
 
-    /// Replaces a file by one of a later date: a version is named by date and length, and a date is in whole seconds.
+    /// Replaces a file by one of a later date.
     fn put_later(&self, path: &str, bytes: &[u8]) {
-        let file = self.nginx.put(path, bytes);
-        let file = std::fs::File::options().write(true).open(file);
-        let file = file.expect("opens");
-        let written = file.metadata().and_then(|data| data.modified());
-        let later = written.expect("a date") + LATER;
-        file.set_modified(later).expect("a date");
+        date_later(&self.nginx.put(path, bytes), 1);
     }
 
     /// Waits until what was fetched is stored, then takes the origin away.
@@ -220,4 +215,14 @@ async fn prepare(folder: &Path, command: &[&str]) -> Run {
 fn write(file: &Path, text: &str) {
     std::fs::create_dir_all(file.parent().expect("has a parent")).expect("creates");
     std::fs::write(file, text).expect("writes");
+}
+
+/// Makes a file look newer by some steps: nginx names a version by length and date, and a date is in whole seconds.
+fn date_later(file: &Path, steps: usize) {
+    let file = std::fs::File::options().write(true).open(file);
+    let file = file.expect("opens");
+    let written = file.metadata().and_then(|data| data.modified());
+    let later = LATER * u32::try_from(steps).expect("a few");
+    file.set_modified(written.expect("a date") + later)
+        .expect("a date");
 }

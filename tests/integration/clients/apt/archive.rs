@@ -2,9 +2,8 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use super::super::{LATER, Site, lacks, prepare, write};
+use super::super::{Site, date_later, lacks, prepare, write};
 use super::Apt;
 use weir_tests::content::sha256;
 
@@ -141,20 +140,6 @@ impl Archive {
 
 fn package(version: &str) -> String {
     format!("weir-demo_{version}_all.deb")
-}
-
-/// Each release is later than the one before.
-fn date_later(file: &Path, count: usize) {
-    let file = std::fs::File::options()
-        .write(true)
-        .open(file)
-        .expect("opens");
-    let written = file
-        .metadata()
-        .and_then(|data| data.modified())
-        .expect("a date");
-    let later = LATER * u32::try_from(count).expect("a few");
-    file.set_modified(written + later).expect("a date");
 }
 
 #[tokio::test]
