@@ -28,6 +28,11 @@ impl Nginx {
         Self::start_with("http", "", "").await
     }
 
+    /// Starts one that speaks plaintext, with more lines in its server: locations, rewriting.
+    pub async fn start_serving(lines: &str) -> Self {
+        Self::start_with("http", "", lines).await
+    }
+
     /// Starts one that speaks TLS with a leaf of `authority`.
     pub async fn start_tls(authority: &Authority) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -78,14 +83,15 @@ impl Nginx {
 
     /// Puts a file where `path`, which starts with a slash, finds it.
     pub fn put(&self, path: &str, bytes: &[u8]) -> PathBuf {
-        let file = self
-            .folder
-            .path()
-            .join("root")
-            .join(path.trim_start_matches('/'));
+        let file = self.root().join(path.trim_start_matches('/'));
         std::fs::create_dir_all(file.parent().expect("has a parent")).expect("creates");
         std::fs::write(&file, bytes).expect("writes");
         file
+    }
+
+    /// Where the files are: what stands in this folder is found under its path.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
     }
 
     /// The lines of its access log: method, request target and status of each request.
@@ -153,6 +159,7 @@ fn program() -> &'static str {
     }
 }
 
+/// Under `/cached/` it says that things are fresh, under `/aged/` that they never are, elsewhere nothing.
 fn configuration(folder: &Path, address: SocketAddr, listen: &str, lines: &str) -> String {
     let folder = folder.display();
     format!(
@@ -163,10 +170,11 @@ fn configuration(folder: &Path, address: SocketAddr, listen: &str, lines: &str) 
           access_log {folder}/access.log short;
           client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
           fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-          default_type application/octet-stream;
+          default_type application/octet-stream; types {{ text/html html; application/json json; }}
           server {{
             listen {address}{listen}; server_name localhost; root {folder}/root; {lines}
             location /cached/ {{ expires 1h; }}
+            location /aged/ {{ expires 0; }}
             location / {{ }}
           }}
         }}"

@@ -10,8 +10,6 @@
 )]
 
 #[cfg(test)]
-mod apt;
-#[cfg(test)]
 mod capacity;
 #[cfg(test)]
 mod clients;

@@ -1,6 +1,9 @@
 //! curl, as people and scripts use it behind a proxy.
 
+use super::states::in_every_state;
 use super::{ARCHIVE, Site};
+use weir_tests::program::Program;
+use weir_tests::{Gateway, Origin, Script};
 
 #[tokio::test]
 async fn curl_gets_a_file_then_gets_it_from_the_store() {
@@ -137,4 +140,68 @@ async fn a_file_without_a_byte_is_a_file() {
     }
     assert_eq!(site.fetches(), 1);
     site.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn curl_is_right_in_every_state() {
+    in_every_state(async |site: &Site, url: &str, name: &str| {
+        site.curl(&["-f", "-o", name, url]).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn curl_gets_several_ranges_at_once_or_the_whole() {
+    let site = Site::new().await;
+    let url = site.nginx.url(ARCHIVE);
+    for state in ["cold", "warm"] {
+        let run = site
+            .curl(&["-f", "-D", state, "-r", "0-9,2000-2009", &url])
+            .await;
+        run.assert_code(0);
+        let head = String::from_utf8(site.downloaded(state)).expect("text");
+        if head.starts_with("HTTP/1.1 200") {
+            assert!(run.stdout == site.content.bytes(), "{state}: {head}");
+        } else {
+            assert!(head.starts_with("HTTP/1.1 206"), "{state}: {head}");
+            assert!(head.contains("multipart/byteranges"), "{state}: {head}");
+            for start in [0, 2000] {
+                let part = site.content.slice(start, start + 10);
+                let holds = run.stdout.windows(10).any(|bytes| bytes == part);
+                assert!(holds, "{state}: the part at {start} is missing");
+            }
+        }
+        site.gateway.settled().await;
+    }
+    assert_eq!(site.fetches(), 1, "{:?}", site.nginx.access_log());
+    site.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn an_offer_to_upgrade_to_http2_is_left_aside() {
+    let origin = Origin::start().await;
+    origin.on("/x", Script::ok("Cache-Control: max-age=60\r\n", b"text"));
+    let gateway = Gateway::start().await;
+    let proxy = gateway.proxy_url();
+    for _ in 0..2 {
+        let arguments = ["-sS", "-v", "-f", "--http2", "-x", &proxy];
+        let run = Program::new("curl").args(arguments).arg(origin.url("/x"));
+        let run = run.run().await;
+        assert_eq!(run.assert_code(0).text(), "text");
+        assert!(run.shows("> Upgrade: h2c"), "{}", run.stderr);
+        assert!(run.shows("> HTTP2-Settings:"), "{}", run.stderr);
+        assert!(run.shows("< HTTP/1.1 200"), "{}", run.stderr);
+        gateway.settled().await;
+    }
+    let record = origin.record();
+    assert_eq!(record.requests.len(), 1);
+    for name in ["upgrade", "http2-settings", "connection"] {
+        let values = record.requests[0].values(name);
+        let offers = values.iter().any(|value| {
+            let value = value.to_ascii_lowercase();
+            name != "connection" || value.contains("upgrade") || value.contains("http2")
+        });
+        assert!(!offers, "{name}: {values:?}");
+    }
+    gateway.finish().await;
 }

@@ -1,5 +1,6 @@
 //! wget, as people use it behind a proxy.
 
+use super::states::in_every_state;
 use super::{ARCHIVE, Site};
 
 #[tokio::test]
@@ -100,5 +101,24 @@ async fn ftp_is_answered_with_a_clear_sentence_for_now() {
     let shown = site.curl(&["-w", "%{http_code}", url]).await;
     let text = shown.assert_code(0).text();
     assert!(text.contains("ftp") && text.ends_with("501"), "{text}");
+    site.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn wget_is_right_in_every_state() {
+    in_every_state(async |site: &Site, url: &str, name: &str| site.wget(&["-O", name, url]).await)
+        .await;
+}
+
+#[tokio::test]
+async fn wget_gets_what_has_become_newer() {
+    let site = Site::new().await;
+    let url = site.nginx.url("/aged/list.txt");
+    site.nginx.put("/aged/list.txt", b"one");
+    site.wget(&["-N", &url]).await.assert_code(0);
+    site.gateway.settled().await;
+    site.put_later("/aged/list.txt", b"and two");
+    site.wget(&["-N", &url]).await.assert_code(0);
+    assert_eq!(site.downloaded("list.txt"), b"and two");
     site.gateway.finish().await;
 }

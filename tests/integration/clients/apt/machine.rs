@@ -5,18 +5,15 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 
-use weir_tests::program::{Program, Run};
+use super::Apt;
 use weir_tests::skip::skip;
 use weir_tests::{Gateway, seed};
 
 /// Within this time an archive answers directly, or the test says that it did not run.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// Indexes of a whole distribution over a slow line.
-const UPDATE_MAX: Duration = Duration::from_secs(300);
 /// A small package that every Debian and Ubuntu has.
 const PACKAGE: &str = "hostname";
 
@@ -139,65 +136,6 @@ async fn networks(hosts: &BTreeSet<String>) -> Vec<String> {
     networks
 }
 
-/// apt with folders of its own.
-struct Apt {
-    folder: TempDir,
-    options: Vec<String>,
-}
-
-impl Apt {
-    fn new(sources: &Sources, proxy: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        for name in ["state/lists/partial", "cache/archives/partial", "parts"] {
-            std::fs::create_dir_all(path(name)).expect("creates");
-        }
-        std::fs::write(path("one.list"), &sources.one_line).expect("writes");
-        std::fs::write(path("parts/own.sources"), &sources.deb822).expect("writes");
-        let settings = [
-            ("Dir::State", path("state")),
-            ("Dir::State::status", "/var/lib/dpkg/status".to_owned()),
-            ("Dir::Cache", path("cache")),
-            ("Dir::Etc::SourceList", path("one.list")),
-            ("Dir::Etc::SourceParts", path("parts")),
-            ("Acquire::http::Proxy", proxy.to_owned()),
-            ("Acquire::Languages", "none".to_owned()),
-            ("Acquire::Retries", "0".to_owned()),
-            // Whoever runs the test owns these folders; apt's own account does not.
-            ("APT::Sandbox::User", "root".to_owned()),
-        ];
-        let options = settings
-            .into_iter()
-            .flat_map(|(name, value)| ["-o".to_owned(), format!("{name}={value}")]);
-        Self {
-            options: options.collect(),
-            folder,
-        }
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Run {
-        let apt = Program::new("apt-get").args(&self.options).args(arguments);
-        let run = apt.within(self.folder.path()).run_at_most(UPDATE_MAX).await;
-        run.unwrap_or_else(|| panic!("apt-get {arguments:?} did not end"))
-    }
-
-    /// The downloaded package.
-    fn package(&self) -> Option<Vec<u8>> {
-        let entries = std::fs::read_dir(self.folder.path())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut packages = entries.map(|entry| entry.path());
-        packages
-            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-            .map(|path| {
-                let bytes = std::fs::read(&path).expect("reads");
-                std::fs::remove_file(path).expect("makes room for the next download");
-                bytes
-            })
-    }
-}
-
 #[tokio::test]
 async fn apt_updates_and_downloads_with_the_sources_of_this_machine() {
     if !Path::new("/usr/bin/apt-get").exists() {
@@ -212,7 +150,7 @@ async fn apt_updates_and_downloads_with_the_sources_of_this_machine() {
     }
     let builder = Gateway::builder().set("upstream.allow_networks", networks(&sources.hosts).await);
     let gateway = builder.start().await;
-    let apt = Apt::new(&sources, &gateway.proxy_url());
+    let apt = Apt::new(&sources.one_line, &sources.deb822, &gateway.proxy_url());
     let rounds = if seed::is_long() { 3 } else { 2 };
     let mut packages = Vec::new();
     for _ in 0..rounds {
