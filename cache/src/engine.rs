@@ -31,6 +31,7 @@ mod invalidate;
 mod lookup;
 mod origins;
 mod parts;
+mod reporting;
 mod request;
 mod settings;
 mod share;
@@ -312,14 +313,19 @@ impl Engine {
         };
         let asked = match self.ask_upstreams(request, &asking).await {
             Ok(asked) => asked,
-            Err(error) => return answer_failure(Arc::new(Failure::Origin(error)), stale),
+            Err(error) => {
+                self.tell_error(request, &error);
+                return answer_failure(Arc::new(Failure::Origin(error)), stale);
+            }
         };
         if let Some(error) = too_large(&request.plan, &asked.response, &asked.source) {
             return Answer::Failed(Arc::new(Failure::Origin(error)));
         }
         let response = asked.response;
+        self.tell_status(request, response.status);
         if let Some(what) = unasked(response.status, &asking.headers) {
             let error = OriginError::Protocol(asked.source.authority(), what);
+            self.tell_error(request, &error);
             return answer_failure(Arc::new(Failure::Origin(error)), stale);
         }
         let response = guarded::guarded(response, &request.plan.effect, &asked.source);

@@ -6,6 +6,7 @@ use super::{Fill, announced_length};
 use crate::engine::CONFLICT_NAMESPACE;
 use crate::engine::growing::Growing;
 use crate::engine::sources::{Asked, without_query};
+use crate::events::Event;
 use crate::object::ObjectHead;
 use crate::ports::OriginResponse;
 use crate::store::Object;
@@ -80,6 +81,10 @@ impl Fill {
 pub(super) fn note_conflict(fill: &Fill, original: &Object, consequence: &str) {
     fill.engine.stats.conflicts.add(1);
     let url = without_query(&original.head().url);
+    fill.engine.store.events().emit(Event::Conflict {
+        authority: fill.request.resource.target.authority(),
+        url: url.to_owned(),
+    });
     tracing::warn!(
         url,
         consequence,

@@ -28,6 +28,7 @@ impl Fill {
     }
 
     fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
+        self.engine.tell_failure(&self.request, &failure);
         let failure = Arc::new(failure);
         // A request with credentials fails for its client alone, and so does one whose fields nobody else sends: they
         // may be what provoked the failure.
