@@ -7,6 +7,7 @@ mod caller;
 mod conflict;
 mod explain;
 mod import;
+mod notify;
 mod table;
 
 use crate::conf::{self, Flags, Settings, Sources};
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Conflict(conflict::Arguments),
     /// Store files under URLs in a running gateway: immutable, never evicted
     Import(import::Arguments),
+    /// Try out the notifications of a running gateway
+    Notify(notify::Arguments),
 }
 
 /// Which gateway a command is for: named as for `weir serve`, by its configuration or its data folder.

@@ -25,6 +25,7 @@ mod dialog;
 mod explain;
 mod import;
 mod media_type;
+pub(crate) mod notify;
 pub(crate) mod protocol;
 pub(crate) mod shown;
 pub(crate) mod socket;
@@ -33,6 +34,7 @@ mod subject;
 mod tests;
 
 use crate::gateway::Gateway;
+use crate::notify::Notifier;
 use dialog::{Dialog, DialogError};
 use protocol::{Command, Reply};
 use rustix::process::geteuid;
@@ -52,6 +54,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What answers commands.
 pub(crate) struct Control {
     gateway: Arc<Gateway>,
+    notifier: Notifier,
     permits: Arc<Semaphore>,
 }
 
@@ -60,9 +63,13 @@ pub(crate) type Refused = String;
 
 impl Control {
     /// Answers for `gateway`.
-    pub(crate) fn new(gateway: Arc<Gateway>) -> Arc<Self> {
+    pub(crate) fn new(gateway: Arc<Gateway>, notifier: Notifier) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Self { gateway, permits })
+        Arc::new(Self {
+            gateway,
+            notifier,
+            permits,
+        })
     }
 
     /// Answers on `socket` until it is dropped, and with it every connection and the socket's file.
@@ -130,6 +137,10 @@ impl Control {
             Ok(Command::Import(announced)) => {
                 let imported = import::import(gateway, announced, dialog).await?;
                 answer(dialog, imported).await
+            }
+            Ok(Command::NotifyTest) => {
+                let tested = notify::test(&self.notifier).await;
+                answer(dialog, Ok(tested)).await
             }
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;

@@ -16,6 +16,7 @@ mod front;
 mod gateway;
 mod logging;
 mod metrics;
+mod notify;
 mod pass;
 mod readiness;
 mod record;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => arguments.run(),
         Command::Conflict(arguments) => arguments.run(),
         Command::Import(arguments) => arguments.run(),
+        Command::Notify(arguments) => arguments.run(),
     };
     exit.into()
 }

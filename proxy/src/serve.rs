@@ -16,6 +16,7 @@ use crate::front::{Front, FrontSettings};
 use crate::gateway::Gateway;
 use crate::logging;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::pass::{self, Pass, PeerSource, RecordSink};
 use crate::readiness::{Readiness, State};
 use crate::record::{Record, RequestIds};
@@ -92,6 +93,8 @@ struct Running {
     readiness: Arc<Readiness>,
     /// Proxy listeners with their connections.
     fronts: JoinSet<()>,
+    /// Tells operators; ended behind the store, which may still have something to say.
+    notifier: Notifier,
     /// The control socket with its commands; ended before the store closes.
     control: JoinSet<()>,
     /// The admin listener and what keeps an eye on things; ended last.
@@ -145,6 +148,9 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         .name
         .clone()
         .unwrap_or_else(|| node::default_name(store.pool_id()));
+
+    let notifier = start_notifier(&settings, &store, &node, &clock);
+    sources::watch_notifier(&metrics, notifier.clone(), Arc::clone(&store));
 
     let vetter = Arc::new(Vetter {
         allowed: settings.upstream.allow_networks.clone(),
@@ -202,7 +208,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         settings.upstream.ca_file.as_deref(),
         settings.upstream.pool_size,
     ));
-    let control = start_control(&settings.disks, &gateway);
+    let control = start_control(&settings.disks, &gateway, &notifier);
     let front = Arc::new(Front::new(front_settings, gateway, proxy, clock));
 
     sources::watch(&metrics, &store, &engine, origin.stats(), &front);
@@ -228,6 +234,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         access_log,
         readiness,
         fronts,
+        notifier,
         control,
         background,
         stop,
@@ -257,6 +264,7 @@ async fn drain(mut running: Running) {
     // Before the folder is anybody else's: the socket in it is ours.
     running.control.shutdown().await;
     running.store.close(left.max(CLOSE_TIME_MIN)).await;
+    running.notifier.close().await;
     running.background.shutdown().await;
     running.access_log.close().await;
     tracing::info!("stopped");
@@ -277,15 +285,33 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
     AccessLog::start(&destination, format).context("cannot open the access log")
 }
 
+/// Tells operators of what the store and the engine emit, and of what the start has found.
+fn start_notifier(
+    settings: &Settings,
+    store: &Store,
+    node: &str,
+    clock: &Arc<dyn Clock>,
+) -> Notifier {
+    let (_, current) = watch::channel(Arc::new(settings.notify.clone()));
+    let events = store.events().subscribe();
+    store.tell_findings();
+    Notifier::start(events, current, node.to_owned(), Arc::clone(clock))
+}
+
 /// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.
-fn start_control(disks: &[std::path::PathBuf], gateway: &Arc<Gateway>) -> JoinSet<()> {
+fn start_control(
+    disks: &[std::path::PathBuf],
+    gateway: &Arc<Gateway>,
+    notifier: &Notifier,
+) -> JoinSet<()> {
     let mut control = JoinSet::new();
     let Some(folder) = disks.first() else {
         return control;
     };
     match control::socket::Bound::make(folder) {
         Ok(socket) => {
-            control.spawn(Control::new(Arc::clone(gateway)).serve(socket));
+            let commands = Control::new(Arc::clone(gateway), notifier.clone());
+            control.spawn(commands.serve(socket));
         }
         Err(error) => {
             let folder = folder.display();

@@ -15,6 +15,7 @@ use super::problem::ConfigError;
 use super::server::ServerSettings;
 use super::upstream::UpstreamSettings;
 use super::{mirror, rule};
+use crate::notify::NotifySettings;
 use crate::tunnel::TunnelSettings;
 use std::path::PathBuf;
 use weir_cache::store::StoreSettings;
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) tunnel: TunnelSettings,
     /// What is logged.
     pub(crate) log: LogSettings,
+    /// Who is told when something goes wrong.
+    pub(crate) notify: NotifySettings,
     /// The ways of openEuler's cache-proxy; `None`: not wanted.
     pub(crate) cache_proxy: Option<CacheProxySettings>,
 }
@@ -69,6 +72,7 @@ impl Settings {
             access: config.access.check(&mut check),
             tunnel: config.tunnel.check(&mut check),
             log: config.log.check(&mut check),
+            notify: config.notify.check(config.upstream.ca_path(), &mut check),
             cache_proxy: config
                 .cache_proxy
                 .check(config.listen.path_forms, &mut check),

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     ConflictReject(Subject),
     /// A file follows as the body.
     Import(Announced),
+    /// A message is sent by every configured way.
+    NotifyTest,
 }
 
 /// A URL: absolute, or a path as clients ask the gateway for it.

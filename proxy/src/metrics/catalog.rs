@@ -130,6 +130,7 @@ pub(crate) enum Collected {
     StoreCorruptBlocks,
     StoreUnderprotectedObjects,
     BoundHits,
+    Notifications,
     AccessLogErrors,
     Tasks,
     TaskPanics,
@@ -137,7 +138,7 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::ClientConnections,
         Self::TunnelActive,
         Self::TunnelBytes,
@@ -163,6 +164,7 @@ impl Collected {
         Self::StoreCorruptBlocks,
         Self::StoreUnderprotectedObjects,
         Self::BoundHits,
+        Self::Notifications,
         Self::AccessLogErrors,
         Self::Tasks,
         Self::TaskPanics,
@@ -312,6 +314,12 @@ impl Collected {
                 "hits",
                 &["bound"],
                 "Times a configured or built-in bound was reached, by bound",
+            ),
+            Self::Notifications => counter(
+                "weir_notifications_total",
+                "messages",
+                &["channel", "result"],
+                "Messages to operators, by channel and by whether they arrived",
             ),
             Self::AccessLogErrors => counter(
                 "weir_access_log_errors_total",

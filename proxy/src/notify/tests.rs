@@ -1,0 +1,1 @@
+//! The notifications as a whole, with receivers on loopback.
