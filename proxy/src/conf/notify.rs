@@ -106,7 +106,7 @@ impl NotifyConfig {
         let field = self.webhook_header.reveal();
         if url.is_empty() {
             if !field.is_empty() {
-                section.refuse_missing("webhook", "webhook_header is set and there is no webhook");
+                section.refuse_missing("webhook_header", "has no effect without webhook");
             }
             return None;
         }

@@ -9,11 +9,6 @@ use std::fmt;
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// Keeps `text`.
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
     /// The text, for whoever it is meant for.
     pub(crate) fn reveal(&self) -> &str {
         &self.0

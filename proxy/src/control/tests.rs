@@ -60,13 +60,16 @@ async fn control(folder: &Path) -> Arc<Control> {
     let disk: Arc<dyn Device> = Arc::new(FileDevice::new(folder));
     let store = Store::open(vec![disk], settings.store.clone(), Arc::clone(&clock));
     let store = store.await.unwrap();
+    let (_, current) = tokio::sync::watch::channel(Arc::new(settings.notify.clone()));
+    let events = store.events().subscribe();
+    let notifier = Notifier::start(events, current, "node".to_owned(), Arc::clone(&clock));
     let engine = Engine::new(
         store,
         Arc::new(Silent),
         Arc::clone(&clock),
         engine_settings(&settings),
     );
-    Control::new(Arc::new(Gateway {
+    let gateway = Gateway {
         engine,
         forms: settings.forms,
         rules: Arc::new(settings.rules),
@@ -83,7 +86,8 @@ async fn control(folder: &Path) -> Arc<Control> {
         clock,
         sink: Arc::new(Unwritten),
         request_ids: RequestIds::default(),
-    }))
+    };
+    Control::new(Arc::new(gateway), notifier)
 }
 
 /// A gateway and one connection to it.
