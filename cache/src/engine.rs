@@ -33,6 +33,7 @@ mod last;
 mod lookup;
 mod origins;
 mod parts;
+mod reporting;
 mod request;
 mod settings;
 mod share;
@@ -329,6 +330,7 @@ impl Engine {
             Ok(asked) => asked,
             Err(error) => {
                 self.remember(request, None, Fate::Failed(error.as_str()));
+                self.tell_error(request, &error);
                 return answer_failure(Arc::new(Failure::Origin(error)), stale);
             }
         };
@@ -336,8 +338,10 @@ impl Engine {
             return Answer::Failed(Arc::new(Failure::Origin(error)));
         }
         let response = asked.response;
+        self.tell_status(request, response.status);
         if let Some(what) = unasked(response.status, &asking.headers) {
             let error = OriginError::Protocol(asked.source.authority(), what);
+            self.tell_error(request, &error);
             return answer_failure(Arc::new(Failure::Origin(error)), stale);
         }
         if request.method == Method::GET {

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod device;
 pub mod digest;
 pub mod engine;
+pub mod events;
 pub mod metrics;
 pub mod object;
 pub mod ports;

@@ -54,6 +54,7 @@ pub use send::Sent;
 pub use writer::ObjectWriter;
 
 use self::core::{Core, lock};
+use crate::events::Events;
 use crate::metrics::StoreStats;
 use crate::object::ObjectHead;
 use std::io;
@@ -251,6 +252,19 @@ impl Store {
     #[must_use]
     pub fn pool_id(&self) -> &[u8; 16] {
         &self.core.pool_id
+    }
+
+    /// Where the store, and whoever works on it, tells of what an operator wants to know.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.core.events
+    }
+
+    /// Emits what the start has found damaged, for those who could not subscribe before it.
+    pub fn tell_findings(&self) {
+        if self.core.stats.log_problems.get() > 0 {
+            self.core.tell_log_damage();
+        }
     }
 
     /// Counters.

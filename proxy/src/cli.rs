@@ -9,6 +9,7 @@ mod ensure;
 mod explain;
 mod import;
 mod manual;
+mod notify;
 mod reload;
 mod stat;
 mod table;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Completions(manual::CompletionsArguments),
     /// Print the manual page, or write one for every command
     Man(manual::ManArguments),
+    /// Try out the notifications of a running gateway
+    Notify(notify::Arguments),
 }
 
 /// Which gateway a command is for: named as for `weir serve`, by its configuration or its data folder.

@@ -27,6 +27,7 @@ mod ensure;
 mod explain;
 mod import;
 mod media_type;
+pub(crate) mod notify;
 pub(crate) mod protocol;
 pub(crate) mod shown;
 pub(crate) mod socket;
@@ -37,6 +38,7 @@ mod tests;
 
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::readiness::Readiness;
 use arc_swap::ArcSwap;
 use dialog::{Dialog, DialogError};
@@ -70,6 +72,7 @@ pub(crate) struct Control {
 pub(crate) struct Vitals {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) notifier: Notifier,
     pub(crate) clock: Arc<dyn Clock>,
     /// By that clock, when it began to serve.
     pub(crate) started: Duration,
@@ -179,6 +182,10 @@ impl Control {
                 answer(dialog, ensured).await
             }
             Ok(Command::Stat) => answer(dialog, Ok(stat::stat(&self.vitals))).await,
+            Ok(Command::NotifyTest) => {
+                let tested = notify::test(&self.vitals.notifier).await;
+                answer(dialog, Ok(tested)).await
+            }
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;
                 Err(error)

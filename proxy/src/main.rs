@@ -16,6 +16,7 @@ mod front;
 mod gateway;
 mod logging;
 mod metrics;
+mod notify;
 mod pass;
 mod readiness;
 mod record;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Stat(arguments) => arguments.run(),
         Command::Completions(arguments) => arguments.run(),
         Command::Man(arguments) => arguments.run(),
+        Command::Notify(arguments) => arguments.run(),
     };
     exit.into()
 }

@@ -23,6 +23,7 @@ use crate::control::Control;
 use crate::front::Front;
 use crate::gateway::Gateway;
 use crate::logging::{self, Verbosity};
+use crate::notify::{Notifier, NotifySettings};
 use crate::readiness::Readiness;
 use admin::AdminListener;
 use anyhow::Context;
@@ -33,7 +34,7 @@ use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use weir_cache::store::Store;
 
@@ -93,6 +94,9 @@ struct Running {
     /// What keeps an eye on things, and where one can look; ended last.
     background: JoinSet<()>,
     admin: AdminListener,
+    /// Tells operators; ended behind the store, which may still have something to say.
+    notifier: Notifier,
+    notify_settings: watch::Sender<Arc<NotifySettings>>,
     drain: Duration,
     reloading: Reloading,
     /// From the control socket.

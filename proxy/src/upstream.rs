@@ -32,7 +32,9 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use connect::{ConnectorError, not_connected};
+pub(crate) use connect::{
+    ConnectorError, Roots, not_connected, trusted_certificates, trusted_roots,
+};
 pub(crate) use current::{CurrentOrigin, Made};
 pub(crate) use resolve::Resolver;
 pub(crate) use resolve::system::SystemResolver;

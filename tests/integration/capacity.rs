@@ -122,13 +122,13 @@ async fn serves_without_storing(stage: &Stage) {
 }
 
 /// A file system of a few megabytes, unmounted when dropped.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
     /// Mounts one; none without the privilege to.
-    async fn mount(mebibytes: u32) -> Option<Self> {
+    pub(crate) async fn mount(mebibytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let size = format!("size={mebibytes}m");
         let mount = Program::new("mount").args(["-t", "tmpfs", "-o", &size, "weir-test"]);
@@ -136,12 +136,12 @@ impl SmallDisk {
         (run.code == Some(0)).then_some(Self { folder })
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes until nothing fits any more.
-    fn fill(&self) -> PathBuf {
+    pub(crate) fn fill(&self) -> PathBuf {
         use std::io::Write;
         let path = self.path().join("filler");
         let mut file = std::fs::File::create(&path).expect("creates");

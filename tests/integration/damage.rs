@@ -9,14 +9,14 @@ use weir_tests::gateway::builder::files_below;
 use weir_tests::{Content, Gateway, Origin, Script};
 
 /// The only object file below a data folder.
-fn object_file(data: &Path) -> PathBuf {
+pub(crate) fn object_file(data: &Path) -> PathBuf {
     let mut files = files_below(&data.join("ec"));
     assert_eq!(files.len(), 1, "one object: {files:?}");
     files.remove(0)
 }
 
 /// Turns one bit in the middle of the file, which is in the middle of the body.
-fn flip_a_bit(file: &Path) {
+pub(crate) fn flip_a_bit(file: &Path) {
     let file = OpenOptions::new()
         .read(true)
         .write(true)

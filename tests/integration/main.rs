@@ -24,6 +24,8 @@ mod flights;
 #[cfg(test)]
 mod freshness;
 #[cfg(test)]
+mod notifying;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod parsing;

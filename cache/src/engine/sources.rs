@@ -5,6 +5,7 @@
 //! never cross origins; attempts, hops and retries are bounded.
 
 use super::{Engine, FetchRequest};
+pub(super) use crate::events::without_query;
 use crate::ports::{Interim, OriginError, OriginRequest, OriginResponse};
 use crate::store::StoreError;
 use http::{HeaderMap, Method, StatusCode};
@@ -262,9 +263,4 @@ fn note_failure(result: &Result<Asked, OriginError>) {
     if let Err(error) = result {
         tracing::info!(%error, "this source failed");
     }
-}
-
-/// A URL for the log: queries may be signatures.
-pub(super) fn without_query(url: &str) -> &str {
-    url.split('?').next().unwrap_or_default()
 }

@@ -15,6 +15,7 @@ mod resuming;
 mod revalidation;
 mod sources;
 mod storeless;
+mod telling;
 mod warming;
 mod world;
 

@@ -208,6 +208,7 @@ impl Core {
 impl Core {
     fn warn_unreadable(&self, object: &Object, fault: Option<LogFault>) {
         self.stats.log_problems.add(1);
+        self.tell_log_damage();
         let error = fault.map(|fault| fault.to_string());
         tracing::warn!(
             disk = self.device.name(),

@@ -18,6 +18,7 @@ use super::sequence::Sequences;
 use super::shard::ShardFault;
 use super::superblock::Superblock;
 use super::{BLOCK_BYTES, StoreError, StoreSettings, UNIT_BYTES};
+use crate::events::{Event, Events, without_query};
 use crate::metrics::{DiskStats, EvictionCause, Gauge, StoreStats};
 use crate::ports::{Clock, Device};
 use std::io;
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     /// The part of the claims that still counts as free on the disk.
     pub(crate) unallocated_bytes: Gauge,
     pub(crate) stats: Arc<StoreStats>,
+    pub(crate) events: Events,
     /// Count of use at the start; see [`Self::use_now`].
     pub(crate) use_base: u32,
     /// Ranges may be sent after a look at the page cache (probed at the start).
@@ -111,8 +113,7 @@ impl Core {
     pub(crate) fn disk_error(&self, operation: &'static str, source: io::Error) -> StoreError {
         let disk = self.device.name().to_owned();
         if is_no_space(&source) {
-            self.disk().full.add(1);
-            return StoreError::Full { disk };
+            return self.full();
         }
         self.disk().errors.add(1);
         StoreError::Disk {
@@ -120,6 +121,28 @@ impl Core {
             operation,
             source,
         }
+    }
+
+    /// The disk refuses a write for want of room; counted and told.
+    pub(crate) fn full(&self) -> StoreError {
+        self.disk().full.add(1);
+        let disk = self.device.name().to_owned();
+        self.events.emit(Event::DiskFull { disk: disk.clone() });
+        StoreError::Full { disk }
+    }
+
+    /// Tells of damage that was found.
+    pub(crate) fn tell_corrupt(&self, object: String, url: Option<&str>) {
+        self.events.emit(Event::Corrupt {
+            disk: self.device.name().to_owned(),
+            object,
+            url: url.map(|url| without_query(url).to_owned()),
+        });
+    }
+
+    /// As [`Self::tell_corrupt`], of what is known about objects besides their files.
+    pub(crate) fn tell_log_damage(&self) {
+        self.tell_corrupt("the metadata log".to_owned(), None);
     }
 
     pub(crate) fn pool_error(&self, operation: &'static str, error: PoolError) -> StoreError {
@@ -281,9 +304,12 @@ impl Core {
     /// block (pool, or the rare recheck after a send).
     pub(crate) fn drop_corrupt(&self, name: &ShardName) {
         let _removal = self.begin_removal();
+        let open = self.handles.get(&(name.slot, name.sequence));
         if !self.drop_entry(name) {
             return; // replaced, evicted or dropped meanwhile
         }
+        let url = open.as_ref().map(|object| object.head().url.as_str());
+        self.tell_corrupt(name.path(), url);
         self.disk().corrupt_objects.add(1);
         self.count_removed(name.length, EvictionCause::Corrupt);
         self.remove_replaced(name.slot);

@@ -15,6 +15,7 @@ use super::recovery::{self, Recovered};
 use super::replaced::ReplacedFiles;
 use super::sequence::Sequences;
 use super::{OpenError, Store, StoreSettings, Verify, send, sync};
+use crate::events::Events;
 use crate::metrics::{Gauge, StoreStats};
 use crate::ports::{Clock, Device};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -148,6 +149,7 @@ fn assemble(
         leftovers: Mutex::default(),
         unallocated_bytes: Gauge::default(),
         stats,
+        events: Events::default(),
         use_base: recovered.use_base.saturating_sub(elapsed),
         resident,
         suspect: AtomicBool::new(false),

@@ -92,6 +92,7 @@ impl Growing {
             if matches!(fault, ShardFault::Block(_)) {
                 self.poisoned.store(true, Ordering::Release);
                 core.disk().corrupt_blocks.add(1);
+                core.tell_corrupt(self.name(), None);
             }
             self.error(core, fault)
         })
@@ -106,13 +107,16 @@ impl Growing {
         blocks.read(self.file.as_ref(), self.data_start, self.identity, &sums)
     }
 
+    fn name(&self) -> String {
+        format!("{:016x} (being written)", self.identity.sequence.0)
+    }
+
     fn error(&self, core: &Core, fault: ShardFault) -> StoreError {
-        let object = format!("{:016x} (being written)", self.identity.sequence.0);
         match fault {
             ShardFault::Block(block) => StoreError::Corrupt {
                 disk: core.device.name().to_owned(),
                 block,
-                object,
+                object: self.name(),
             },
             ShardFault::Io(source) => core.disk_error("read", source),
             ShardFault::Format(error) => {

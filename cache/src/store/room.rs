@@ -28,7 +28,7 @@ impl Core {
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Claim, StoreError> {
         let budget = self.measured_budget()?;
         if bytes > share(budget.bytes, self.settings.high_watermark) {
-            return Err(self.full());
+            return Err(self.too_large(bytes));
         }
         let claim = Claim::reserve(self, bytes);
         self.fit_into(&budget)?;
@@ -198,7 +198,12 @@ impl Core {
         })
     }
 
-    fn full(&self) -> StoreError {
+    /// An object that would not fit into the empty store as it is configured says nothing about the disk.
+    fn too_large(&self, bytes: u64) -> StoreError {
+        let capacity = self.settings.capacity_bytes.unwrap_or(u64::MAX);
+        if bytes <= share(capacity, self.settings.high_watermark) {
+            return self.full();
+        }
         self.disk().full.add(1);
         StoreError::Full {
             disk: self.device.name().to_owned(),

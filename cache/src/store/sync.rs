@@ -13,6 +13,7 @@ use super::layout::ShardName;
 use super::reader::Object;
 use super::shard::Shard;
 use super::{Durability, StoreError};
+use crate::events::Event;
 use crate::metrics::EvictionCause;
 use crate::object::Sequence;
 use std::io;
@@ -73,7 +74,10 @@ impl Core {
         result: io::Result<()>,
     ) -> Result<(), StoreError> {
         result.map_err(|error| {
-            self.suspect.store(true, Ordering::Release);
+            if !self.suspect.swap(true, Ordering::AcqRel) {
+                let disk = self.device.name().to_owned();
+                self.events.emit(Event::StoreSuspect { disk });
+            }
             self.disk_error(operation, error)
         })
     }

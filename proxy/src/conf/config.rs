@@ -9,6 +9,7 @@ use super::fill::FillConfig;
 use super::listen::ListenConfig;
 use super::log::LogConfig;
 use super::mirror::MirrorConfig;
+use super::notify::NotifyConfig;
 use super::rule::{RangeMissWord, RuleConfig, RulesConfig};
 use super::server::ServerConfig;
 use super::size::ByteSize;
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) tunnel: TunnelConfig,
     /// What is logged.
     pub(crate) log: LogConfig,
+    /// Who is told when something goes wrong.
+    pub(crate) notify: NotifyConfig,
     /// The ways of openEuler's cache-proxy.
     pub(crate) cache_proxy: CacheProxyConfig,
     /// The rules as a whole.

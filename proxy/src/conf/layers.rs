@@ -102,6 +102,7 @@ impl<'a> Layers<'a> {
         if let Err(reason) = check_type(&path, &value) {
             let reason = match origin {
                 // Serde's messages repeat the value.
+                _ if path.is_secret() => "not a value that this key can have".to_owned(),
                 Origin::SecretFile { .. } => "not a value that this key can have".to_owned(),
                 Origin::Default
                 | Origin::File { .. }

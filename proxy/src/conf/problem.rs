@@ -64,6 +64,20 @@ pub(crate) struct ConfigError {
 /// Longest value that is repeated in a message, characters.
 const VALUE_CHARACTERS_MAX: usize = 80;
 
+/// Keys whose values nobody may see, wherever they were written.
+const SECRETS: [(&str, &str); 3] = [
+    ("notify", "webhook"),
+    ("notify", "webhook_header"),
+    ("notify", "smtp_password"),
+];
+
+impl KeyPath {
+    /// Whether the value must not be shown.
+    pub(crate) fn is_secret(&self) -> bool {
+        SECRETS.contains(&(self.section.as_str(), self.key.as_str()))
+    }
+}
+
 impl Problem {
     /// A problem that is not about one key.
     pub(crate) fn general(origin: Origin, reason: impl Into<String>) -> Self {
@@ -93,6 +107,7 @@ impl Problem {
         reason: impl Into<String>,
     ) -> Self {
         let value = match origin {
+            _ if key.is_secret() => None,
             Origin::SecretFile { .. } => None,
             Origin::Default
             | Origin::File { .. }

@@ -32,7 +32,7 @@ pub(super) enum SectionKind {
 }
 
 /// Sections that later versions will know, so that nobody believes that they already work.
-const RESERVED: [&str; 5] = ["limits", "tls", "notify", "parent", "object_store"];
+const RESERVED: [&str; 4] = ["limits", "tls", "parent", "object_store"];
 
 impl Schema {
     /// The keys of [`Config`].

@@ -16,6 +16,7 @@ use super::server::ServerSettings;
 use super::upstream::UpstreamSettings;
 use super::written::Written;
 use super::{mirror, rule};
+use crate::notify::NotifySettings;
 use crate::tunnel::TunnelSettings;
 use std::path::PathBuf;
 use weir_cache::store::StoreSettings;
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) tunnel: TunnelSettings,
     /// What is logged.
     pub(crate) log: LogSettings,
+    /// Who is told when something goes wrong.
+    pub(crate) notify: NotifySettings,
     /// The ways of openEuler's cache-proxy; `None`: not wanted.
     pub(crate) cache_proxy: Option<CacheProxySettings>,
     /// All of it as it was written.
@@ -72,6 +75,7 @@ impl Settings {
             access: config.access.check(&mut check),
             tunnel: config.tunnel.check(&mut check),
             log: config.log.check(&mut check),
+            notify: config.notify.check(config.upstream.ca_path(), &mut check),
             cache_proxy: config
                 .cache_proxy
                 .check(config.listen.path_forms, &mut check),

@@ -3,6 +3,7 @@
 
 mod cache_proxy;
 mod mistakes;
+mod notify;
 mod rules;
 
 use super::config::Config;

@@ -6,7 +6,7 @@ use super::size::ByteSize;
 use super::span::TimeSpan;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `[upstream]` as written.
@@ -100,9 +100,12 @@ impl UpstreamConfig {
             keepalive: self.keepalive.get(),
             pool_size: section.count("pool", self.pool, 0..=1_000_000),
             http2: self.http2,
-            ca_file: Some(&self.ca_file)
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from),
+            ca_file: self.ca_path().map(Path::to_owned),
         }
+    }
+
+    /// The file with more authorities, if there is one.
+    pub(super) fn ca_path(&self) -> Option<&Path> {
+        Some(Path::new(&self.ca_file)).filter(|path| !path.as_os_str().is_empty())
     }
 }

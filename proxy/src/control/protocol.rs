@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Ensure(Wanted),
     /// What the gateway holds and does.
     Stat,
+    /// A message is sent by every configured way.
+    NotifyTest,
 }
 
 /// A URL: absolute, or a path as clients ask the gateway for it.

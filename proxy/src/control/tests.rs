@@ -60,6 +60,9 @@ async fn control(folder: &Path) -> Arc<Control> {
     let disk: Arc<dyn Device> = Arc::new(FileDevice::new(folder));
     let store = Store::open(vec![disk], settings.store.clone(), Arc::clone(&clock));
     let store = store.await.unwrap();
+    let (_, current) = tokio::sync::watch::channel(Arc::new(settings.notify.clone()));
+    let events = store.events().subscribe();
+    let notifier = Notifier::start(events, current, "node".to_owned(), Arc::clone(&clock));
     let engine = Engine::new(
         store,
         Arc::new(Silent),
@@ -69,6 +72,7 @@ async fn control(folder: &Path) -> Arc<Control> {
     let vitals = Vitals {
         metrics: Arc::new(Metrics::new("0")),
         readiness: Arc::default(),
+        notifier,
         clock: Arc::clone(&clock),
         started: Duration::ZERO,
     };

@@ -131,6 +131,7 @@ pub(crate) enum Collected {
     StoreCorruptBlocks,
     StoreUnderprotectedObjects,
     BoundHits,
+    Notifications,
     AccessLogErrors,
     Tasks,
     TaskPanics,
@@ -141,7 +142,7 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::ClientConnections,
         Self::TunnelActive,
         Self::TunnelBytes,
@@ -168,6 +169,7 @@ impl Collected {
         Self::StoreCorruptBlocks,
         Self::StoreUnderprotectedObjects,
         Self::BoundHits,
+        Self::Notifications,
         Self::AccessLogErrors,
         Self::Tasks,
         Self::TaskPanics,
@@ -326,6 +328,12 @@ impl Collected {
                 "hits",
                 &["bound"],
                 "Times a configured or built-in bound was reached, by bound",
+            ),
+            Self::Notifications => counter(
+                "weir_notifications_total",
+                "messages",
+                &["channel", "result"],
+                "Messages to operators, by channel and by whether they arrived",
             ),
             Self::AccessLogErrors => counter(
                 "weir_access_log_errors_total",

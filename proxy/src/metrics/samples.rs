@@ -14,6 +14,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Most series of one metric; what goes beyond is added up under [`OTHER`].
 const LABEL_VALUES_MAX: usize = 256;
+/// Between the values of two labels; in neither of them.
+const BETWEEN: char = '\u{1f}';
 /// The label value of everything beyond the bound.
 const OTHER: &str = "other";
 
@@ -54,6 +56,14 @@ impl Samples {
     pub(super) fn sum(&self, metric: Collected) -> u64 {
         let series = self.0.get(&metric).into_iter().flat_map(BTreeMap::values);
         series.fold(0, |sum, value| sum.saturating_add(*value))
+    }
+}
+
+impl Samples {
+    /// As [`Self::add`], for a metric with two labels.
+    pub(crate) fn add_by_two(&mut self, metric: Collected, labels: [&str; 2], value: u64) {
+        let [first, second] = labels;
+        self.add(metric, &format!("{first}{BETWEEN}{second}"), value);
     }
 }
 
@@ -123,11 +133,14 @@ fn family(
     // Unlike the registry, this call does not end the sentence by itself.
     let help = format!("{}.", described.help);
     let mut family = encoder.encode_descriptor(described.family(), &help, None, metric_type)?;
-    let Some(label) = described.labels.first() else {
+    if described.labels.is_empty() {
         return number(family, series.values().sum());
-    };
+    }
     for (text, value) in series {
-        number(family.encode_family(&[(*label, text.as_str())])?, *value)?;
+        // What was added up beyond the bound has one value for all its labels.
+        let values = text.split(BETWEEN).chain(std::iter::repeat(OTHER));
+        let labels: Vec<_> = described.labels.iter().copied().zip(values).collect();
+        number(family.encode_family(&labels)?, *value)?;
     }
     Ok(())
 }

@@ -175,6 +175,8 @@ impl Running {
             self.access_log.switch(opened);
         }
         self.drain = settings.server.drain;
+        self.notify_settings
+            .send_replace(Arc::new(settings.notify.clone()));
         self.reloading.written = settings.written.clone();
         let tunnels = live.handler.tunnels.reconfigured(settings.tunnel.clone());
         let live = self.shared.live(settings, tunnels, proxy);

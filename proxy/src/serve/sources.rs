@@ -2,6 +2,7 @@
 
 use crate::front::{AdmissionCounts, Front, Handler};
 use crate::metrics::{Collected, Metrics, Samples};
+use crate::notify::{CHANNELS, Notifier};
 use crate::tunnel::TunnelStats;
 use crate::upstream::UpstreamStats;
 use std::sync::Arc;
@@ -16,6 +17,22 @@ pub(super) fn watch_tunnels(metrics: &Metrics, stats: Arc<TunnelStats>) {
         samples.add(Collected::TunnelBytes, "up", stats.up_bytes.get());
         samples.add(Collected::TunnelBytes, "down", stats.down_bytes.get());
         samples.add(Collected::BoundHits, "tunnels", stats.crowded.get());
+    }));
+}
+
+/// Registers the notifications.
+pub(super) fn watch_notifier(metrics: &Metrics, notifier: Notifier, store: Arc<Store>) {
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        let stats = notifier.stats();
+        for channel in CHANNELS {
+            let (own, name) = (stats.of(channel), channel.as_str());
+            for (result, count) in own.results() {
+                samples.add_by_two(Collected::Notifications, [name, result], count);
+            }
+        }
+        samples.add(Collected::BoundHits, "notify", stats.crowded.get());
+        samples.add(Collected::BoundHits, "events", store.events().lost().get());
+        samples.add(Collected::TaskPanics, "", notifier.tasks().panics);
     }));
 }
 

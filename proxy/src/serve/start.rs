@@ -16,6 +16,7 @@ use crate::control::{self, Control, Vitals};
 use crate::front::{Front, Live};
 use crate::logging::Verbosity;
 use crate::metrics::Metrics;
+use crate::notify::{Notifier, NotifySettings};
 use crate::readiness::{Readiness, State};
 use crate::tunnel::{Dialer, Tunnels};
 use crate::upstream::{CurrentOrigin, SystemResolver};
@@ -23,7 +24,7 @@ use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use weir_cache::clock::SystemClock;
 use weir_cache::device::file::FileDevice;
@@ -59,6 +60,8 @@ pub(super) async fn start(
         .name
         .clone()
         .unwrap_or_else(|| node::default_name(store.pool_id()));
+    let (notify_settings, notifier) = start_notifier(&settings, &store, &node, &clock);
+    sources::watch_notifier(&metrics, notifier.clone(), Arc::clone(&store));
     let summary = summary::text(&bound, admin_bound.as_ref(), &settings.disks);
 
     let resolver =
@@ -109,6 +112,7 @@ pub(super) async fn start(
     let vitals = Vitals {
         metrics: Arc::clone(&metrics),
         readiness: Arc::clone(&readiness),
+        notifier: notifier.clone(),
         started: shared.clock.elapsed(),
         clock: Arc::clone(&shared.clock),
     };
@@ -134,6 +138,8 @@ pub(super) async fn start(
         admin: AdminListener::new(admin),
         background,
         drain,
+        notifier,
+        notify_settings,
         reloading,
         reload_requests,
     };
@@ -158,6 +164,20 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
     let destination = translate::access_log_destination(log);
     AccessLog::start(&destination, translate::access_log_format(log))
         .context("cannot open the access log")
+}
+
+/// Tells operators of what the store and the engine emit, and of what the start has found.
+fn start_notifier(
+    settings: &Settings,
+    store: &Store,
+    node: &str,
+    clock: &Arc<dyn Clock>,
+) -> (watch::Sender<Arc<NotifySettings>>, Notifier) {
+    let (swapped, current) = watch::channel(Arc::new(settings.notify.clone()));
+    let events = store.events().subscribe();
+    store.tell_findings();
+    let notifier = Notifier::start(events, current, node.to_owned(), Arc::clone(clock));
+    (swapped, notifier)
 }
 
 /// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.

@@ -20,7 +20,6 @@ use failure::DialFailure;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::upstreams::peer::{ALPN, HttpPeer, Peer};
-use roots::Roots;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +32,10 @@ use weir_policies::target::{Scheme, Target};
 
 pub(super) use connection::Connection;
 pub(crate) use failure::not_connected;
-pub(crate) use roots::RootsError as ConnectorError;
+pub(crate) use roots::{
+    Roots, RootsError as ConnectorError, certificates as trusted_certificates,
+    load as trusted_roots,
+};
 
 /// Pause before the next address is tried beside those that have not answered (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);

@@ -7,6 +7,7 @@ use crate::engine::CONFLICT_NAMESPACE;
 use crate::engine::growing::Growing;
 use crate::engine::last::Fate;
 use crate::engine::sources::{Asked, without_query};
+use crate::events::Event;
 use crate::object::ObjectHead;
 use crate::ports::OriginResponse;
 use crate::store::Object;
@@ -84,6 +85,10 @@ pub(super) fn note_conflict(fill: &Fill, original: &Object, consequence: &str) {
     fill.engine.stats.conflicts.add(1);
     fill.remember(Some(StatusCode::OK), Fate::Contradicts);
     let url = without_query(&original.head().url);
+    fill.engine.store.events().emit(Event::Conflict {
+        authority: fill.request.resource.target.authority(),
+        url: url.to_owned(),
+    });
     tracing::warn!(
         url,
         consequence,

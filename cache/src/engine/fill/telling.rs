@@ -29,6 +29,7 @@ impl Fill {
     }
 
     fn tell_waiters(&mut self, failure: Failure) -> Arc<Failure> {
+        self.engine.tell_failure(&self.request, &failure);
         let failure = Arc::new(failure);
         match &*failure {
             Failure::Origin(error) => self.remember(None, Fate::Failed(error.as_str())),

@@ -187,6 +187,7 @@ impl Core {
 
     fn leave_alone(&self, log: Sequence, why: &str) {
         self.stats.log_problems.add(1);
+        self.tell_log_damage();
         let path = segment::path(log);
         tracing::warn!(
             disk = self.device.name(),

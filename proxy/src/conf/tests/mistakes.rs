@@ -43,13 +43,7 @@ fn an_unknown_name_brings_the_nearest_known_one() {
 
 #[test]
 fn sections_of_later_versions_are_not_yet_available() {
-    for section in [
-        "[limits]",
-        "[tls]",
-        "[notify]",
-        "[[parent]]",
-        "[object_store]",
-    ] {
+    for section in ["[limits]", "[tls]", "[[parent]]", "[object_store]"] {
         let expected =
             format!("weir.toml:1: {section}: this section is not yet available; remove it");
         check(&format!("{section}\nx = 1"), &expected);

@@ -1,7 +1,7 @@
 //! Which certificate authorities upstreams are verified against: the system's, and those of `[upstream] ca_file`
 //! besides.
 //!
-//! Read once for each connector. Everything is read here first because Pingora panics on a certificate it cannot read.
+//! Read once for each connector, and again for each notification. Everything is read here first because Pingora panics on a certificate it cannot read.
 
 use pingora::protocols::tls::CaType;
 use pingora::tls::load_native_certs;
@@ -27,7 +27,7 @@ pub(crate) enum RootsError {
 }
 
 /// The trusted authorities.
-pub(super) enum Roots {
+pub(crate) enum Roots {
     /// Just the system's, which Pingora's connector has loaded by itself.
     System,
     /// The system's and the configured ones, given to every peer.
@@ -39,7 +39,7 @@ pub(super) enum Roots {
 
 impl Roots {
     /// What a peer has to carry.
-    pub(super) fn listed(&self) -> Option<Arc<CaType>> {
+    pub(crate) fn listed(&self) -> Option<Arc<CaType>> {
         match self {
             Self::System => None,
             Self::Listed(roots) => Some(Arc::clone(roots)),
@@ -48,18 +48,28 @@ impl Roots {
 }
 
 /// Reads and checks all trusted certificates.
-pub(super) fn load(ca_file: Option<&Path>) -> Result<Roots, RootsError> {
+pub(crate) fn certificates(
+    ca_file: Option<&Path>,
+) -> Result<Vec<CertificateDer<'static>>, RootsError> {
     let mut certificates =
         load_native_certs().map_err(|error| RootsError::System(error.to_string()))?;
     check(&certificates).map_err(RootsError::System)?;
+    if let Some(path) = ca_file {
+        let in_file = |why: String| RootsError::File(path.to_owned(), why);
+        let own = read_pem(path).map_err(in_file)?;
+        check(&own).map_err(in_file)?;
+        certificates.extend(own);
+    }
+    Ok(certificates)
+}
+
+/// The same, for connections.
+pub(crate) fn load(ca_file: Option<&Path>) -> Result<Roots, RootsError> {
+    let certificates = certificates(ca_file)?;
     let Some(path) = ca_file else {
         return Ok(Roots::System);
     };
-
     let in_file = |why: String| RootsError::File(path.to_owned(), why);
-    let own = read_pem(path).map_err(in_file)?;
-    check(&own).map_err(in_file)?;
-    certificates.extend(own);
     let roots = certificates.iter().map(wrap).collect::<Result<Vec<_>, _>>();
     Ok(Roots::Listed(roots.map_err(in_file)?.into()))
 }

@@ -79,9 +79,10 @@ impl Body {
                     url = without_query(url),
                     "the digest is not the expected one; nothing was stored"
                 );
-                FillEnd::Failed(OriginError::Digest(
-                    self.fill.request.resource.target.authority(),
-                ))
+                let request = &self.fill.request;
+                let error = OriginError::Digest(request.resource.target.authority());
+                self.fill.engine.tell_error(request, &error);
+                FillEnd::Failed(error)
             }
             Err(error) => {
                 self.fill.engine.note_store_refusal(error, url);
@@ -155,6 +156,7 @@ impl Body {
     pub(super) async fn give_up(&mut self, end: FillEnd) {
         if let FillEnd::Failed(error) = &end {
             tracing::info!(url = without_query(&self.growing.head().url), %error, "fill broke off, nothing stored");
+            self.fill.engine.tell_error(&self.fill.request, error);
         }
         // Without a store nothing was compared with the expected digest: then nobody gets the end of it.
         let end = match self.held_back.take() {
