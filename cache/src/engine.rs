@@ -31,11 +31,13 @@ mod invalidate;
 mod lookup;
 mod origins;
 mod parts;
+mod purge;
 mod request;
 mod settings;
 mod share;
 mod sources;
 mod stats;
+mod survey;
 mod tail;
 mod warm;
 
@@ -48,9 +50,11 @@ pub use import::{
     from_hex, hex,
 };
 pub use parts::Assembly;
+pub use purge::{Pinning, PurgeError, Purged, WouldPurge};
 pub use request::FetchRequest;
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
+pub use survey::{EntryKind, Inventory, Listed, Page};
 pub use warm::{WarmFill, WarmHead, Warmed};
 
 use crate::metrics::Counter;

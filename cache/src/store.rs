@@ -40,6 +40,7 @@ mod send;
 mod sequence;
 mod shard;
 mod superblock;
+mod survey;
 mod sync;
 mod temporary;
 mod tlv;
@@ -51,6 +52,7 @@ pub(crate) mod tests;
 pub use partial::PartialObject;
 pub use reader::Object;
 pub use send::Sent;
+pub use survey::SurveyCursor;
 pub use writer::ObjectWriter;
 
 use self::core::{Core, lock};
