@@ -96,10 +96,19 @@ impl PurgeScope {
         }
     }
 
+    /// The normal URL, where it is about one URL only.
+    #[must_use]
+    pub fn one_url(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Url(url) => Some(url),
+            Kind::Prefix(_) | Kind::Tag(_) => None,
+        }
+    }
+
     /// Whether it is about one URL only.
     #[must_use]
     pub fn is_one_url(&self) -> bool {
-        matches!(self.0, Kind::Url(_))
+        self.one_url().is_some()
     }
 
     /// Its kind (`url`, `prefix` or `tag`) and its text; what [`Self::from_parts`] reads.

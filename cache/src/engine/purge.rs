@@ -8,10 +8,16 @@
 //! A flight whose tags are not known yet is not joined either; it is stored all the same when its tags turn out not to
 //! be meant.
 
+use super::flight::{Flight, Phase};
 use super::{Engine, Entry};
-use crate::store::StoreError;
+use crate::object::Amendment;
+use crate::store::{BanError, StoreError, SurveyCursor};
+use weir_policies::key::CacheKey;
 use weir_policies::purge::{PurgeMode, PurgeScope};
 use weir_policies::target::Target;
+
+/// Objects looked at between two chances to be dropped.
+const WALK_PAGE: usize = 256;
 
 /// What a purge came to. It holds from now on, also over a power loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,8 +74,23 @@ impl Engine {
     /// # Errors
     /// [`PurgeError`]; then nothing was purged.
     pub async fn purge(&self, scope: &PurgeScope, mode: PurgeMode) -> Result<Purged, PurgeError> {
-        let _ = (scope, mode);
-        Err(PurgeError::Store(StoreError::Closed))
+        let keys = keys_of(scope);
+        let banned = self.store.ban(scope, mode, &keys).await?;
+        let flights = self.flights.pass_over(|flight| is_concerned(flight, scope));
+        match keys.first() {
+            Some(plain) => self.hold_down.forget(plain),
+            // Failures know neither URL nor tags; each costs one request.
+            None => self.hold_down.forget_all(),
+        }
+        for key in &keys {
+            self.rejected.invalidate(key);
+        }
+        Ok(Purged {
+            objects: banned.objects,
+            bytes: banned.bytes,
+            flights,
+            is_pending: banned.is_pending,
+        })
     }
 
     /// What [`Self::purge`] would concern now. Of a prefix or a tag it walks through everything that is stored, a page
@@ -78,8 +99,24 @@ impl Engine {
     /// # Errors
     /// [`StoreError::Closed`].
     pub async fn would_purge(&self, scope: &PurgeScope) -> Result<WouldPurge, StoreError> {
-        let _ = scope;
-        Err(StoreError::Closed)
+        let mut would = WouldPurge::default();
+        let keys = keys_of(scope);
+        for key in &keys {
+            for object in self.store.lookup(key).await {
+                would.add(object.length());
+            }
+        }
+        let mut cursor = keys.is_empty().then(SurveyCursor::default);
+        while let Some(from) = cursor {
+            let page = self.survey(Some(from), WALK_PAGE).await?;
+            let covered = page
+                .listed
+                .iter()
+                .filter(|listed| listed.is_covered_by(scope));
+            covered.for_each(|listed| would.add(listed.length));
+            cursor = page.next;
+        }
+        Ok(would)
     }
 
     /// Pins or unpins every variant of both entries of `target`, durably; how many there are.
@@ -87,7 +124,62 @@ impl Engine {
     /// # Errors
     /// [`StoreError`]; some may be changed then.
     pub async fn pin(&self, target: &Target, pinning: Pinning) -> Result<usize, StoreError> {
-        let _ = (target, pinning, Entry::ALL);
-        Err(StoreError::Closed)
+        let mut count = 0;
+        for entry in Entry::ALL {
+            for object in self.store.lookup(&entry.key(target)).await {
+                let head = object.head();
+                let amendment = Amendment {
+                    headers: head.headers.clone(),
+                    exchange: head.exchange,
+                    invalidated: head.invalidated,
+                    pinned: pinning == Pinning::Pin,
+                    lifetime_max: head.lifetime_max,
+                };
+                let amended = self.store.amend(&object, amendment).await?;
+                count += usize::from(amended.is_some());
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl WouldPurge {
+    fn add(&mut self, bytes: u64) {
+        self.objects = self.objects.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// Of everything that one URL can have, the plain one first; empty for other scopes.
+fn keys_of(scope: &PurgeScope) -> Vec<CacheKey> {
+    let target = scope.one_url().and_then(|url| Target::parse(url).ok());
+    let Some(target) = target else {
+        return Vec::new();
+    };
+    let kept = |entry: Entry| {
+        [
+            entry.key(&target),
+            entry.conflict_key(&target),
+            entry.parts_key(&target),
+        ]
+    };
+    Entry::ALL.into_iter().flat_map(kept).collect()
+}
+
+/// Whether a flight brings, or may bring, what a scope covers.
+fn is_concerned(flight: &Flight, scope: &PurgeScope) -> bool {
+    match flight.phase() {
+        Phase::Body(growing) => scope.covers(&flight.url, &growing.head().tags),
+        Phase::Validated(object, _) => scope.covers(&flight.url, &object.head().tags),
+        _ => scope.may_cover(&flight.url),
+    }
+}
+
+impl From<BanError> for PurgeError {
+    fn from(error: BanError) -> Self {
+        match error {
+            BanError::TooMany(pending) => Self::TooMany { pending },
+            BanError::Store(error) => Self::Store(error),
+        }
     }
 }

@@ -3,12 +3,15 @@
 //! In pages, because there may be millions: each costs a bounded time under the lock of the index and one read for
 //! each object that is not open. No use is counted and no handle is kept. Pacing and giving up are the caller's.
 
-use super::Engine;
-use crate::object::Sequence;
-use crate::store::{StoreError, SurveyCursor};
-use http::StatusCode;
+use super::{Engine, Entry};
+use crate::metrics::DiskStats;
+use crate::object::{ObjectHead, Sequence};
+use crate::store::{StoreError, SurveyCursor, Surveyed};
+use http::{StatusCode, header};
 use std::time::SystemTime;
+use weir_policies::key::CacheKey;
 use weir_policies::purge::PurgeScope;
+use weir_policies::target::Target;
 
 /// What kind of entry an object is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,12 +102,59 @@ impl Engine {
         cursor: Option<SurveyCursor>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let _ = (cursor, limit);
-        Err(StoreError::Closed)
+        let (found, next) = self.store.survey(cursor.unwrap_or_default(), limit).await?;
+        let listed = found.into_iter().map(Listed::of).collect();
+        Ok(Page { listed, next })
     }
 
     /// The numbers of the store.
     pub async fn inventory(&self) -> Inventory {
-        Inventory::default()
+        let stats = self.store.stats();
+        let of_disks = |bytes: fn(&DiskStats) -> u64| stats.disks.iter().map(bytes).sum();
+        Inventory {
+            objects: stats.objects.get(),
+            stored_bytes: of_disks(|disk| disk.stored_bytes.get()),
+            filling_bytes: of_disks(|disk| disk.filling_bytes.get()),
+            budget_bytes: of_disks(|disk| disk.budget_bytes.get()),
+            pinned: self.store.pinned().await.unwrap_or(0),
+            fills: self.stats.fills_active.get(),
+            bans_pending: stats.bans.get(),
+        }
+    }
+}
+
+impl Listed {
+    fn of(found: Surveyed) -> Self {
+        let head = found.head;
+        let content_type = head.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        Self {
+            entry: kind_of(&head),
+            content_type: content_type.map(str::to_owned),
+            url: head.url,
+            status: head.status,
+            length: found.length,
+            sequence: found.sequence,
+            stored_at: head.stored_at,
+            unused_for: found.unused_for,
+            pinned: head.pinned,
+            immutable: head.immutable,
+            invalidated: head.invalidated,
+            tags: head.tags,
+        }
+    }
+}
+
+/// By its key: the namespace alone does not tell the two entries of a URL apart.
+fn kind_of(head: &ObjectHead) -> EntryKind {
+    let is = |key: fn(Entry, &Target) -> CacheKey, target: &Target| {
+        let mut keys = Entry::ALL.into_iter().map(|entry| key(entry, target));
+        keys.any(|key| key == head.key)
+    };
+    match Target::parse(&head.url) {
+        Ok(target) if Entry::Followed.key(&target) == head.key => EntryKind::Followed,
+        Ok(target) if is(Entry::conflict_key, &target) => EntryKind::Conflict,
+        Ok(target) if is(Entry::parts_key, &target) => EntryKind::Part,
+        Ok(_) | Err(_) => EntryKind::Plain,
     }
 }
