@@ -26,8 +26,9 @@ enum Kind {
 pub enum PurgeMode {
     /// They are gone, imported and pinned ones included.
     Remove,
-    /// Their origin is asked before their next use, also where a rule or a field says that they never change. What an
-    /// operator has imported is exempt: there is nobody to ask.
+    /// Their origin is asked before their next use, whatever their fields say. Behind a rule that says that they never
+    /// change they are served meanwhile, and other bytes become a conflict, as ever. What an operator has imported is
+    /// exempt: there is nobody to ask.
     Stale,
 }
 

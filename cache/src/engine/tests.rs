@@ -7,6 +7,7 @@ mod import;
 mod invalidation;
 mod model;
 mod origin;
+mod purging;
 mod ranges;
 mod redirects;
 mod resuming;
