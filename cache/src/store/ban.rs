@@ -1,7 +1,7 @@
 //! Bans: purges that are remembered until nothing is left that they forbid.
 //!
 //! ```text
-//! announced ─► sequence ─► record in the metadata log, synced ─► in force ─► (swept.rs: seen everything) ─► over
+//! announced ─► sequence ─► record in the metadata log, synced ─► in force ─► (sweep.rs: seen everything) ─► over
 //! ```
 //! A ban is a scope, a mode, a sequence and the number of its record. In force it applies to every object that it covers
 //! and whose sequence is lower; a soft one only as long as nothing was written down about the object since (a record
