@@ -33,12 +33,14 @@ mod last;
 mod lookup;
 mod origins;
 mod parts;
+mod purge;
 mod reporting;
 mod request;
 mod settings;
 mod share;
 mod sources;
 mod stats;
+mod survey;
 mod tail;
 mod warm;
 
@@ -53,9 +55,11 @@ pub use import::{
 };
 pub use last::{Fate, LastResponse};
 pub use parts::Assembly;
+pub use purge::{Pinning, PurgeError, Purged, WouldPurge};
 pub use request::FetchRequest;
 pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
+pub use survey::{EntryKind, Inventory, Listed, Page};
 pub use warm::{WarmFill, WarmHead, Warmed};
 
 use crate::allowance::Allowance;

@@ -71,11 +71,13 @@ pub enum EvictionCause {
     Corrupt,
     /// Somebody asked to forget it.
     Forgotten,
+    /// A purge covers it.
+    Purged,
 }
 
 impl EvictionCause {
     /// All causes, in the order of the counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Watermark,
         Self::NoSpace,
         Self::ObjectsMax,
@@ -84,6 +86,7 @@ impl EvictionCause {
         Self::Replaced,
         Self::Corrupt,
         Self::Forgotten,
+        Self::Purged,
     ];
 
     /// The label.
@@ -98,6 +101,7 @@ impl EvictionCause {
             Self::Replaced => "replaced",
             Self::Corrupt => "corrupt",
             Self::Forgotten => "forgotten",
+            Self::Purged => "purged",
         }
     }
 }
@@ -150,6 +154,10 @@ pub struct StoreStats {
     pub amendments: Counter,
     /// Damaged or unreadable parts of the metadata log, and records of kinds that must be understood and are not.
     pub log_problems: Counter,
+    /// Purges that are remembered because something that they cover may still be there or on its way.
+    pub bans: Gauge,
+    /// Objects that purges have removed or marked; their bytes are those removed for [`EvictionCause::Purged`].
+    pub purged_objects: Counter,
     removed_bytes: [Counter; EvictionCause::ALL.len()],
 }
 

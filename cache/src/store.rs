@@ -3,7 +3,8 @@
 //! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
 //! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`]
 //! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) and [`forget`] →
-//! [`open`], [`recovery`] and [`close`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes afterwards).
+//! [`open`], [`recovery`] and [`close`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes
+//! afterwards) → [`ban`] (what was purged) and [`survey`] (what there is).
 //!
 //! Invariants
 //! - No byte is returned that was not compared with its checksum; [`send`] says what counts as compared there.
@@ -13,6 +14,7 @@
 //! - A full, read-only or failing disk makes calls fail, never the process.
 
 mod amend;
+mod ban;
 mod budget;
 mod checkpoint;
 mod checksum;
@@ -40,6 +42,7 @@ mod send;
 mod sequence;
 mod shard;
 mod superblock;
+mod survey;
 mod sync;
 mod temporary;
 mod tlv;
@@ -48,9 +51,12 @@ mod writer;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use ban::BanWatch;
+pub use ban::settle::{BanError, Banned};
 pub use partial::PartialObject;
 pub use reader::Object;
 pub use send::Sent;
+pub use survey::{SurveyCursor, Surveyed};
 pub use writer::ObjectWriter;
 
 use self::core::{Core, lock};
@@ -152,6 +158,9 @@ pub enum StoreError {
         /// In the same form.
         found: String,
     },
+    /// A purge that came since it was asked for covers it. Nothing was committed; the bytes are as expected.
+    #[error("purged while it was on its way")]
+    Purged,
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
@@ -227,8 +236,23 @@ impl Store {
         length: Option<u64>,
         expected: ExpectedDigests,
     ) -> Result<ObjectWriter, StoreError> {
+        let watch = Arc::new(self.watch(&head.url));
+        self.begin_watched(head, length, expected, watch).await
+    }
+
+    /// As [`Self::begin_verified`], for something that was asked for when `watch` was taken: no later purge is missed.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn begin_watched(
+        &self,
+        head: ObjectHead,
+        length: Option<u64>,
+        expected: ExpectedDigests,
+        watch: Arc<BanWatch>,
+    ) -> Result<ObjectWriter, StoreError> {
         let core = Arc::clone(&self.core);
-        let begin = move || ObjectWriter::begin(&core, head, length, expected);
+        let begin = move || ObjectWriter::begin(&core, head, length, expected, watch);
         self.core.on_pool("begin", begin).await?
     }
 

@@ -7,7 +7,7 @@
 //! Reading order: [`target`] (what was asked for) → [`key`] (its identity) → [`rules`] and [`verdict`] (what to
 //! do) → [`credentials`] (whose a request is) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) →
 //! [`range`], [`conditional`] (what to answer) → [`hop`], [`outcome`] (how it travels and what it is called) →
-//! [`address`], [`tunnel`] (where Weir may connect).
+//! [`address`], [`tunnel`] (where Weir may connect); [`tags`], [`purge`] (what an operator wants gone).
 
 pub mod address;
 pub mod cache_control;
@@ -20,6 +20,7 @@ pub mod hop;
 pub mod invalidation;
 pub mod key;
 pub mod outcome;
+pub mod purge;
 pub mod range;
 pub mod redirect;
 pub mod retry;
@@ -27,6 +28,7 @@ pub mod reuse;
 pub mod revalidation;
 pub mod rules;
 pub mod storability;
+pub mod tags;
 pub mod target;
 pub mod time;
 pub mod tunnel;

@@ -12,9 +12,10 @@
 use super::sources::without_query;
 use super::{Engine, Entry};
 use crate::object::{ObjectHead, Sequence};
-use crate::store::{Object, Store, StoreError, UNIT_BYTES};
+use crate::store::{BanWatch, Object, Store, StoreError, UNIT_BYTES};
 use bytes::Bytes;
 use std::sync::Arc;
+use weir_policies::effect::ExpectedDigests;
 use weir_policies::target::Target;
 
 /// Two objects that claim to be the same.
@@ -77,13 +78,14 @@ impl Engine {
     /// # Errors
     /// [`ConflictError`]. Of several conflicts the earlier ones may have been accepted; the rest is as before.
     pub async fn accept_conflicts(&self, target: &Target) -> Result<Vec<Accepted>, ConflictError> {
+        let watch = Arc::new(self.store.watch(&target.to_string()));
         let conflicts = self.conflicts(target).await;
         if conflicts.is_empty() {
             return Err(ConflictError::None);
         }
         let mut accepted = Vec::with_capacity(conflicts.len());
         for conflict in conflicts {
-            let decided = self.accept(target, conflict).await?;
+            let decided = self.accept(target, conflict, &watch).await?;
             tracing::info!(
                 url = without_query(&target.to_string()),
                 entry = decided.entry.as_str(),
@@ -123,7 +125,12 @@ impl Engine {
         Ok(conflicts)
     }
 
-    async fn accept(&self, target: &Target, conflict: Conflict) -> Result<Accepted, ConflictError> {
+    async fn accept(
+        &self,
+        target: &Target,
+        conflict: Conflict,
+        watch: &Arc<BanWatch>,
+    ) -> Result<Accepted, ConflictError> {
         let Conflict {
             entry,
             original,
@@ -147,7 +154,7 @@ impl Engine {
             pinned: changed.head().pinned || original.as_ref().is_some_and(|o| o.head().pinned),
             ..changed.head().clone()
         };
-        let object = copy(&self.store, &changed, head).await?;
+        let object = copy(&self.store, &changed, head, Arc::clone(watch)).await?;
         if !is_in_place(&self.store, &object).await {
             return Err(ConflictError::Overtaken);
         }
@@ -188,8 +195,16 @@ pub(super) async fn is_in_place(store: &Store, object: &Object) -> bool {
 }
 
 /// Writes the bytes of `from` as a new object with `head`. A copy that fails or is cancelled leaves nothing.
-async fn copy(store: &Store, from: &Object, head: ObjectHead) -> Result<Arc<Object>, StoreError> {
-    let mut writer = store.begin(head, Some(from.length())).await?;
+async fn copy(
+    store: &Store,
+    from: &Object,
+    head: ObjectHead,
+    watch: Arc<BanWatch>,
+) -> Result<Arc<Object>, StoreError> {
+    let expected = ExpectedDigests::default();
+    let mut writer = store
+        .begin_watched(head, Some(from.length()), expected, watch)
+        .await?;
     let mut at = 0;
     while at < from.length() {
         let piece = unit(from, at).await?;

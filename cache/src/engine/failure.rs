@@ -156,6 +156,11 @@ impl HoldDown {
         }
     }
 
+    /// Something changed, and nobody knows what.
+    pub(crate) fn forget_all(&self) {
+        self.held.invalidate_all();
+    }
+
     /// The failure that answers a request.
     pub(crate) fn failure(&self, request: &FetchRequest) -> Option<Arc<Failure>> {
         let key = (request.key, request.plan.follows);

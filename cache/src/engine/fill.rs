@@ -33,7 +33,7 @@ use super::sources::{Asked, Asking};
 use super::{Engine, EngineSettings, FetchRequest, unasked};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginError, OriginResponse};
-use crate::store::Object;
+use crate::store::{BanWatch, Object};
 use body::{Body, Purpose};
 use http::{Method, StatusCode};
 use std::sync::Arc;
@@ -44,6 +44,7 @@ use weir_policies::hop;
 use weir_policies::outcome::Outcome;
 use weir_policies::revalidation;
 use weir_policies::storability::{self, NotStored, Storability};
+use weir_policies::tags;
 use weir_policies::vary::{Selection, Vary};
 
 /// What the request that started the flight gets.
@@ -77,6 +78,8 @@ pub(crate) struct Fill {
     listing: Listing,
     leader: Option<oneshot::Sender<Led>>,
     goes_on_unread: bool,
+    /// Taken before anything is asked: a purge that comes later holds for what this fill brings.
+    watch: Arc<BanWatch>,
     /// The stored object that is too old.
     stale: Option<StaleObject>,
     /// Only a range is asked for.
@@ -114,6 +117,7 @@ impl Fill {
         };
         let settings = engine.settings.load_full();
         Self {
+            watch: Arc::new(engine.store.watch(&listing.flight.url)),
             deadline: Instant::now() + settings.total_time,
             settings,
             replacements: 0,
@@ -129,6 +133,9 @@ impl Fill {
     }
 
     pub(crate) async fn run(mut self) {
+        // Found before a purge, listed after it: nobody who comes now may get it.
+        self.stale
+            .take_if(|stale| self.engine.store.is_purged(&stale.usable.object));
         if let Some(original) = self.undecided().await {
             // The operator has not decided yet: nothing new is to be learned.
             self.stand(original, Outcome::StaleWhileRevalidate);
@@ -245,7 +252,7 @@ impl Fill {
         match self
             .engine
             .store
-            .begin_verified(head, length, expected)
+            .begin_watched(head, length, expected, Arc::clone(&self.watch))
             .await
         {
             Ok(writer) => Some(writer),
@@ -280,7 +287,7 @@ impl Fill {
             exchange: asked.exchange,
             upstream: Some(response.address),
             origin_id: 0,
-            tags: Vec::new(),
+            tags: tags::of(&response.headers),
             pinned: self.request.plan.effect.pin,
             conflict_of: None,
             lifetime_max: self.lifetime_max(asked),

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::watch;
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
+use weir_policies::target::Target;
 
 /// How far a flight has come.
 #[derive(Debug, Clone)]
@@ -40,9 +41,11 @@ pub(crate) enum Phase {
 
 /// What a flight is for, whatever it is listed under.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct About {
+pub(crate) struct About<'a> {
     /// The plain key of the URL.
     pub(crate) plain: CacheKey,
+    /// Its URL.
+    pub(crate) target: &'a Target,
     /// Whether redirects are followed.
     pub(crate) follows: bool,
 }
@@ -55,10 +58,14 @@ pub(crate) struct Flight {
     pub(crate) follows: bool,
     /// The plain key of its URL: what changes that concerns this flight, whatever it is listed under.
     about: CacheKey,
+    /// The same, in its normal form.
+    pub(crate) url: String,
     phase: watch::Sender<Phase>,
     publication: watch::Sender<Publication>,
     /// The origin has said that what is stored is not what it has.
     disowned: AtomicBool,
+    /// A purge came after it had asked: what it brings, a failure included, is for those who wait already.
+    passed_over: AtomicBool,
 }
 
 /// What a flight may put into the index.
@@ -75,14 +82,16 @@ struct Publication {
 pub(crate) struct Publishing<'a>(&'a Flight);
 
 impl Flight {
-    pub(crate) fn new(key: CacheKey, about: About) -> Arc<Self> {
+    pub(crate) fn new(key: CacheKey, about: About<'_>) -> Arc<Self> {
         Arc::new(Self {
             key,
             follows: about.follows,
             about: about.plain,
+            url: about.target.to_string(),
             phase: watch::Sender::new(Phase::Waiting),
             publication: watch::Sender::default(),
             disowned: AtomicBool::new(false),
+            passed_over: AtomicBool::new(false),
         })
     }
 
@@ -133,6 +142,10 @@ impl Flight {
 
     pub(crate) fn has_disowned(&self) -> bool {
         self.disowned.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_passed_over(&self) -> bool {
+        self.passed_over.load(Ordering::Acquire)
     }
 
     /// Waits until nothing more comes of it.
@@ -206,7 +219,7 @@ impl Flights {
     pub(crate) fn enter(
         self: &Arc<Self>,
         key: CacheKey,
-        about: About,
+        about: About<'_>,
         fits: impl Fn(&Growing) -> bool,
     ) -> Entered {
         let mut listed = self.listed.lock();
@@ -233,7 +246,7 @@ impl Flights {
     }
 
     /// A flight that nobody can join.
-    pub(crate) fn unlisted(self: &Arc<Self>, key: CacheKey, about: About) -> Listing {
+    pub(crate) fn unlisted(self: &Arc<Self>, key: CacheKey, about: About<'_>) -> Listing {
         let flight = Flight::new(key, about);
         let mut running = self.running.lock();
         running
@@ -258,6 +271,18 @@ impl Flights {
     /// Whether a fetch for `key` runs.
     pub(crate) fn has(&self, key: &CacheKey) -> bool {
         self.listed.lock().contains_key(key)
+    }
+
+    /// Takes all flights that a purge concerns out of the table: nobody joins them any more. How many.
+    pub(crate) fn pass_over(&self, is_concerned: impl Fn(&Flight) -> bool) -> usize {
+        let running: Vec<Arc<Flight>> = self.running.lock().values().flatten().cloned().collect();
+        let mut count = 0;
+        for flight in running.iter().filter(|flight| is_concerned(flight)) {
+            flight.passed_over.store(true, Ordering::Release);
+            take_out(&self.listed, &flight.key, flight);
+            count += 1;
+        }
+        count
     }
 
     /// Takes all flights about a URL out of the table, for what they bring may be older than a change, and returns them

@@ -37,7 +37,7 @@ pub enum Fate {
     Contradicts,
     /// Meanwhile something had come that it must not replace.
     Kept,
-    /// A change of the same URL overtook it.
+    /// A change of the same URL, or a purge, overtook it.
     Overtaken,
     /// The fill was given up: nobody read, too slow, its time was over, or the gateway stopped.
     GivenUp,
@@ -98,7 +98,7 @@ impl Fate {
                 "not used: other bytes than the immutable object (see weir conflict)".to_owned()
             }
             Self::Kept => "not stored: what stands there must not be replaced".to_owned(),
-            Self::Overtaken => "not stored: a change of the URL overtook it".to_owned(),
+            Self::Overtaken => "not stored: a change of the URL or a purge overtook it".to_owned(),
             Self::GivenUp => "not stored: its fill was given up".to_owned(),
         }
     }
@@ -118,6 +118,7 @@ impl Fate {
             StoreError::Corrupt { .. } => Self::StoreRefused("corrupt"),
             StoreError::Digest { .. } => Self::Failed("digest"),
             StoreError::Closed => Self::StoreRefused("closed"),
+            StoreError::Purged => Self::Overtaken,
         }
     }
 }

@@ -78,9 +78,10 @@ impl FetchRequest {
     }
 
     /// What a flight for it is about.
-    pub(super) fn about(&self) -> About {
+    pub(super) fn about(&self) -> About<'_> {
         About {
             plain: self.key,
+            target: &self.resource.target,
             follows: self.plan.follows,
         }
     }

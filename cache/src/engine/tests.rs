@@ -8,6 +8,7 @@ mod import;
 mod invalidation;
 mod model;
 mod origin;
+mod purging;
 mod ranges;
 mod reconfigure;
 mod redirects;

@@ -10,12 +10,14 @@
 //! Amendments of one object meet field by field: the last one's headers, exchange and lifetime count, but nobody takes back a pin
 //! or an invalidation that came in since the object that he holds was looked up.
 
+use super::ban::Verdict;
 use super::core::{Core, lock};
+use super::layout::Slot;
 use super::log::append::{NewRecord, Sync, Writer};
 use super::log::payload::Bound;
 use super::log::{LogFault, record};
 use super::{Durability, Object, Store, StoreError};
-use crate::object::{Amendment, ObjectHead};
+use crate::object::{Amendment, ObjectHead, Sequence};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -66,6 +68,15 @@ impl Store {
 
 impl Core {
     /// Pool only.
+    pub(super) fn amend_now(&self, object: &Arc<Object>, amendment: Amendment) -> Outcome {
+        self.amend(Waiting {
+            object: Arc::clone(object),
+            amendment,
+            outcome: Mutex::default(),
+        })
+    }
+
+    /// Pool only.
     fn amend(&self, waiting: Waiting) -> Outcome {
         let waiting = Arc::new(waiting);
         lock(&self.amending.queue).push(Arc::clone(&waiting));
@@ -111,13 +122,17 @@ impl Core {
         if !lock(&self.index).contains(slot, sequence) {
             return Ok(None);
         }
+        let (verdict, _) = self.verdict(object);
+        if verdict == Verdict::Removed {
+            return Ok(None);
+        }
         let mut newest_first = staged.iter().rev().map(|staged| &staged.amended);
         let before = newest_first.find(|other| is_same(other, object));
         let current = before.map_or_else(|| self.current(object), Arc::clone);
         let bound = Bound {
             slot,
             sequence,
-            amendment: merged(waiting, &current),
+            amendment: merged(waiting, &current, verdict),
         };
         let payload = bound.encode();
         if payload.len() > record::PAYLOAD_BYTES_MAX {
@@ -175,44 +190,54 @@ impl Core {
     /// Puts an object that was just opened under the head that counts. Pool only.
     pub(super) fn with_current_head(&self, object: Object) -> Object {
         let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        match self.amended_head(&object.shard.head, slot, sequence) {
+            (Some(head), number) => object.under(head, number),
+            (None, _) => object,
+        }
+    }
+
+    /// The head that counts where it is not the stored one, and the number of the record that says so, 0 for none. Pool
+    /// only.
+    pub(super) fn amended_head(
+        &self,
+        stored: &ObjectHead,
+        slot: Slot,
+        sequence: Sequence,
+    ) -> (Option<ObjectHead>, u64) {
         let doubt = *lock(&self.log.doubt);
-        let covers =
-            |number| doubt.is_some_and(|doubt| doubt.covers(&object.shard.head, sequence, number));
+        let covers = |number| doubt.is_some_and(|doubt| doubt.covers(stored, sequence, number));
         for _ in 0..READS_MAX {
             let Some(place) = lock(&self.index).place(slot, sequence) else {
-                return if covers(0) {
-                    distrusted(&object, 0)
-                } else {
-                    object
-                };
+                return (covers(0).then(|| distrusted(stored)), 0);
             };
             let read = self.log.read(place);
             match read {
                 Ok(bound) if (bound.slot, bound.sequence) == (slot, sequence) => {
-                    let mut head = applied(&object.shard.head, bound.amendment);
+                    let mut head = applied(stored, bound.amendment);
                     head.invalidated |= covers(place.number);
-                    return object.under(head, place.number);
+                    return (Some(head), place.number);
                 }
                 // It is being moved: the index knows where to.
                 Err(LogFault::Gone) if lock(&self.index).place(slot, sequence) != Some(place) => {}
                 fault => {
-                    self.warn_unreadable(&object, fault.err());
-                    return distrusted(&object, place.number);
+                    self.warn_unreadable(slot, sequence, fault.err());
+                    return (Some(distrusted(stored)), place.number);
                 }
             }
         }
-        distrusted(&object, 0)
+        (Some(distrusted(stored)), 0)
     }
 }
 
 impl Core {
-    fn warn_unreadable(&self, object: &Object, fault: Option<LogFault>) {
+    fn warn_unreadable(&self, slot: Slot, sequence: Sequence, fault: Option<LogFault>) {
         self.stats.log_problems.add(1);
         self.tell_log_damage();
         let error = fault.map(|fault| fault.to_string());
         tracing::warn!(
             disk = self.device.name(),
-            file = object.shard.name.file_name(),
+            key = format!("{:032x}", slot.key),
+            sequence = sequence.0,
             error,
             "what became of an object cannot be read; its origin is asked before its next use"
         );
@@ -224,10 +249,10 @@ fn is_same(one: &Object, other: &Object) -> bool {
 }
 
 /// The head as it was stored, not to be used without asking the origin, unless an operator has declared it immutable.
-fn distrusted(object: &Object, number: u64) -> Object {
-    let mut head = object.shard.head.clone();
+fn distrusted(stored: &ObjectHead) -> ObjectHead {
+    let mut head = stored.clone();
     head.invalidated |= !head.immutable;
-    object.under(head, number)
+    head
 }
 
 fn applied(stored: &ObjectHead, amendment: Amendment) -> ObjectHead {
@@ -242,12 +267,14 @@ fn applied(stored: &ObjectHead, amendment: Amendment) -> ObjectHead {
 }
 
 /// What is asked for, less what would take back something that who asks has not seen.
-fn merged(waiting: &Waiting, current: &Object) -> Amendment {
+fn merged(waiting: &Waiting, current: &Object, verdict: Verdict) -> Amendment {
     let (seen, wanted) = (waiting.object.head(), &waiting.amendment);
     let is_unseen = current.amendment != waiting.object.amendment;
     let pin_changed = current.head().pinned != seen.pinned;
     Amendment {
-        invalidated: wanted.invalidated || (is_unseen && current.head().invalidated),
+        invalidated: wanted.invalidated
+            || (is_unseen && current.head().invalidated)
+            || verdict == Verdict::Stale,
         pinned: if pin_changed {
             current.head().pinned
         } else {
@@ -273,8 +300,9 @@ fn same(error: &StoreError) -> StoreError {
                 None => io::Error::new(source.kind(), source.to_string()),
             },
         },
-        StoreError::Corrupt { .. } | StoreError::Digest { .. } | StoreError::Closed => {
-            StoreError::Closed
-        }
+        StoreError::Corrupt { .. }
+        | StoreError::Digest { .. }
+        | StoreError::Purged
+        | StoreError::Closed => StoreError::Closed,
     }
 }

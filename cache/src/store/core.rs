@@ -1,11 +1,12 @@
 //! What all parts of a running store share: the disk, the index, the open handles and the numbers.
 //!
-//! Lock order: the writer of `log` → `removals` (for reading; waited for with no lock held) → `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced` and
-//! `leftovers` are leaves: no lock and no handle is touched while one of them is held (the handle cache calls back
+//! Lock order: the sweep of `bans` → the writer of `log` → `removals` (for reading; waited for with no lock held) → `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced`,
+//! `leftovers` and the rest of `bans` are leaves: no lock and no handle is touched while one of them is held (the handle cache calls back
 //! into the index when it lets go of a handle). No guard lives across an await, and all device calls are made on the
 //! disk's pool or before the store is open.
 
 use super::amend::Amending;
+use super::ban::Bans;
 use super::budget::{Budget, Usage};
 use super::handles::Handles;
 use super::index::{Index, Place, Record};
@@ -46,6 +47,7 @@ pub(crate) struct Core {
     pub(crate) replaced: ReplacedFiles,
     pub(crate) log: MetadataLog,
     pub(crate) amending: Amending,
+    pub(crate) bans: Arc<Bans>,
     /// Files that no counter knows and that could not be removed at once.
     pub(crate) leftovers: Mutex<Vec<String>>,
     /// The part of the claims that still counts as free on the disk.
@@ -227,10 +229,12 @@ impl Core {
         found
     }
 
-    fn open(self: &Arc<Self>, record: &Record) -> Opened {
+    pub(super) fn open(self: &Arc<Self>, record: &Record) -> Opened {
         let handle = (record.slot, record.sequence);
         if let Some(object) = self.handles.get(&handle) {
-            return Opened::Object(object);
+            return self
+                .under_bans(object)
+                .map_or(Opened::Nothing, Opened::Object);
         }
         let name = ShardName::on_one_disk(record.slot, record.sequence, record.length);
         let opened = self.open_shard(name);
@@ -247,7 +251,8 @@ impl Core {
                 let object = self.with_current_head(Object::new(self, shard, record.last_use));
                 let object = Arc::new(object);
                 self.keep_handle(&object);
-                Opened::Object(object)
+                self.under_bans(object)
+                    .map_or(Opened::Nothing, Opened::Object)
             }
             Err(fault) => {
                 self.judge(&name, &fault);
@@ -317,6 +322,7 @@ impl Core {
             && let Err(error) = self.device.unlink(&name.path())
         {
             tracing::warn!(disk = self.device.name(), %error, "cannot remove a corrupt object");
+            self.bans.note_left(&name.path());
         }
     }
 
@@ -356,6 +362,7 @@ impl Core {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 self.disk().errors.add(1);
                 tracing::warn!(disk = self.device.name(), %error, "cannot remove an object");
+                self.bans.note_left(&name.path());
                 false
             }
             Ok(()) | Err(_) => {

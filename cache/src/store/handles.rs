@@ -9,7 +9,7 @@ use super::index::{Index, Record};
 use super::layout::{ShardName, Slot};
 use super::reader::Object;
 use super::shard::{Shard, ShardFault};
-use crate::object::Sequence;
+use crate::object::{ObjectHead, Sequence};
 use crate::ports::DeviceFile;
 use moka::sync::Cache;
 use rustix::process::{Resource, getrlimit};
@@ -65,7 +65,7 @@ impl Core {
             let object = self.handles.get(&(record.slot, record.sequence))?;
             // 128 bits stand in the index; the whole key stands in the header.
             if object.head().key == *key {
-                found.push(object);
+                found.extend(self.under_bans(object));
             }
         }
         Some(found)
@@ -96,6 +96,15 @@ impl Core {
         let open = || Shard::open(self.device.as_ref(), self.pool_id, name);
         match open() {
             Err(ShardFault::Io(error)) if self.has_freed_files(&error) => open(),
+            other => other,
+        }
+    }
+
+    /// Reads the head of a committed file and nothing else. Pool only.
+    pub(crate) fn read_head(&self, name: &ShardName) -> Result<ObjectHead, ShardFault> {
+        let read = || Shard::read_head(self.device.as_ref(), self.pool_id, name);
+        match read() {
+            Err(ShardFault::Io(error)) if self.has_freed_files(&error) => read(),
             other => other,
         }
     }

@@ -10,6 +10,7 @@
 //! Pure memory: no I/O, no lock, no clock.
 
 mod amended;
+mod walk;
 
 pub(crate) use amended::Place;
 
@@ -87,6 +88,7 @@ pub(crate) struct Index {
     secret: RandomState,
     random: u64,
     places: amended::Places,
+    put_back_count: u64,
 }
 
 impl Index {
@@ -99,6 +101,7 @@ impl Index {
             used: 0,
             random: secret.hash_one(0),
             places: amended::Places::default(),
+            put_back_count: 0,
             secret,
         }
     }

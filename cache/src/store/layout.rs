@@ -109,6 +109,12 @@ impl ShardName {
         format!("{}/{}", self.folder(), self.file_name())
     }
 
+    /// Reads a path; `None` unless it is exactly what [`Self::path`] writes.
+    pub(crate) fn of_path(path: &str) -> Option<Self> {
+        let (_, file) = path.rsplit_once('/')?;
+        Self::parse(file).filter(|name| name.path() == path)
+    }
+
     /// Reads a file name; `None` unless it is exactly what [`Self::file_name`] writes.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let mut parts = name.strip_suffix(".s")?.split('-');

@@ -25,7 +25,11 @@
 //!   The decision is itself a record (a [`Doubt`]), so it outlives the damaged file, which goes to quarantine/.
 //! - A record that cannot be read when its object is opened is treated alike, for that object.
 //!
-//! Deliberately not here: bans and last-use hints, whose kinds are reserved.
+//! - A ban is on the platter before its purge is acknowledged. It counts until a later record of **survivors** does not
+//!   name it, and that is written only when everything the ban has removed is gone from the platter (ban.rs). A ban that
+//!   was lost with a damaged part is covered by the doubt: what it had removed and a crash brings back is asked about.
+//!
+//! Deliberately not here: last-use hints, whose kind is reserved.
 
 pub(super) mod append;
 pub(super) mod clean;
@@ -103,6 +107,13 @@ impl MetadataLog {
             return Err(FormatError::Mismatch("record number").into());
         }
         Ok(Bound::decode(record.payload)?)
+    }
+
+    /// A record that is no amendment does not count any more.
+    pub(super) fn release(&self, place: Place) {
+        if let Some(segment) = lock(&self.segments).get_mut(&place.log) {
+            segment.release(place.bytes);
+        }
     }
 
     /// The end of what was written: file and offset. Ordered like the log itself.

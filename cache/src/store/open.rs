@@ -6,6 +6,7 @@
 //! What is found on the disk is [`recovery`]'s business; how a run ends is [`super::close`]'s.
 
 use super::amend::Amending;
+use super::ban::Bans;
 use super::core::{Core, lock};
 use super::handles::handle_cache;
 use super::index::Index;
@@ -120,9 +121,10 @@ fn assemble(
     pool: Pool,
     settings: StoreSettings,
     clock: Arc<dyn Clock>,
-    recovered: Recovered,
+    mut recovered: Recovered,
     resident: bool,
 ) -> Core {
+    let bans = restore_bans(&mut recovered);
     let stats = Arc::new(StoreStats::new(&[device.name()]));
     if let Some(disk) = stats.disks.first() {
         disk.stored_bytes.set(recovered.stored_bytes);
@@ -130,6 +132,7 @@ fn assemble(
     stats.objects.set(recovered.index.len() as u64);
     stats.metadata_log_bytes.set(recovered.log.bytes());
     stats.log_problems.add(recovered.log.problems);
+    stats.bans.set(bans.in_force().len() as u64);
     let index: Arc<Mutex<Index>> = Arc::new(Mutex::new(recovered.index));
     // The count of use continues where the last run ended, whatever the clock shows.
     let elapsed = u32::try_from(clock.elapsed().as_secs()).unwrap_or(u32::MAX);
@@ -146,6 +149,7 @@ fn assemble(
         replaced: ReplacedFiles::default(),
         log: MetadataLog::new(recovered.log),
         amending: Amending::default(),
+        bans,
         leftovers: Mutex::default(),
         unallocated_bytes: Gauge::default(),
         stats,
@@ -159,6 +163,21 @@ fn assemble(
         forgets: AtomicU64::new(0),
         removals: RwLock::default(),
     }
+}
+
+/// The bans that were in force, and what is known to be on the disk although it should not.
+fn restore_bans(recovered: &mut Recovered) -> Arc<Bans> {
+    let log = &mut recovered.log;
+    let found = std::mem::take(&mut log.bans).into_values().collect();
+    let survivors = log.survivors.take().map(|(place, _)| place);
+    let (bans, superseded) = Bans::restored(found, survivors);
+    for place in superseded {
+        log.release(Some(place));
+    }
+    for path in &recovered.left {
+        bans.note_left(path);
+    }
+    bans
 }
 
 fn unusable(disk: &str, reason: String) -> OpenError {

@@ -13,7 +13,7 @@ use super::{StoreError, UNIT_BYTES};
 use crate::object::{Digests, ObjectHead, Sequence};
 use bytes::Bytes;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Objects up to this length are cheaper read and verified again than sent without being copied, bytes.
@@ -31,6 +31,8 @@ pub struct Object {
     amended: Option<ObjectHead>,
     /// Number of the record that says so, 0 for none.
     pub(super) amendment: u64,
+    /// Number of the ban up to which it was looked at.
+    checked: AtomicU64,
 }
 
 impl Object {
@@ -46,6 +48,7 @@ impl Object {
             last_use: Arc::new(AtomicU32::new(last_use)),
             amended: None,
             amendment: 0,
+            checked: AtomicU64::new(0),
         }
     }
 
@@ -58,6 +61,7 @@ impl Object {
             last_use: Arc::clone(&self.last_use),
             amended: Some(head),
             amendment,
+            checked: AtomicU64::new(0),
         }
     }
 
@@ -121,6 +125,15 @@ impl Object {
         if let Some(core) = self.core.upgrade() {
             self.last_use.fetch_max(core.use_now(), Ordering::Relaxed);
         }
+    }
+
+    /// Up to which ban it was looked at.
+    pub(super) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_checked(&self, ban: u64) {
+        self.checked.fetch_max(ban, Ordering::AcqRel);
     }
 
     pub(super) fn last_use(&self) -> u32 {

@@ -38,6 +38,8 @@ pub(super) struct Recovered {
     /// Count of use to continue at.
     pub(super) use_base: u32,
     pub(super) quarantined: u32,
+    /// Paths of outdated objects that could not be removed.
+    pub(super) left: Vec<String>,
 }
 
 /// Opens a disk. Runs on its pool before anything else does.
@@ -107,6 +109,7 @@ fn open_owned(
     let mut log = log::replay::replay(device, &found, &boot, &mut contents.index);
     let highest_log = log.segments.last_key_value().map_or(0, |(log, _)| log.0);
     let highest = contents.highest.max(highest_temporary).max(highest_log);
+    let highest = highest.max(log.highest_ban());
     let next = found.reserved.max(highest.saturating_add(1));
     log.doubt_everything_before(next);
     superblock.clean = false;
@@ -124,7 +127,7 @@ fn open_owned(
         .records()
         .map(|record| footprint_bytes(record.length))
         .sum();
-    let (index, use_base) = (contents.index, contents.use_base);
+    let (index, use_base, left) = (contents.index, contents.use_base, contents.left);
     Ok(Recovered {
         superblock,
         index,
@@ -133,6 +136,7 @@ fn open_owned(
         next,
         use_base,
         quarantined,
+        left,
     })
 }
 
@@ -242,6 +246,7 @@ struct Contents {
     index: Index,
     highest: u64,
     use_base: u32,
+    left: Vec<String>,
 }
 
 fn read_contents(
@@ -280,6 +285,7 @@ fn from_checkpoint(loaded: checkpoint::Checkpoint) -> Contents {
         index,
         highest,
         use_base: loaded.use_now,
+        left: Vec::new(),
     }
 }
 
@@ -288,6 +294,7 @@ fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Co
     let mut index = Index::new();
     let mut highest = 0;
     let mut strange = 0_u64;
+    let mut left = Vec::new();
     for folder in device.read_dir(OBJECTS)? {
         let path = format!("{OBJECTS}/{folder}");
         let mut contenders: HashMap<super::layout::Slot, Vec<ShardName>> = HashMap::new();
@@ -302,7 +309,7 @@ fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Co
             highest = names
                 .first()
                 .map_or(highest, |name| highest.max(name.sequence.0));
-            if let Some(record) = settle(device, pool, doubt, &names) {
+            if let Some(record) = settle(device, pool, doubt, &names, &mut left) {
                 let inserted = index.insert(record);
                 debug_assert_eq!(inserted, Inserted::New);
             }
@@ -319,6 +326,7 @@ fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Co
         index,
         highest,
         use_base: 0,
+        left,
     })
 }
 
@@ -347,6 +355,7 @@ fn settle(
     pool: [u8; 16],
     doubt: (u64, u64),
     names: &[ShardName],
+    left: &mut Vec<String>,
 ) -> Option<Record> {
     let is_doubtful = |name: &ShardName| (doubt.0..doubt.1).contains(&name.sequence.0);
     let mut winner = None;
@@ -359,6 +368,7 @@ fn settle(
             winner = Some(record_of(name, unverified));
         } else if let Err(error) = device.unlink(&name.path()) {
             tracing::warn!(disk = device.name(), %error, "cannot remove an outdated object");
+            left.push(name.path());
         }
     }
     winner

@@ -5,6 +5,7 @@
 
 use super::core::lock;
 use super::layout::{ShardName, Slot};
+use crate::object::Sequence;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -28,6 +29,12 @@ impl ReplacedFiles {
     /// Files waiting.
     pub(crate) fn len(&self) -> usize {
         lock(&self.waiting).len()
+    }
+
+    /// Whether a file with a lower sequence waits.
+    pub(crate) fn has_older_than(&self, sequence: Sequence) -> bool {
+        let waiting = lock(&self.waiting);
+        waiting.iter().any(|name| name.sequence < sequence)
     }
 
     /// Takes the oldest `count` files: those that were waiting before a sync began.

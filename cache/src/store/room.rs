@@ -191,7 +191,7 @@ impl Core {
     }
 
     /// The use that the open handle knows of, else the one in the index.
-    fn last_use(&self, record: &Record) -> u32 {
+    pub(super) fn last_use(&self, record: &Record) -> u32 {
         let open = self.handles.get(&(record.slot, record.sequence));
         open.map_or(record.last_use, |object| {
             object.last_use().max(record.last_use)

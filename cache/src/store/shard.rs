@@ -74,6 +74,25 @@ impl Shard {
         })
     }
 
+    /// Reads the head alone: one or two small reads. Whether the rest is whole is not known then.
+    pub(crate) fn read_head(
+        device: &dyn Device,
+        pool: [u8; 16],
+        name: &ShardName,
+    ) -> Result<ObjectHead, ShardFault> {
+        let file = device.open(&name.path(), false)?;
+        let identity = ShardIdentity {
+            sequence: name.sequence,
+            index: name.index,
+        };
+        let header = Header::decode(&read_header(file.as_ref())?, identity)?;
+        let fits = header.pool == pool && header.head.key.short() == name.slot.key;
+        if !fits {
+            return Err(FormatError::Mismatch("name").into());
+        }
+        Ok(header.head)
+    }
+
     /// Reads and verifies bytes; the range must lie inside the object.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Bytes, ShardFault> {
         let identity = ShardIdentity {

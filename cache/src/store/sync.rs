@@ -28,13 +28,14 @@ pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Core {
     /// One pass. Pool only.
-    pub(super) fn maintain(&self) {
+    pub(super) fn maintain(self: &Arc<Self>) {
         for path in std::mem::take(&mut *lock(&self.leftovers)) {
             self.unlink_uncounted(&path);
         }
         if let Err(error) = self.sync_pass() {
             tracing::error!(disk = self.device.name(), %error, "sync failed; nothing is claimed as durable any more");
         }
+        self.sweep_bans();
         self.clean_log();
         self.evict_to_low_watermark();
     }
@@ -164,6 +165,9 @@ impl Core {
         match self.device.unlink(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(disk = self.device.name(), path, %error, "cannot remove a file");
+                if ShardName::of_path(path).is_some() {
+                    self.bans.note_left(path);
+                }
             }
             Ok(()) | Err(_) => {}
         }

@@ -3,6 +3,8 @@
 //! Background work never runs by itself here: stores are opened without their timer, and tests call the passes.
 
 mod amendment;
+mod ban_crash;
+mod bans;
 mod cleaning;
 mod concurrency;
 mod corruption;

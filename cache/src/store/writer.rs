@@ -3,7 +3,7 @@
 //! ```text
 //! begin:   room reserved → sequence → tmp/<sequence> created → header
 //! append:  hash, digest and write in one job of the pool, as often as needed
-//! commit:  footer → (strict: fdatasync) → rename → (strict: fsync of the folder) → index
+//! commit:  no ban since → footer → (strict: fdatasync) → rename → (strict: fsync of the folder) → index
 //! ```
 //! The file becomes visible only whole; the index learns of it last. Whatever fails or is cancelled before that leaves
 //! at most a file in tmp/, which the file's own guard removes (in the pool, best effort) and every start empties.
@@ -11,6 +11,7 @@
 //! Cancellation: a future dropped in the middle leaves its job running. The writer then refuses to go on, because a
 //! second job could overtake the first.
 
+use super::ban::BanWatch;
 use super::checksum::{BlockHasher, ShardIdentity};
 use super::core::Core;
 use super::digest::{Digesting, Mismatch};
@@ -54,6 +55,7 @@ struct Writing {
     written: u64,
     hasher: BlockHasher,
     digesting: Digesting,
+    watch: Arc<BanWatch>,
 }
 
 impl ObjectWriter {
@@ -63,6 +65,7 @@ impl ObjectWriter {
         head: ObjectHead,
         length: Option<u64>,
         expected: ExpectedDigests,
+        watch: Arc<BanWatch>,
     ) -> Result<Self, StoreError> {
         let claim = core.reserve(footprint_bytes(length.unwrap_or(0)))?;
         let sequence = core.take_sequence()?;
@@ -109,6 +112,7 @@ impl ObjectWriter {
             written: 0,
             hasher: BlockHasher::new(identity),
             digesting: Digesting::new(expected, core.settings.sha256),
+            watch,
         };
         let state = Arc::new(Mutex::new(writing));
         Ok(Self {
@@ -176,7 +180,8 @@ impl ObjectWriter {
     /// Footer, trailer, rename, index. The object becomes a hit when this returns, and not before.
     ///
     /// # Errors
-    /// On error nothing is visible and the file is removed; with [`StoreError::Digest`] it goes to quarantine/ as long
+    /// [`StoreError::Purged`] when a purge since the writer's [`BanWatch`] concerns it; the body is as expected then. On
+    /// error nothing is visible and the file is removed; with [`StoreError::Digest`] it goes to quarantine/ as long
     /// as that has room.
     pub async fn commit(mut self) -> Result<Arc<Object>, StoreError> {
         self.claim_turn()?;
@@ -227,6 +232,7 @@ impl Writing {
             .digesting
             .finish()
             .map_err(|mismatch| self.refuse(core, &name, mismatch))?;
+        self.obey_bans(core)?;
         self.write_footer(core, &table, &digests)?;
         self.publish(core, &name)?;
         let shard = Shard {
@@ -237,7 +243,22 @@ impl Writing {
             table,
             digests,
         };
-        Ok(core.admit(shard))
+        let object = core.admit(shard);
+        if let Err(purged) = self.obey_bans(core) {
+            // It came while the file was renamed and has a higher sequence, so nobody finds this object; but its sweep
+            // may have been here already.
+            core.remove_banned(&name);
+            return Err(purged);
+        }
+        Ok(object)
+    }
+
+    /// What was purged since it was asked for does not become visible.
+    fn obey_bans(&self, core: &Core) -> Result<(), StoreError> {
+        if core.bans.forbid(&self.head, &self.watch) {
+            return Err(StoreError::Purged);
+        }
+        Ok(())
     }
 
     fn name(&self) -> ShardName {

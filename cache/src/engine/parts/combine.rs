@@ -5,8 +5,10 @@ use crate::engine::flight::Flight;
 use crate::engine::last::Fate;
 use crate::engine::{Engine, FetchRequest};
 use crate::object::ObjectHead;
-use crate::store::{StoreError, UNIT_BYTES};
+use crate::store::{BanWatch, StoreError, UNIT_BYTES};
 use http::StatusCode;
+use std::sync::Arc;
+use weir_policies::effect::ExpectedDigests;
 use weir_policies::range::ByteRange;
 
 impl Engine {
@@ -15,6 +17,7 @@ impl Engine {
         let Some(_publishing) = flight.publish() else {
             return;
         };
+        let watch = Arc::new(self.store.watch(&flight.url));
         let Some(parts) = self.parts(request).await else {
             return;
         };
@@ -26,7 +29,7 @@ impl Engine {
             return;
         };
         let url = assembly.head.url.clone();
-        match self.copy_together(request, assembly).await {
+        match self.copy_together(request, assembly, watch).await {
             Ok(was_needed) => {
                 self.stats.combined.add(u64::from(was_needed));
                 if was_needed {
@@ -34,6 +37,7 @@ impl Engine {
                 }
                 self.store.forget(&request.parts_key()).await;
             }
+            Err(StoreError::Purged) => {}
             Err(error) => self.note_store_refusal(&error, &url),
         }
     }
@@ -42,6 +46,7 @@ impl Engine {
         &self,
         request: &FetchRequest,
         assembly: Assembly,
+        watch: Arc<BanWatch>,
     ) -> Result<bool, StoreError> {
         let head = ObjectHead {
             key: if assembly.head.redirects.is_empty() {
@@ -54,7 +59,12 @@ impl Engine {
         };
         let mut writer = self
             .store
-            .begin(head.clone(), Some(assembly.length))
+            .begin_watched(
+                head.clone(),
+                Some(assembly.length),
+                ExpectedDigests::default(),
+                watch,
+            )
             .await?;
         for (object, from, to) in assembly.slices(0, assembly.length) {
             let mut at = from;

@@ -105,6 +105,7 @@ impl Index {
     /// Puts back what [`Index::take`] took, as it was.
     pub(crate) fn put_back(&mut self, record: Record, place: Option<Place>) -> Inserted {
         let inserted = self.insert(record);
+        self.put_back_count = self.put_back_count.saturating_add(1);
         if inserted == Inserted::New
             && let Some(place) = place
         {

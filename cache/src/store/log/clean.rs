@@ -9,7 +9,7 @@
 
 use super::append::{NewRecord, Sync};
 use super::payload::{Bound, Doubt};
-use super::record::{AMENDMENT, DOUBT, Piece, Record, Scan};
+use super::record::{AMENDMENT, BAN, DOUBT, Piece, Record, SURVIVORS, Scan};
 use super::segment::{self, Condition, HEADER_BYTES, Segment};
 use crate::object::Sequence;
 use crate::store::StoreError;
@@ -216,10 +216,12 @@ impl Core {
             .unzip();
         let places = writer.append(self, &new, Sync::Later)?;
         for ((from, to), record) in from.into_iter().zip(places).zip(&new) {
-            if record.kind == AMENDMENT
-                && let Ok(bound) = Bound::decode(&record.payload)
-            {
-                lock(&self.index).relocate(bound.slot, bound.sequence, from, to);
+            match (record.kind, Bound::decode(&record.payload)) {
+                (AMENDMENT, Ok(bound)) => {
+                    lock(&self.index).relocate(bound.slot, bound.sequence, from, to);
+                }
+                (BAN | SURVIVORS, _) => self.bans.relocate(from, to),
+                _ => {}
             }
         }
         Ok(())
@@ -231,6 +233,7 @@ impl Core {
                 lock(&self.index).place(bound.slot, bound.sequence) == Some(candidate.place)
             }),
             DOUBT => Doubt::decode(&candidate.new.payload).ok() == *lock(&self.log.doubt),
+            BAN | SURVIVORS => self.bans.stands_at(candidate.place),
             // Of a newer version: it will know.
             _ => true,
         }

@@ -10,7 +10,8 @@
 //! 24  8  number, u64 LE: grows with every record of the pool; of two records of one object the higher one counts
 //! 32  n  payload, then zeros up to a multiple of 8
 //! ```
-//! Kinds: 1 amendment, 2 doubt. Reserved: 3 ban, 0x8004 last-use hints. Kinds are never reused.
+//! Kinds: 1 amendment, 2 doubt, 3 ban, 0x8005 survivors (which bans are not over). Reserved: 0x8004 last-use hints.
+//! Kinds are never reused.
 //!
 //! The seed names file and place, so a record that was written somewhere else, or that an earlier file left in the
 //! same blocks of the disk, fails like a flipped bit does. Pure: bytes in, records out, nothing panics.
@@ -23,6 +24,10 @@ use crate::store::tlv::{Cursor, FormatError};
 pub(in crate::store) const AMENDMENT: u16 = 1;
 /// Says that part of the log was lost.
 pub(in crate::store) const DOUBT: u16 = 2;
+/// A purge that is remembered.
+pub(in crate::store) const BAN: u16 = 3;
+/// Which bans are not over. Who does not know it obeys them for longer.
+pub(in crate::store) const SURVIVORS: u16 = 0x8005;
 /// Bytes in front of a payload.
 pub(in crate::store) const FRAME_BYTES: usize = 32;
 /// A longer payload is refused: heads are bounded to 64 KiB long before they come here.

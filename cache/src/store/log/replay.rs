@@ -8,13 +8,14 @@
 
 use super::SEGMENT_BYTES_MAX;
 use super::payload::{Bound, Doubt};
-use super::record::{AMENDMENT, DOUBT, Piece, Record, Scan};
+use super::record::{AMENDMENT, BAN, DOUBT, Piece, Record, SURVIVORS, Scan};
 use super::segment::{self, Condition, HEADER_BYTES, LOG, Segment, check_header};
 use crate::object::Sequence;
 use crate::ports::{Device, DeviceFile};
+use crate::store::ban::record::{Ban, decode_survivors};
 use crate::store::index::{Index, Place};
 use crate::store::superblock::Superblock;
-use crate::store::tlv::OPTIONAL;
+use crate::store::tlv::{FormatError, OPTIONAL};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ pub(in crate::store) struct Replayed {
     pub(in crate::store) active: Option<Sequence>,
     pub(in crate::store) next_number: u64,
     pub(in crate::store) doubt: Option<Doubt>,
+    /// Bans that are not over, by number.
+    pub(in crate::store) bans: BTreeMap<u64, (Ban, Place)>,
+    /// Where the newest record of survivors stands, and whom it names.
+    pub(in crate::store) survivors: Option<(Place, Vec<u64>)>,
     /// Files that cannot be read at all.
     pub(in crate::store) unreadable: Vec<Sequence>,
     /// Something was lost, and no record says so yet.
@@ -74,8 +79,13 @@ pub(in crate::store) fn replay(
             next_number: 1,
             ..Replayed::default()
         },
+        superfluous: Vec::new(),
     };
     replay.all_files();
+    for place in std::mem::take(&mut replay.superfluous) {
+        replay.replayed.release(Some(place));
+    }
+    replay.replayed.end_bans();
     replay.replayed
 }
 
@@ -85,12 +95,63 @@ struct Replay<'a> {
     past: Past,
     index: &'a mut Index,
     replayed: Replayed,
+    /// Records of bans that a later one has taken the place of; released at the end, when all files are known.
+    superfluous: Vec<Place>,
 }
 
 impl Replayed {
     /// Bytes of all files.
     pub(in crate::store) fn bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.bytes).sum()
+    }
+
+    /// Forgets the bans that did not survive.
+    fn end_bans(&mut self) {
+        let Some((at, survivors)) = &self.survivors else {
+            return;
+        };
+        let is_over = |number: &u64| *number < at.number && !survivors.contains(number);
+        let over: Vec<u64> = self.bans.keys().copied().filter(is_over).collect();
+        for number in over {
+            let place = self.bans.remove(&number).map(|(_, place)| place);
+            self.release(place);
+        }
+    }
+
+    /// The highest sequence of a ban.
+    pub(in crate::store) fn highest_ban(&self) -> u64 {
+        let sequences = self.bans.values().map(|(ban, _)| ban.sequence.0);
+        sequences.max().unwrap_or(0)
+    }
+
+    pub(in crate::store) fn release(&mut self, place: Option<Place>) {
+        let segment = place.and_then(|place| Some((place, self.segments.get_mut(&place.log)?)));
+        if let Some((place, segment)) = segment {
+            segment.release(place.bytes);
+        }
+    }
+
+    /// Takes a ban, or the list of those that are not over. The copy that cleaning has made counts, as good as the other.
+    fn take_ban(
+        &mut self,
+        place: Place,
+        record: &Record<'_>,
+    ) -> Result<Option<Place>, FormatError> {
+        if record.kind == BAN {
+            let ban = Ban::decode(record.number, record.payload)?;
+            let known = self.bans.insert(record.number, (ban, place));
+            return Ok(known.map(|(_, place)| place));
+        }
+        let survivors = decode_survivors(record.payload)?;
+        if self
+            .survivors
+            .as_ref()
+            .is_some_and(|(known, _)| known.number > record.number)
+        {
+            return Ok(Some(place));
+        }
+        let known = self.survivors.replace((place, survivors));
+        Ok(known.map(|(place, _)| place))
     }
 
     /// Draws the consequence of damage: everything before `next`, the first sequence of this run, is in doubt.
@@ -226,6 +287,24 @@ impl Replay<'_> {
                 self.index
                     .amend(bound.slot, bound.sequence, place, bound.amendment.pinned);
                 true
+            }
+            BAN | SURVIVORS => {
+                let Ok(offset) = u32::try_from(offset) else {
+                    return false;
+                };
+                let place = Place {
+                    log,
+                    number: record.number,
+                    offset,
+                    bytes,
+                };
+                match self.replayed.take_ban(place, record) {
+                    Ok(superfluous) => {
+                        self.superfluous.extend(superfluous);
+                        true
+                    }
+                    Err(_) => false,
+                }
             }
             DOUBT => Doubt::decode(record.payload).is_ok_and(|doubt| {
                 let known = self.replayed.doubt;

@@ -41,9 +41,16 @@ pub(in crate::store) struct Segment {
     pub(in crate::store) file: Arc<dyn DeviceFile>,
     /// Up to the end of its last record, bytes.
     pub(in crate::store) bytes: u64,
-    /// Bytes of records that are no amendments: they stay.
+    /// Bytes of records that count and are no amendments.
     pub(in crate::store) kept_bytes: u64,
     pub(in crate::store) condition: Condition,
+}
+
+impl Segment {
+    /// A record that stayed may go.
+    pub(in crate::store) fn release(&mut self, bytes: u32) {
+        self.kept_bytes = self.kept_bytes.saturating_sub(u64::from(bytes));
+    }
 }
 
 pub(in crate::store) fn path(sequence: Sequence) -> String {

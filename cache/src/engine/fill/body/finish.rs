@@ -73,6 +73,8 @@ impl Body {
         });
         let end = match &committed {
             Ok(_) => FillEnd::Complete,
+            // Its readers get what they asked for.
+            Err(StoreError::Purged) => FillEnd::Complete,
             Err(StoreError::Digest { .. }) => {
                 self.fill.engine.stats.digest_mismatches.add(1);
                 tracing::error!(

@@ -1,0 +1,238 @@
+//! Purges under a crash at every device call: of the purge, of its sweep, and of the log's cleaning.
+//!
+//! Once a purge was acknowledged, nothing older that it covers is ever found again, or only marked; what it does not
+//! cover survives; nothing is torn.
+
+use super::bans::{purge, purgeable, scopes};
+use super::metadata_log::large;
+use super::*;
+use crate::device::memory::Survival;
+use std::collections::BTreeMap;
+use weir_policies::purge::{PurgeMode, PurgeScope};
+
+const CALLS_MAX: u64 = 600;
+
+/// Seed of the body, and whether it is marked; `None`: a miss.
+type Answer = Option<(u64, bool)>;
+type Answers = BTreeMap<u8, Vec<Answer>>;
+
+/// What each key may answer.
+#[derive(Clone)]
+struct Ledger {
+    after_kill: Answers,
+    after_power_loss: Answers,
+    durability: Durability,
+}
+
+impl Ledger {
+    fn new(durability: Durability) -> Self {
+        let nothing = BTreeMap::from([1, 2, 3, 4].map(|number| (number, vec![None])));
+        Self {
+            after_kill: nothing.clone(),
+            after_power_loss: nothing,
+            durability,
+        }
+    }
+
+    fn begin(&mut self, number: u8, answer: Answer) {
+        for may in [&mut self.after_kill, &mut self.after_power_loss] {
+            may.entry(number).or_default().push(answer);
+        }
+    }
+
+    fn stored(&mut self, number: u8, answer: Answer) {
+        self.after_kill.insert(number, vec![answer]);
+        if self.durability == Durability::Strict {
+            self.after_power_loss.insert(number, vec![answer]);
+        }
+    }
+
+    /// A purge is durable, whatever the settings say of objects.
+    fn purged(&mut self, number: u8, answer: Answer) {
+        self.after_kill.insert(number, vec![answer]);
+        self.after_power_loss.insert(number, vec![answer]);
+    }
+
+    fn synced(&mut self) {
+        self.after_power_loss = self.after_kill.clone();
+    }
+}
+
+struct Case {
+    scope: PurgeScope,
+    covered: Vec<u8>,
+    mode: PurgeMode,
+    durability: Durability,
+    /// Something that was asked for before keeps the ban alive to the end.
+    is_held: bool,
+}
+
+impl Case {
+    fn settings(&self) -> StoreSettings {
+        StoreSettings {
+            durability: self.durability,
+            sha256: false,
+            ..settings_for_tests()
+        }
+    }
+
+    fn purged(&self, number: u8) -> Answer {
+        match self.mode {
+            PurgeMode::Remove => None,
+            PurgeMode::Stale => Some((number.into(), number != 4)),
+        }
+    }
+
+    async fn open(&self, device: &Arc<MemoryDevice>) -> Result<Arc<Store>, OpenError> {
+        open_with(Arc::clone(device) as Arc<dyn Device>, self.settings()).await
+    }
+
+    /// Fills, purges, fills again, sweeps and cleans; stops at the crash.
+    async fn run(&self, device: &Arc<MemoryDevice>, ledger: &mut Ledger) -> Option<()> {
+        let store = self.open(device).await.ok()?;
+        for number in 1..5 {
+            self.fill(&store, ledger, number, number.into()).await?;
+        }
+        maintain(&store).await;
+        (!device.has_crashed()).then_some(())?;
+        ledger.synced();
+        let watch = self.is_held.then(|| store.watch("http://host/b/3"));
+        let other = self.is_held.then(|| store.watch("http://host/a/1"));
+        for number in &self.covered {
+            ledger.begin(*number, self.purged(*number));
+        }
+        purge(&store, &self.scope, self.mode).await.ok()?;
+        for number in &self.covered {
+            ledger.purged(*number, self.purged(*number));
+        }
+        let again = *self.covered.first()?;
+        self.fill(&store, ledger, again, 9).await?;
+        self.outgrow_log(&store).await?;
+        for _ in 0..2 {
+            maintain(&store).await;
+        }
+        (!device.has_crashed()).then_some(())?;
+        ledger.synced();
+        assert!(
+            store.stats().metadata_log_bytes.get() < 400_000,
+            "nothing was cleaned"
+        );
+        assert_eq!(store.stats().bans.get(), u64::from(self.is_held));
+        store.close(CLOSE).await;
+        drop((watch, other));
+        (!device.has_crashed()).then_some(())
+    }
+
+    async fn fill(&self, store: &Store, ledger: &mut Ledger, number: u8, seed: u64) -> Option<()> {
+        let answer = Some((seed, false));
+        ledger.begin(number, answer);
+        fill(store, purgeable(number), &body(seed, 500))
+            .await
+            .ok()?;
+        ledger.stored(number, answer);
+        Some(())
+    }
+
+    /// Amends an object that is not covered until cleaning pays.
+    async fn outgrow_log(&self, store: &Store) -> Option<()> {
+        for version in 1..4 {
+            let object = store.lookup(&key(2)).await.into_iter().next()?;
+            store.amend(&object, large(version)).await.ok()??;
+        }
+        Some(())
+    }
+
+    async fn check(&self, device: MemoryDevice, may: &Answers, when: &str) {
+        let device = Arc::new(device);
+        for start in ["first", "second"] {
+            let store = self.open(&device).await.expect(when);
+            for pass in ["before", "after"] {
+                for (number, may) in may {
+                    let found = answer(&store, *number).await;
+                    assert!(
+                        may.contains(&found),
+                        "{:?} {} {when}, {start} start, {pass} the sweep: {number}: {found:?}, not {may:?}",
+                        self.mode,
+                        self.scope
+                    );
+                }
+                maintain(&store).await;
+            }
+            assert_eq!(store.stats().bans.get(), 0, "{when}");
+            assert_eq!(store.stats().log_problems.get(), 0, "{when}");
+            // As if killed.
+            device.unlock();
+        }
+    }
+
+    async fn crash_everywhere(&self) {
+        for call in 1..CALLS_MAX {
+            let device = Arc::new(MemoryDevice::new());
+            device.crash_at(call);
+            let mut ledger = Ledger::new(self.durability);
+            let finished = self.run(&device, &mut ledger).await.is_some();
+            let killed = device.surviving(Survival::Kill);
+            let when = format!("{:?}, kill at call {call}", self.durability);
+            self.check(killed, &ledger.after_kill, &when).await;
+            for seed in call * 2..call * 2 + 2 {
+                let after = device.surviving(Survival::PowerLoss { seed });
+                let when = format!(
+                    "{:?}, power loss at call {call}, seed {seed}",
+                    self.durability
+                );
+                self.check(after, &ledger.after_power_loss, &when).await;
+            }
+            if finished {
+                assert!(call > 60, "the scenario is too short: {call} calls");
+                return;
+            }
+        }
+        panic!("the scenario never ran through");
+    }
+}
+
+async fn answer(store: &Store, number: u8) -> Answer {
+    let object = store.lookup(&key(number)).await.into_iter().next()?;
+    let bytes = read_all(&object).await.unwrap();
+    let seed = (1..10).find(|seed| body(*seed, 500) == bytes).unwrap();
+    Some((seed, object.head().invalidated))
+}
+
+async fn check_all(mode: PurgeMode, durability: Durability) {
+    // With one durability or the other each scope is once held and once not.
+    let is_relaxed = durability == Durability::Relaxed;
+    for ((scope, covered), is_held) in
+        scopes()
+            .into_iter()
+            .zip([is_relaxed, !is_relaxed, is_relaxed])
+    {
+        let case = Case {
+            scope,
+            covered,
+            mode,
+            durability,
+            is_held,
+        };
+        case.crash_everywhere().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_purge_removed_stays_away_after_a_crash_at_any_call() {
+    check_all(PurgeMode::Remove, Durability::Relaxed).await;
+}
+
+#[tokio::test]
+async fn what_a_purge_removed_stays_away_after_a_crash_at_any_call_of_a_strict_store() {
+    check_all(PurgeMode::Remove, Durability::Strict).await;
+}
+
+#[tokio::test]
+async fn what_a_purge_marked_stays_marked_after_a_crash_at_any_call() {
+    check_all(PurgeMode::Stale, Durability::Relaxed).await;
+}
+
+#[tokio::test]
+async fn what_a_purge_marked_stays_marked_after_a_crash_at_any_call_of_a_strict_store() {
+    check_all(PurgeMode::Stale, Durability::Strict).await;
+}
