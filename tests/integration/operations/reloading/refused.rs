@@ -63,6 +63,12 @@ async fn a_taken_port_refuses_the_whole_reload() {
     let lines = stage.gateway.stderr().all();
     let why = format!("cannot listen on {address}");
     assert!(lines.iter().any(|line| line.contains(&why)), "{lines:#?}");
+    let everywhere = format!("0.0.0.0:{}", stage.gateway.proxy().port());
+    home.set("listen.proxy", vec![everywhere]);
+    stage.gateway.reload().await;
+    let lines = stage.gateway.stderr().all();
+    let why = format!("this gateway listens on {}", stage.gateway.proxy());
+    assert!(lines.iter().any(|line| line.contains(&why)), "{lines:#?}");
     stage.get("/x").await.assert_is(200, b"x");
     stage.finish().await;
 }
