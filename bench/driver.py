@@ -24,6 +24,7 @@ from servers import Server, make_servers
 
 ROUNDS_DEFAULT = 5
 FREE_BYTES_NEEDED = 6 * 2**30
+BUSY_LOAD_AVERAGE = 0.5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -114,6 +115,9 @@ def prepare(chosen: argparse.Namespace) -> None:
     disk = os.statvfs(chosen.data)
     if disk.f_bavail * disk.f_frsize < FREE_BYTES_NEEDED:
         raise BenchError(f"{chosen.data} needs {FREE_BYTES_NEEDED >> 30} GiB of free space")
+    busy = os.getloadavg()[0]
+    if busy > BUSY_LOAD_AVERAGE and not chosen.quick:
+        print(f"bench/run: this machine is busy (load average {busy:.1f}): figures will spread", file=sys.stderr)
     # 600 downloads take two descriptors each in a server.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -67,17 +67,17 @@ def table(rows: list[dict]) -> str:
 
 
 def waits(rows: list[dict]) -> str:
-    """First bytes, times and fetches of the rows with many clients or a fill, as a table in Markdown."""
+    """First bytes, times and fetches of the rows with whole downloads, as a table in Markdown."""
     lines = [
         "| Row | Server | First byte p50 | p99 | All done after | Origin alone takes | Fetches at the origin |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
         alone = row["origin_seconds"]
-        if alone is None and not row["name"].startswith("many"):
-            continue
         for name in SERVERS:
             own = row[name]
+            if own["first_byte_p50_seconds"] is None:
+                continue
             cells = [f"`{row['name']}`", "Weir" if name == "weir" else name]
             cells += [_seconds(own["first_byte_p50_seconds"]), _seconds(own["first_byte_p99_seconds"])]
             cells += [_seconds(own["seconds"]), _seconds(alone), str(own["origin_fetches"])]
