@@ -43,9 +43,12 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-A line for each URL that is finished: cached (it was there), revalidated (its upstream says that it still holds), fetched,
-stale (it is there, too old, and its upstream could not be asked) or failed. Exit code 0 only when none is stale or failed;
-each of those is named on the standard error with its reason. Empty lines and lines that begin with # are skipped in a list.
+Every URL has a line when it is finished: cached (it was there), revalidated (its upstream says that it still holds), \
+fetched, stale (it is there, too old, and its upstream could not be asked) or failed. The exit code is 0 only when none \
+is stale or failed; each of those is named on the standard error with its reason.
+
+In a list, empty lines and lines that begin with # are skipped.
+
 Fills belong to the gateway: those that run when this command is interrupted go on.";
 
 impl Arguments {

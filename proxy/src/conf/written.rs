@@ -21,13 +21,14 @@ pub(crate) struct Changes {
 
 /// Sections that a running gateway takes over whole. Whatever is not listed waits for a restart, so that a new section
 /// is never believed to work before somebody made it.
-const RELOADABLE: [&str; 10] = [
+const RELOADABLE: [&str; 11] = [
     "listen",
     "fill",
     "upstream",
     "access",
     "tunnel",
     "log",
+    "notify",
     "cache_proxy",
     "rules",
     "mirror",

@@ -329,3 +329,45 @@ async fn a_reload_that_nobody_is_there_to_make_is_refused() {
     let answer = talk.say(b"{\"command\":\"reload\"}\n").await;
     assert!(answer[0]["failed"].as_str().is_some(), "{answer:?}");
 }
+
+#[tokio::test]
+async fn what_is_there_is_ensured_without_a_fetch() {
+    let talk = Talk::new().await;
+    let body = vec![7; 1000];
+    talk.command(&import(&body, |_| {}), &body).await;
+    for form in ["forward", "download", "path"] {
+        let command = json!({"command": "ensure", "url": URL, "form": form});
+        let answer = talk.command(&command, b"").await;
+        let done = &answer.last().expect("an answer")["done"];
+        assert_eq!(done["outcome"], "cached", "{form}: {answer:?}");
+        assert_eq!(done["length_bytes"], 1000);
+    }
+}
+
+#[tokio::test]
+async fn what_no_client_may_have_is_not_ensured() {
+    let talk = Talk::new().await;
+    let check = async |url: &str, word: &str| {
+        let command = json!({"command": "ensure", "url": url, "form": "forward"});
+        let answer = talk.command(&command, b"").await;
+        assert!(failure(&answer).contains(word), "{url}: {answer:?}");
+    };
+    check("", "scheme").await;
+    check("ftp://host/file", "501").await;
+    check("http://metadata.google.internal/", "403").await;
+    check("http://user:pass@h/", "userinfo").await;
+}
+
+#[tokio::test]
+async fn commands_that_wait_for_fills_leave_room_for_others() {
+    let talk = Talk::new().await;
+    let all = u32::try_from(ensure::ENSURED_MAX).unwrap();
+    let running = talk.control.ensuring.try_acquire_many(all).unwrap();
+    let command = json!({"command": "ensure", "url": URL, "form": "forward"});
+    let answer = talk.command(&command, b"").await;
+    assert!(failure(&answer).contains("64 URLs"), "{answer:?}");
+    const { assert!(ensure::ENSURED_MAX < CONNECTIONS_MAX) };
+    let answer = talk.command(&json!({"command": "stat"}), b"").await;
+    assert_eq!(answer[0]["done"]["requests"]["hit_ratio"], Value::Null);
+    drop(running);
+}

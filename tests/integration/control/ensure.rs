@@ -169,13 +169,14 @@ async fn a_rule_against_storing_holds_for_commands() {
 #[tokio::test]
 async fn a_wrong_digest_is_not_stored() {
     let zeros = "0".repeat(64);
-    let rule = format!("host = [\"127.0.0.1\"]\nverify = \"sha256:{zeros}\"\n");
+    let rule = format!("host = [\"127.0.0.1\"]\npath = [\"/file\"]\nverify = \"sha256:{zeros}\"\n");
     let stage = Stage::with(ruled(&rule)).await;
     stage.fresh("/file", b"x");
     let run = ensure(&stage, "/file", &[]).await;
     assert_failed(&run, &stage.origin.url("/file"), "digest");
     let mut gateway = stage.gateway;
-    gateway.expect_log("digest");
+    gateway.expect_log("the digest is not the expected one");
+    gateway.expect_log("the body is not what was published");
     gateway.finish().await;
 }
 
