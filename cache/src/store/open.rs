@@ -13,6 +13,7 @@ use super::log::MetadataLog;
 use super::pool::Pool;
 use super::recovery::{self, Recovered};
 use super::replaced::ReplacedFiles;
+use super::retire::Retirement;
 use super::sequence::Sequences;
 use super::{OpenError, Store, StoreSettings, Verify, send, sync};
 use crate::metrics::{Gauge, StoreStats};
@@ -156,6 +157,7 @@ fn assemble(
         quarantined: AtomicU32::new(recovered.quarantined),
         forgets: AtomicU64::new(0),
         removals: RwLock::default(),
+        retirement: Retirement::default(),
     }
 }
 

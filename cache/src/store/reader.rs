@@ -100,7 +100,7 @@ impl Object {
             Arc::clone(&core),
         );
         let read = move || read_and_mark(&shared, &shard, &marks, offset, length);
-        core.on_pool("read", read).await?
+        core.on_reading_pool(read).await?
     }
 
     /// Marks a use for the eviction order. Cheap: no lock, no I/O.

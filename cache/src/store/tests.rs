@@ -11,6 +11,7 @@ mod forgetting;
 mod limits;
 mod metadata_log;
 mod opening;
+mod retiring;
 mod round_trip;
 mod rows;
 
