@@ -5,6 +5,7 @@
 //! ```text
 //! look up ─ fresh ───────────────────────────────────────────► Answer::Stored
 //!    │ stale or absent
+//!    ├─ the data is not ours (yet, or any more) ──────────────► Answer::Private
 //!    ├─ for one client only (credentials, no-store, a rule) ──► Answer::Private, or an unlisted flight
 //!    ├─ held down ────────────────────────────────────────────► Answer::Failed
 //!    ├─ a flight runs ─ wait for its head ─ fits ─────────────► Answer::Growing
@@ -34,6 +35,7 @@ mod parts;
 mod request;
 mod settings;
 mod share;
+mod slot;
 mod sources;
 mod stats;
 mod tail;
@@ -68,6 +70,7 @@ use lookup::{Found, StaleObject};
 use moka::sync::Cache;
 use origins::Origins;
 use share::{Again, answer_failure};
+use slot::StoreSlot;
 use sources::Asking;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,7 +139,7 @@ pub enum Answer {
 
 /// The engine.
 pub struct Engine {
-    store: Arc<Store>,
+    store: StoreSlot,
     origin: Arc<dyn Origin>,
     clock: Arc<dyn Clock>,
     settings: EngineSettings,
@@ -160,6 +163,25 @@ impl Engine {
         clock: Arc<dyn Clock>,
         settings: EngineSettings,
     ) -> Arc<Self> {
+        Self::over(StoreSlot::holding(store), origin, clock, settings)
+    }
+
+    /// An engine whose store is still another process's: everything is fetched uncached until [`Self::install`].
+    #[must_use]
+    pub fn awaiting_store(
+        origin: Arc<dyn Origin>,
+        clock: Arc<dyn Clock>,
+        settings: EngineSettings,
+    ) -> Arc<Self> {
+        Self::over(StoreSlot::default(), origin, clock, settings)
+    }
+
+    fn over(
+        store: StoreSlot,
+        origin: Arc<dyn Origin>,
+        clock: Arc<dyn Clock>,
+        settings: EngineSettings,
+    ) -> Arc<Self> {
         Arc::new(Self {
             flights: Flights::new(settings.flights_max),
             memory: MemoryBudget::new(settings.memory_bytes),
@@ -179,6 +201,17 @@ impl Engine {
             clock,
             settings,
         })
+    }
+
+    /// The store that was waited for. Another one than the first is not taken.
+    pub fn install(&self, store: Arc<Store>) {
+        self.store.install(store);
+    }
+
+    /// The store; `None` while it is another process's.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.get()
     }
 
     /// Its counters.
@@ -218,6 +251,9 @@ impl Engine {
             if request.plan.directives.only_if_cached {
                 let parts = self.assembled(request).await;
                 return parts.unwrap_or(Answer::NotCached);
+            }
+            if !self.store.is_ours() {
+                return self.private(request, Outcome::Bypass, stale).await;
             }
             if let Some(stale) = &stale
                 && stale.may.while_revalidating
@@ -334,6 +370,20 @@ impl Engine {
     #[must_use]
     pub fn tasks(&self) -> &TaskSet {
         &self.tasks
+    }
+
+    /// Gives the data to another process: no fill starts from now on, those that run become streams for their readers,
+    /// and the store retires. Returns when its lock is free, at the `deadline` at the latest.
+    pub async fn retire(&self, deadline: Duration) {
+        self.tasks.refuse();
+        if let Some(store) = self.store.get() {
+            store.retire(deadline).await;
+        }
+    }
+
+    /// Whether the data was given to another process.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.store.get().is_some_and(|store| store.has_retired())
     }
 
     /// Waits for running fills until the deadline, then gives them up. From now on misses are streamed uncached.

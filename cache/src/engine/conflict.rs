@@ -147,8 +147,9 @@ impl Engine {
             pinned: changed.head().pinned || original.as_ref().is_some_and(|o| o.head().pinned),
             ..changed.head().clone()
         };
-        let object = copy(&self.store, &changed, head).await?;
-        if !is_in_place(&self.store, &object).await {
+        let store = self.store.opened()?;
+        let object = copy(store, &changed, head).await?;
+        if !is_in_place(store, &object).await {
             return Err(ConflictError::Overtaken);
         }
         let replaced = original.map(|original| original.sequence());

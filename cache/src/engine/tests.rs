@@ -13,6 +13,7 @@ mod resuming;
 mod revalidation;
 mod sources;
 mod storeless;
+mod upgrading;
 mod warming;
 mod world;
 
