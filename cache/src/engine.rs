@@ -55,10 +55,12 @@ pub use settings::{EngineSettings, OnAbandon};
 pub use stats::EngineStats;
 pub use warm::{WarmFill, WarmHead, Warmed};
 
+use crate::allowance::Allowance;
 use crate::metrics::Counter;
 use crate::ports::{Clock, Framing, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
+use arc_swap::ArcSwap;
 use budget::MemoryBudget;
 use failure::HoldDown;
 use flight::Flights;
@@ -74,7 +76,6 @@ use slot::StoreSlot;
 use sources::Asking;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use weir_policies::effect::StoreRule;
 use weir_policies::freshness::Exchange;
 use weir_policies::hop;
@@ -142,10 +143,10 @@ pub struct Engine {
     store: StoreSlot,
     origin: Arc<dyn Origin>,
     clock: Arc<dyn Clock>,
-    settings: EngineSettings,
+    settings: ArcSwap<EngineSettings>,
     flights: Arc<Flights>,
     memory: MemoryBudget,
-    seats: Arc<Semaphore>,
+    seats: Arc<Allowance>,
     hold_down: HoldDown,
     origins: Origins,
     /// Conflicts that an operator has rejected lately.
@@ -185,10 +186,8 @@ impl Engine {
         Arc::new(Self {
             flights: Flights::new(settings.flights_max),
             memory: MemoryBudget::new(settings.memory_bytes),
-            seats: Arc::new(Semaphore::new(
-                settings.readers_max.min(Semaphore::MAX_PERMITS),
-            )),
-            hold_down: HoldDown::new(settings.hold_down, Arc::clone(&clock)),
+            seats: Allowance::new(settings.readers_max as u64),
+            hold_down: HoldDown::new(Arc::clone(&clock)),
             origins: Origins::new(Arc::clone(&clock)),
             rejected: Cache::builder()
                 .max_capacity(REJECTED_MAX)
@@ -199,7 +198,7 @@ impl Engine {
             store,
             origin,
             clock,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
         })
     }
 
@@ -212,6 +211,15 @@ impl Engine {
     #[must_use]
     pub fn store(&self) -> Option<&Arc<Store>> {
         self.store.get()
+    }
+
+    /// Other settings from now on. Running fills keep the times that they began with; where a bound is lower now than
+    /// what is taken, nothing is taken away and nobody gets more until enough is back.
+    pub fn reconfigure(&self, settings: EngineSettings) {
+        self.flights.set_most(settings.flights_max);
+        self.memory.resize(settings.memory_bytes);
+        self.seats.set_most(settings.readers_max as u64);
+        self.settings.store(Arc::new(settings));
     }
 
     /// Its counters.
@@ -317,7 +325,7 @@ impl Engine {
                 .await;
         }
         let running = self.stats.fills_active.get();
-        if running >= self.settings.flights_max as u64 {
+        if running >= self.settings.load().flights_max as u64 {
             self.stats.bound_flights.add(1);
             return self.private(request, Outcome::Bypass, stale).await;
         }
@@ -451,7 +459,7 @@ fn has_conditions(headers: &HeaderMap) -> bool {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("settings", &self.settings)
+            .field("settings", &self.settings.load())
             .finish_non_exhaustive()
     }
 }

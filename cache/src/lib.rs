@@ -11,6 +11,7 @@
     allow(clippy::cast_possible_truncation, reason = "tests make small numbers")
 )]
 
+pub mod allowance;
 pub mod clock;
 pub mod device;
 pub mod digest;

@@ -53,7 +53,7 @@ pub enum AddressRefusal {
 }
 
 /// Judges addresses. Public ones pass; others only when an allowed network holds them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vetter {
     /// `[upstream] allow_networks`: destination networks that would otherwise be refused. Compared with the address
     /// as given and with the IPv4 address embedded in it. A cloud's metadata service hands out credentials, so it is

@@ -18,6 +18,7 @@ pub(crate) use timestamp::rfc3339;
 use crate::metrics::{Collected, Samples, Source};
 use crate::record::Record;
 use anyhow::Context;
+use arc_swap::ArcSwapOption;
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -100,11 +101,16 @@ fn append(line: &mut String, text: fmt::Arguments<'_>) {
 }
 
 /// The running access log.
-#[derive(Debug)]
 pub(crate) struct AccessLog {
-    format: Format,
     /// `None`: the log is off.
-    queue: Option<Arc<Queue>>,
+    format: ArcSwapOption<Format>,
+    queue: Arc<Queue>,
+}
+
+/// A destination that was opened and is not written to yet.
+pub(crate) struct Opened {
+    format: Option<Arc<Format>>,
+    sink: Sink,
 }
 
 impl AccessLog {
@@ -113,59 +119,65 @@ impl AccessLog {
     /// # Errors
     /// The file cannot be opened for appending, or the system has no thread left.
     pub(crate) fn start(destination: &Destination, format: Format) -> anyhow::Result<Self> {
-        let Some(sink) = Sink::open(destination)? else {
-            return Ok(Self {
-                format,
-                queue: None,
-            });
-        };
+        let Opened { format, sink } = Self::open(destination, format)?;
         let queue = Queue::start(sink, QUEUE_BYTES_MAX)
             .context("cannot start the thread that writes the access log")?;
         Ok(Self {
-            format,
-            queue: Some(queue),
+            format: ArcSwapOption::new(format),
+            queue,
         })
+    }
+
+    /// Opens a destination for [`AccessLog::switch`]. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be opened for appending.
+    pub(crate) fn open(destination: &Destination, format: Format) -> anyhow::Result<Opened> {
+        Ok(Opened {
+            format: (*destination != Destination::Off).then(|| Arc::new(format)),
+            sink: Sink::open(destination)?,
+        })
+    }
+
+    /// Writes what is logged from now on to another destination. No line is lost; one that is being logged at this
+    /// moment may still have the format of before.
+    pub(crate) fn switch(&self, opened: Opened) {
+        self.queue.redirect(opened.sink);
+        self.format.store(opened.format);
     }
 
     /// Logs one request. Never waits for the destination.
     pub(crate) fn log(&self, record: &Record) {
-        if let Some(queue) = &self.queue {
-            queue.push(self.format.line(record).as_bytes());
+        if let Some(format) = &*self.format.load() {
+            self.queue.push(format.line(record).as_bytes());
         }
     }
 
     /// Opens the file anew before the next line: what logrotate asks for after it has renamed the old one.
     pub(crate) fn reopen(&self) {
-        if let Some(queue) = &self.queue {
-            queue.reopen();
-        }
+        self.queue.reopen();
     }
 
     /// What the log counts, for the metrics.
     pub(crate) fn source(&self) -> Arc<dyn Source> {
-        Arc::new(Counted(self.queue.clone()))
+        Arc::new(Counted(Arc::clone(&self.queue)))
     }
 
     /// Writes what is waiting and ends the thread; gives up on a destination that takes nothing any more. Lines
     /// after this are dropped and counted.
     pub(crate) async fn close(&self) {
-        if let Some(queue) = &self.queue {
-            queue.close().await;
-        }
+        self.queue.close().await;
     }
 }
 
 /// The log's counters outlive the log: a scrape during shutdown still sees them.
-struct Counted(Option<Arc<Queue>>);
+struct Counted(Arc<Queue>);
 
 impl Source for Counted {
     fn samples(&self, samples: &mut Samples) {
-        let (dropped, failed) = self
-            .0
-            .as_ref()
-            .map_or((0, 0), |queue| (queue.dropped(), queue.failed_writes()));
-        samples.add(Collected::BoundHits, "access-log", dropped);
-        samples.add(Collected::AccessLogErrors, "", failed);
+        let Self(queue) = self;
+        samples.add(Collected::BoundHits, "access-log", queue.dropped());
+        samples.add(Collected::AccessLogErrors, "", queue.failed_writes());
     }
 }
 

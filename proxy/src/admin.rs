@@ -61,7 +61,7 @@ impl Admin {
         })
     }
 
-    /// Answers on `listener` until `stop` completes, then closes every connection.
+    /// Answers on `listener` until `stop` completes; then that closes at once, and every connection has its time.
     ///
     /// Meant to outlive the draining of the proxy, so that `/readyz` can say so. Cancel-safe: yes; dropping it
     /// closes the connections as well.
@@ -74,7 +74,7 @@ impl Admin {
         tokio::pin!(stop);
         loop {
             tokio::select! {
-                () = &mut stop => return,
+                () = &mut stop => break,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.start(stream, &mut connections),
                     Err(error) => {
@@ -85,6 +85,10 @@ impl Admin {
                 // Takes finished connections out of the set, so that it stays as small as the bound says.
                 Some(ended) = connections.join_next() => report(ended),
             }
+        }
+        drop(listener);
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
         }
     }
 

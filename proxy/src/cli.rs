@@ -7,9 +7,11 @@ mod caller;
 mod conflict;
 mod explain;
 mod import;
+mod reload;
 mod table;
 
 use crate::conf::{self, Flags, Settings, Sources};
+use crate::serve::Beginning;
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Conflict(conflict::Arguments),
     /// Store files under URLs in a running gateway: immutable, never evicted
     Import(import::Arguments),
+    /// Have a running gateway read its configuration again: all of it or, where anything is wrong, nothing
+    Reload(reload::Arguments),
 }
 
 /// Which gateway a command is for: named as for `weir serve`, by its configuration or its data folder.
@@ -68,6 +72,10 @@ pub(crate) struct ServeArguments {
     /// Keep the data in this folder instead; only one for now
     #[arg(long, value_name = "FOLDER")]
     data: Vec<String>,
+    /// Take over from the gateway that runs with this configuration, without losing a connection; where none runs,
+    /// start as usual
+    #[arg(long)]
+    upgrade: bool,
 }
 
 /// How a command ended.
@@ -100,17 +108,23 @@ impl From<Exit> for ExitCode {
 }
 
 impl ServeArguments {
-    /// The settings to serve with, from all sources of this process.
-    ///
-    /// # Errors
-    /// [`Exit::Configuration`], after everything that is wrong was written to the standard error.
-    pub(crate) fn settings(self) -> Result<Settings, Exit> {
+    /// How to begin.
+    pub(crate) fn beginning(&self) -> Beginning {
+        if self.upgrade {
+            Beginning::Upgrade
+        } else {
+            Beginning::Fresh
+        }
+    }
+
+    /// Where the settings to serve with come from: every reload asks the same sources again.
+    pub(crate) fn sources(self) -> Sources {
         let flags = Flags {
             listen: self.listen,
             admin: self.admin,
             data: self.data,
         };
-        settings(self.config, flags)
+        sources(self.config, flags)
     }
 }
 
@@ -118,24 +132,32 @@ impl Place {
     /// The settings of the gateway that is meant.
     ///
     /// # Errors
-    /// As [`ServeArguments::settings`].
+    /// As [`settings`].
     fn settings(&self) -> Result<Settings, Exit> {
         let flags = Flags {
             data: self.data.clone(),
             ..Flags::default()
         };
-        settings(self.config.clone(), flags)
+        settings(&sources(self.config.clone(), flags))
     }
 }
 
-fn settings(file: Option<PathBuf>, flags: Flags) -> Result<Settings, Exit> {
+/// All sources of this process.
+fn sources(file: Option<PathBuf>, flags: Flags) -> Sources {
     let named = std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
-    let sources = Sources {
+    Sources {
         file: file.or_else(|| named.map(PathBuf::from)),
         environment: std::env::vars_os().collect(),
         flags,
-    };
-    conf::load(&sources).map_err(|error| {
+    }
+}
+
+/// What the sources say.
+///
+/// # Errors
+/// [`Exit::Configuration`], after everything that is wrong was written to the standard error.
+pub(crate) fn settings(sources: &Sources) -> Result<Settings, Exit> {
+    conf::load(sources).map_err(|error| {
         complain(&error);
         Exit::Configuration
     })

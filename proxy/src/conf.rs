@@ -7,8 +7,8 @@
 //! Reading order: [`config`] → a section, say [`listen`] → [`settings`] → [`layers`] (how the sources meet).
 //!
 //! Invariants: every problem names where the value was written, its key, the value, and what would be right; all
-//! problems are reported together; no input panics. Deliberately absent: reloading, includes, and anything that
-//! touches what is configured.
+//! problems are reported together; no input panics. What a reload may change is said in [`written`]. Deliberately
+//! absent: includes, and anything that touches what is configured.
 
 mod access;
 mod address;
@@ -33,6 +33,7 @@ mod span;
 mod store;
 mod tunnel;
 mod upstream;
+mod written;
 
 pub(crate) use access::AccessSettings;
 pub(crate) use cache_proxy::{CacheProxySettings, SuffixRules};
@@ -40,6 +41,7 @@ pub(crate) use fill::OnAbandon;
 pub(crate) use log::{AccessFormat, AccessLog, LogSettings};
 pub(crate) use problem::ConfigError;
 pub(crate) use settings::Settings;
+pub(crate) use written::{Changes, Written};
 
 use layers::{Entry, Layers};
 use problem::{KeyPath, Origin, Problem};

@@ -33,6 +33,7 @@ mod subject;
 mod tests;
 
 use crate::gateway::Gateway;
+use arc_swap::ArcSwap;
 use dialog::{Dialog, DialogError};
 use protocol::{Command, Reply};
 use rustix::process::geteuid;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// Commands at once.
@@ -51,18 +52,31 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What answers commands.
 pub(crate) struct Control {
-    gateway: Arc<Gateway>,
+    gateway: ArcSwap<Gateway>,
+    reloads: ReloadRequests,
     permits: Arc<Semaphore>,
 }
+
+/// Where a reload is asked for: whoever runs the gateway answers when it is over. One at a time; more wait.
+pub(crate) type ReloadRequests = mpsc::Sender<oneshot::Sender<Result<shown::Reloaded, Refused>>>;
 
 /// Why a command was not done, in words for the operator.
 pub(crate) type Refused = String;
 
 impl Control {
     /// Answers for `gateway`.
-    pub(crate) fn new(gateway: Arc<Gateway>) -> Arc<Self> {
+    pub(crate) fn new(gateway: Arc<Gateway>, reloads: ReloadRequests) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Self { gateway, permits })
+        Arc::new(Self {
+            gateway: ArcSwap::new(gateway),
+            reloads,
+            permits,
+        })
+    }
+
+    /// Answers for `gateway` from the next command on.
+    pub(crate) fn replace(&self, gateway: Arc<Gateway>) {
+        self.gateway.store(gateway);
     }
 
     /// Answers on `socket` until it is dropped, and with it every connection and the socket's file.
@@ -105,12 +119,21 @@ impl Control {
         }
     }
 
+    async fn reload(&self) -> Result<shown::Reloaded, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.reloads.send(answer).await;
+        let stopping = || Refused::from("the gateway is stopping");
+        asked.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+
     async fn converse<S>(&self, dialog: &mut Dialog<S>) -> Result<(), DialogError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let gateway = &self.gateway;
-        match dialog.command().await {
+        let command = dialog.command().await;
+        let gateway = &self.gateway.load_full();
+        match command {
             Ok(Command::Explain(question)) => {
                 let explained = explain::explain(gateway, &question).await;
                 answer(dialog, explained).await
@@ -131,6 +154,7 @@ impl Control {
                 let imported = import::import(gateway, announced, dialog).await?;
                 answer(dialog, imported).await
             }
+            Ok(Command::Reload) => answer(dialog, self.reload().await).await,
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;
                 Err(error)
@@ -152,7 +176,7 @@ where
 }
 
 /// The mode of the socket says the same; this holds where a file system has no modes.
-fn check_peer(stream: &UnixStream) -> Result<(), &'static str> {
+pub(crate) fn check_peer(stream: &UnixStream) -> Result<(), &'static str> {
     let Ok(peer) = stream.peer_cred() else {
         return Err("the system does not say who connects");
     };

@@ -28,6 +28,7 @@ use crate::pass::{Pass, PassOrder};
 use crate::tunnel::Tunnel;
 pub(crate) use admission::AdmissionCounts;
 use admission::{Admission, Seat};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use conn::Conn;
 use head::HeadLimits;
@@ -37,6 +38,7 @@ use refusal::Refusal;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -153,15 +155,25 @@ impl FrontSettings {
     }
 }
 
+/// What requests are answered by. A request takes it once, when its first byte has come, and keeps it to its end.
+pub(crate) struct Live<H: Handler> {
+    /// The bounds.
+    pub(crate) settings: FrontSettings,
+    /// The gateway.
+    pub(crate) handler: Arc<H>,
+    /// For what is handed through.
+    pub(crate) proxy: Arc<HttpProxy<Pass>>,
+}
+
 /// The front. One for all listeners, so that its bounds count all of them.
 pub(crate) struct Front<H: Handler> {
-    settings: FrontSettings,
-    handler: Arc<H>,
-    proxy: Arc<HttpProxy<Pass>>,
+    live: ArcSwap<Live<H>>,
     clock: Arc<dyn Clock>,
     admission: Admission,
     /// Asks the connection that is idle for the longest time to make room.
     crowded: Notify,
+    /// Another process has the listeners.
+    handed_over: AtomicBool,
 }
 
 impl<H: Handler> Front<H> {
@@ -177,13 +189,41 @@ impl<H: Handler> Front<H> {
             settings.connections_per_client_max,
         );
         Self {
-            settings,
-            handler,
-            proxy,
+            live: ArcSwap::from_pointee(Live {
+                settings,
+                handler,
+                proxy,
+            }),
             clock,
             admission,
             crowded: Notify::new(),
+            handed_over: AtomicBool::new(false),
         }
+    }
+
+    /// What the next request is answered by.
+    pub(crate) fn live(&self) -> Arc<Live<H>> {
+        self.live.load_full()
+    }
+
+    /// Answers by `live` from the next request on; running ones keep what they began with.
+    pub(crate) fn replace(&self, live: Live<H>) {
+        let settings = &live.settings;
+        self.admission.resize(
+            settings.connections_max,
+            settings.connections_per_client_max,
+        );
+        self.live.store(Arc::new(live));
+    }
+
+    /// Another process accepts from now on; say so before the shutdown is signaled. Clients that were accepted by then
+    /// came to be served: they are waited for as long as a head may take, also when they have said nothing yet.
+    pub(crate) fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+    }
+
+    fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Acquire)
     }
 
     /// Connections and their bounds, for the metrics.
@@ -236,8 +276,16 @@ impl<H: Handler> Front<H> {
         tracing::debug!("as many connections as allowed, one must end before the next");
         self.crowded.notify_one();
         tokio::select! {
-            seat = self.admission.sit() => seat,
-            () = stopped(shutdown) => None,
+            seat = self.admission.sit() => Some(seat),
+            () = self.refusing(shutdown) => None,
+        }
+    }
+
+    /// Returns when a client that was accepted is not served any more.
+    async fn refusing(&self, shutdown: &mut watch::Receiver<bool>) {
+        stopped(shutdown).await;
+        if self.is_handed_over() {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -249,14 +297,15 @@ impl<H: Handler> Front<H> {
         seat: Seat,
         shutdown: watch::Receiver<bool>,
     ) {
-        let conn = Box::new(Conn::new(stream, client, self.settings.send_timeout));
+        let live = self.live();
+        let conn = Box::new(Conn::new(stream, client, live.settings.send_timeout));
         match self.admission.admit(client) {
             Some(_client_seat) => conversation::converse(&self, conn, shutdown).await,
             None => {
                 let refusal = Refusal::new(429, "too many connections from one client");
-                self.handler
+                live.handler
                     .rejected(client, refusal.status, refusal.reason, b"");
-                conversation::refuse(&self, conn, refusal, None).await;
+                conversation::refuse(&self, &live, conn, refusal, None).await;
             }
         }
         drop(seat);

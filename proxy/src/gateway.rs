@@ -29,7 +29,7 @@ use weir_policies::rules::Rules;
 use weir_policies::target::{self, Asked, Forms, Resource, Target};
 use weir_policies::verdict::Verdict;
 
-/// Everything a request needs on its way.
+/// Everything a request needs on its way. Never changed: a reload makes another one, for the requests after it.
 pub(crate) struct Gateway {
     pub(crate) engine: Arc<Engine>,
     pub(crate) forms: Forms,
@@ -44,7 +44,7 @@ pub(crate) struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tunnels: Tunnels,
     pub(crate) sink: Arc<dyn RecordSink>,
-    pub(crate) request_ids: crate::record::RequestIds,
+    pub(crate) request_ids: Arc<crate::record::RequestIds>,
 }
 
 /// One request being answered.

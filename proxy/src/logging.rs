@@ -18,6 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload;
 
 /// Crates whose ordinary chatter would drown ours; each name is a prefix of targets.
 const QUIET: [&str; 4] = ["pingora", "hickory", "rustls", "tokio_rustls"];
@@ -27,35 +28,66 @@ const HARMLESS: &str = "pingora_core::connectors";
 /// Levels of `[log] level`.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// Changes how much is logged while the program runs.
+pub(crate) struct Verbosity {
+    environment: Option<String>,
+    replace: Replace,
+}
+
+type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
 /// Starts logging. Once per process, before anything that logs.
 ///
 /// # Errors
 /// An unknown level, a `RUST_LOG` that cannot be parsed, or a logger that is installed already.
-pub(crate) fn init(level: &str) -> anyhow::Result<()> {
-    let filter = filter(level, std::env::var("RUST_LOG").ok().as_deref())?;
-    // Records that nobody will see are then not even formatted.
-    let level_max = filter
-        .max_level_hint()
-        .unwrap_or(LevelFilter::TRACE)
-        .as_log();
+pub(crate) fn init(level: &str) -> anyhow::Result<Verbosity> {
+    let environment = std::env::var("RUST_LOG").ok();
+    let filter = filter(level, environment.as_deref())?;
     LogTracer::builder()
-        .with_max_level(level_max)
+        .with_max_level(level_max(&filter))
         .init()
         .context("cannot take over the log records of libraries")?;
-    tracing::subscriber::set_global_default(subscriber(filter, io::stderr))
-        .context("cannot install the log")
+    let (subscriber, replace) = subscriber(filter, io::stderr);
+    tracing::subscriber::set_global_default(subscriber).context("cannot install the log")?;
+    Ok(Verbosity {
+        environment,
+        replace,
+    })
 }
 
-fn subscriber<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync + use<W>
+impl Verbosity {
+    /// Logs at `level` from now on; `RUST_LOG` still wins.
+    ///
+    /// # Errors
+    /// An unknown level.
+    pub(crate) fn set(&self, level: &str) -> anyhow::Result<()> {
+        let filter = filter(level, self.environment.as_deref())?;
+        tracing_log::log::set_max_level(level_max(&filter));
+        (self.replace)(filter).context("the log does not take another level")
+    }
+}
+
+/// Records of libraries that nobody will see are not even formatted.
+fn level_max(filter: &EnvFilter) -> tracing_log::log::LevelFilter {
+    filter
+        .max_level_hint()
+        .unwrap_or(LevelFilter::TRACE)
+        .as_log()
+}
+
+fn subscriber<W>(filter: EnvFilter, writer: W) -> (impl Subscriber + Send + Sync + use<W>, Replace)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .compact()
         .with_ansi(false)
         .with_env_filter(filter)
         .with_writer(OneLine(writer))
-        .finish()
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    let replace = Box::new(move |filter| handle.reload(filter));
+    (builder.finish(), replace)
 }
 
 /// Escapes whatever an event holds besides text: line breaks, escape sequences, marks that turn the reading order
@@ -146,7 +178,7 @@ mod tests {
         let page = Page::default();
         let writer = page.clone();
         let filter = filter(level, environment).unwrap();
-        let subscriber = subscriber(filter, move || writer.clone());
+        let (subscriber, _) = subscriber(filter, move || writer.clone());
         tracing::subscriber::with_default(subscriber, speak);
         let bytes = page.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -183,6 +215,21 @@ mod tests {
             !text.contains("chatter") && !text.contains("log.file"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_level_can_change_meanwhile() {
+        let page = Page::default();
+        let writer = page.clone();
+        let first = filter("warn", None).unwrap();
+        let (subscriber, replace) = subscriber(first, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("before");
+            replace(filter("info", None).unwrap()).unwrap();
+            tracing::info!("after");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("after") && !text.contains("before"), "{text}");
     }
 
     #[test]

@@ -30,14 +30,15 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
-        Command::Serve(arguments) => match arguments.settings() {
-            Ok(settings) => serve::run(settings),
-            Err(exit) => exit,
-        },
+        Command::Serve(arguments) => {
+            let beginning = arguments.beginning();
+            serve::run(arguments.sources(), beginning)
+        }
         Command::CheckConfig { file } => cli::check_config(file),
         Command::Explain(arguments) => arguments.run(),
         Command::Conflict(arguments) => arguments.run(),
         Command::Import(arguments) => arguments.run(),
+        Command::Reload(arguments) => arguments.run(),
     };
     exit.into()
 }

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use weir_cache::allowance::{Allowance, Taken};
 use weir_cache::ports::{Clock, OriginError};
 use weir_policies::tunnel::{TunnelPolicy, TunnelRefusal};
 
@@ -80,7 +80,7 @@ pub(crate) struct Tunnels {
     dialer: Arc<dyn Dialer>,
     sink: Arc<dyn RecordSink>,
     clock: Arc<dyn Clock>,
-    seats: Arc<Semaphore>,
+    seats: Arc<Allowance>,
     stats: Arc<TunnelStats>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Opened {
     upstream: TcpStream,
     address: SocketAddr,
     host: String,
-    seat: OwnedSemaphorePermit,
+    seat: Taken,
 }
 
 /// A tunnel that the client was told of.
@@ -117,14 +117,27 @@ impl Tunnels {
         sink: Arc<dyn RecordSink>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let seats = settings.tunnels_max.clamp(1, Semaphore::MAX_PERMITS);
+        let seats = Allowance::new(settings.tunnels_max.max(1) as u64);
         Self {
             settings: Arc::new(settings),
             dialer,
             sink,
             clock,
-            seats: Arc::new(Semaphore::new(seats)),
+            seats,
             stats: Arc::default(),
+        }
+    }
+
+    /// The same tunnels by other settings: those that stand keep theirs, and count against the new bound.
+    pub(crate) fn reconfigured(&self, settings: TunnelSettings) -> Self {
+        self.seats.set_most(settings.tunnels_max.max(1) as u64);
+        Self {
+            settings: Arc::new(settings),
+            dialer: Arc::clone(&self.dialer),
+            sink: Arc::clone(&self.sink),
+            clock: Arc::clone(&self.clock),
+            seats: Arc::clone(&self.seats),
+            stats: Arc::clone(&self.stats),
         }
     }
 
@@ -138,7 +151,7 @@ impl Tunnels {
         let policy = &self.settings.policy;
         policy.judge(host, port).map_err(NotOpened::Refused)?;
         // Before the connection: connecting is what would pile up first.
-        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
+        let Some(seat) = self.seats.try_take(1) else {
             self.stats.crowded.add(1);
             return Err(NotOpened::Crowded);
         };

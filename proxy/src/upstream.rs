@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`resolve`] (which addresses) → [`connect`] (which of them answers) → [`mod@ask`] (one question on one
 //! connection) → [`request`] (what is said) → [`head`] (what comes back) → [`body`] (how it ends) → [`stats`] (what is counted). [`http2`] is the same once more for
-//! streams. Beside them stand [`peers`], for requests that Pingora's proxy hands through, and [`dial`], for tunnels.
+//! streams. [`current`] lets all of it be replaced while it runs. Beside them stand [`peers`], for requests that Pingora's proxy hands through, and [`dial`], for tunnels.
 //!
 //! Pingora supplies pooled, timed-out streams and nothing else: its HTTP/1 client passes on an unasked 101 and
 //! thousands of 1xx, keeps Content-Length on a 204, and reads bodies 64 KiB at a time.
@@ -20,6 +20,7 @@
 mod ask;
 mod body;
 mod connect;
+mod current;
 mod dial;
 mod head;
 mod http2;
@@ -32,6 +33,7 @@ mod stats;
 mod tests;
 
 pub(crate) use connect::{ConnectorError, not_connected};
+pub(crate) use current::{CurrentOrigin, Made};
 pub(crate) use resolve::Resolver;
 pub(crate) use resolve::system::SystemResolver;
 pub(crate) use stats::UpstreamStats;
@@ -51,7 +53,7 @@ use weir_policies::target::Scheme;
 const FRESH_ATTEMPTS_MAX: usize = 2;
 
 /// What the configuration says of upstreams.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UpstreamSettings {
     /// For the addresses of a name, waiting for a turn included.
     pub(crate) resolve_timeout: Duration,
@@ -112,8 +114,17 @@ impl HttpOrigin {
         resolver: Arc<dyn Resolver>,
         vetter: Arc<Vetter>,
     ) -> Result<Self, ConnectorError> {
+        Self::with_stats(settings, resolver, vetter, Arc::default())
+    }
+
+    /// As [`HttpOrigin::new`], counting on where another one has stopped.
+    fn with_stats(
+        settings: UpstreamSettings,
+        resolver: Arc<dyn Resolver>,
+        vetter: Arc<Vetter>,
+        stats: Arc<UpstreamStats>,
+    ) -> Result<Self, ConnectorError> {
         let settings = Arc::new(settings);
-        let stats = Arc::new(UpstreamStats::default());
         Ok(Self {
             names: VettedResolver::new(resolver, vetter, settings.resolve_timeout),
             connector: Connector::new(Arc::clone(&settings), Arc::clone(&stats))?,

@@ -186,6 +186,20 @@ impl Gateway {
         kill_process(pid, signal).expect("the gateway is running");
     }
 
+    /// Has it read its configuration again (SIGHUP) and returns the line that says how that ended.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    pub async fn reload(&self) -> String {
+        let is_end = |line: &str| {
+            line.contains("configuration reloaded") || line.contains("configuration not reloaded")
+        };
+        let before = self.stderr.all().iter().filter(|line| is_end(line)).count();
+        self.signal(Signal::HUP);
+        let line = self.stderr.wait_for_number("a reload", before, is_end);
+        line.await.expect("the gateway goes on")
+    }
+
     /// Asks it to end (SIGTERM) and returns its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);

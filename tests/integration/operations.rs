@@ -2,5 +2,6 @@
 
 mod admin;
 mod logs;
+mod reloading;
 mod starting;
 mod stopping;

@@ -13,7 +13,7 @@ impl Engine {
     ///
     /// Cancel-safe.
     pub(super) async fn is_far_ahead(&self, request: &FetchRequest, growing: &Growing) -> bool {
-        let patience = self.settings.range_wait;
+        let patience = self.settings.load().range_wait;
         if patience.is_zero() {
             return false;
         }

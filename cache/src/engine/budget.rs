@@ -3,12 +3,12 @@
 //! While less than a quarter of the budget is taken, a fill gets a large share; later ones get a small one, so that a
 //! crowd of different objects degrades to smaller writes before any of them goes uncached.
 
+use crate::allowance::{Allowance, Taken};
 use crate::store::UNIT_BYTES;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Semaphore permits count KiB, so that any budget up to 4 TiB fits.
-const PERMIT_BYTES: u64 = 1024;
+/// Shares are multiples of this: the smallest body has a cost beside its bytes.
+const STEP_BYTES: u64 = 1024;
 /// One unit being collected, one piece beyond it, one unit of tail for readers close behind.
 const LARGE_SHARE_BYTES: u64 = 3 * UNIT_BYTES;
 /// A quarter of a unit collected, and a piece beyond it.
@@ -17,14 +17,13 @@ const SMALL_SHARE_BYTES: u64 = UNIT_BYTES / 4 + UNIT_BYTES;
 /// The budget.
 #[derive(Debug)]
 pub(crate) struct MemoryBudget {
-    free: Arc<Semaphore>,
-    permits: usize,
+    bytes: Arc<Allowance>,
 }
 
 /// A share, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryShare {
-    _permit: OwnedSemaphorePermit,
+    _taken: Taken,
     /// Bytes collected before they are written, at least.
     pub(crate) write_bytes: u64,
     /// Written bytes that stay in memory for readers close behind.
@@ -33,29 +32,27 @@ pub(crate) struct MemoryShare {
 
 impl MemoryBudget {
     pub(crate) fn new(bytes: u64) -> Self {
-        let permits = usize::try_from(bytes / PERMIT_BYTES).unwrap_or(Semaphore::MAX_PERMITS);
-        let permits = permits.min(Semaphore::MAX_PERMITS);
         Self {
-            free: Arc::new(Semaphore::new(permits)),
-            permits,
+            bytes: Allowance::new(bytes),
         }
+    }
+
+    /// Another budget from now on. Shares that are out stay; there are no new ones until enough of them are back.
+    pub(crate) fn resize(&self, bytes: u64) {
+        self.bytes.set_most(bytes);
     }
 
     /// A share for a body of `length` bytes (`None`: unknown), or `None` when the budget is used up.
     pub(crate) fn take(&self, length: Option<u64>) -> Option<MemoryShare> {
-        let plenty = self.free.available_permits() > self.permits / 4 * 3;
+        let plenty = self.bytes.taken() < self.bytes.most() / 4;
         let (share, write_bytes, keep_bytes) = if plenty {
             (LARGE_SHARE_BYTES, UNIT_BYTES, UNIT_BYTES)
         } else {
             (SMALL_SHARE_BYTES, UNIT_BYTES / 4, 0)
         };
         let share = length.map_or(share, |length| length.clamp(1, share));
-        let permits = u32::try_from(share.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.free)
-            .try_acquire_many_owned(permits)
-            .ok()?;
         Some(MemoryShare {
-            _permit: permit,
+            _taken: self.bytes.try_take(share.next_multiple_of(STEP_BYTES))?,
             write_bytes,
             keep_bytes,
         })
@@ -63,7 +60,7 @@ impl MemoryBudget {
 
     /// Bytes held by running fills.
     pub(crate) fn taken_bytes(&self) -> u64 {
-        (self.permits - self.free.available_permits().min(self.permits)) as u64 * PERMIT_BYTES
+        self.bytes.taken()
     }
 }
 
@@ -88,6 +85,17 @@ mod tests {
     fn a_small_body_takes_only_what_it_needs() {
         let budget = MemoryBudget::new(1 << 20);
         let _share = budget.take(Some(10)).expect("there is room");
-        assert_eq!(budget.taken_bytes(), PERMIT_BYTES);
+        assert_eq!(budget.taken_bytes(), STEP_BYTES);
+    }
+
+    #[test]
+    fn a_smaller_budget_leaves_shares_alone_and_gives_no_new_ones_until_they_are_back() {
+        let budget = MemoryBudget::new(2 * LARGE_SHARE_BYTES);
+        let first = budget.take(None).expect("a share");
+        budget.resize(LARGE_SHARE_BYTES);
+        assert!(budget.take(None).is_none());
+        assert_eq!(budget.taken_bytes(), LARGE_SHARE_BYTES);
+        drop(first);
+        assert!(budget.take(None).is_some());
     }
 }

@@ -102,7 +102,6 @@ pub(crate) fn answers_everybody(status: StatusCode) -> bool {
 #[derive(Debug)]
 pub(crate) struct HoldDown {
     held: Cache<(CacheKey, bool), Held>,
-    hold: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -116,34 +115,33 @@ struct Held {
 }
 
 impl HoldDown {
-    pub(crate) fn new(hold: Duration, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             held: Cache::builder()
                 .max_capacity(HELD_BYTES_MAX)
                 .weigher(|_, held: &Held| held.failure.bytes())
                 .build(),
-            hold,
             clock,
         }
     }
 
-    /// `negative_ttl`: how long a rule lets a 404 or 410 answer.
+    /// `hold`: how long it answers those who ask again; `negative_ttl`: how long a rule lets a 404 or 410 answer.
     pub(crate) fn remember(
         &self,
         request: &FetchRequest,
         failure: Arc<Failure>,
-        negative_ttl: Duration,
+        (hold, negative_ttl): (Duration, Duration),
     ) {
         let now = self.clock.elapsed();
-        let negative_ttl = negative_ttl.max(self.hold);
+        let negative_ttl = negative_ttl.max(hold);
         let negative = if failure.is_absence() {
             negative_ttl
         } else {
-            self.hold
+            hold
         };
         if !negative.is_zero() {
             let held = Held {
-                until: now + self.hold,
+                until: now + hold,
                 negative_until: now + negative,
                 failure,
             };

@@ -29,7 +29,7 @@ use super::flight::{Listing, Phase};
 use super::growing::{FlightReader, Growing};
 use super::lookup::StaleObject;
 use super::sources::{Asked, Asking};
-use super::{Engine, FetchRequest, unasked};
+use super::{Engine, EngineSettings, FetchRequest, unasked};
 use crate::object::ObjectHead;
 use crate::ports::{Framing, OriginError, OriginResponse};
 use crate::store::Object;
@@ -82,6 +82,8 @@ pub(crate) struct Fill {
     is_part: bool,
     /// How often another object took the place of the one being received.
     replacements: u32,
+    /// As they were when it began.
+    settings: Arc<EngineSettings>,
     /// When it is given up, whatever it does.
     deadline: Instant,
 }
@@ -109,8 +111,10 @@ impl Fill {
             Wanted::ByReaders(leader) => (leader, false),
             Wanted::ByItself(leader) => (leader, true),
         };
+        let settings = engine.settings.load_full();
         Self {
-            deadline: Instant::now() + engine.settings.total_time,
+            deadline: Instant::now() + settings.total_time,
+            settings,
             replacements: 0,
             engine,
             request,

@@ -14,7 +14,7 @@ use crate::store::Object;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::watch;
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
@@ -164,7 +164,7 @@ pub(crate) struct Flights {
     listed: Mutex<ByKey>,
     /// All of them, by what they are about.
     running: Mutex<ByKey>,
-    flights_max: usize,
+    flights_max: AtomicUsize,
 }
 
 type ByKey = HashMap<CacheKey, Vec<Arc<Flight>>>;
@@ -192,8 +192,13 @@ impl Flights {
         Arc::new(Self {
             listed: Mutex::default(),
             running: Mutex::default(),
-            flights_max,
+            flights_max: AtomicUsize::new(flights_max),
         })
+    }
+
+    /// Another bound from now on; those that run go on.
+    pub(crate) fn set_most(&self, flights_max: usize) {
+        self.flights_max.store(flights_max, Ordering::Relaxed);
     }
 
     /// Joins a flight for `key` that `fits` (asked only once its head is known), or starts one. `about`: the plain key
@@ -215,7 +220,7 @@ impl Flights {
                 return Entered::Join(Arc::clone(flight));
             }
         }
-        if listed.len() >= self.flights_max {
+        if listed.len() >= self.flights_max.load(Ordering::Relaxed) {
             return Entered::Full;
         }
         let mut listing = self.unlisted(key, about);

@@ -10,6 +10,7 @@
 //! - a reader sees the end only after every byte before it; a failed fill never looks like an end.
 
 use super::tail::Tail;
+use crate::allowance::Taken;
 use crate::object::ObjectHead;
 use crate::ports::OriginError;
 use crate::store::{PartialObject, StoreError, UNIT_BYTES};
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, watch};
 
 /// How a fill ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,18 +236,18 @@ pub struct FlightReader {
     id: u64,
     position: u64,
     /// Its place under the bound on readers; the first reader of a fill may be without.
-    _seat: Option<OwnedSemaphorePermit>,
+    _seat: Option<Taken>,
 }
 
 impl FlightReader {
     /// A reader of a fill that others caused; `None` when it lost its beginning.
-    pub(crate) fn join(growing: Arc<Growing>, seat: OwnedSemaphorePermit) -> Option<Self> {
+    pub(crate) fn join(growing: Arc<Growing>, seat: Taken) -> Option<Self> {
         // Registered first: from here on the fill keeps what we have not read.
         let reader = Self::new(growing, Some(seat));
         reader.growing.is_whole().then_some(reader)
     }
 
-    pub(crate) fn new(growing: Arc<Growing>, seat: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(growing: Arc<Growing>, seat: Option<Taken>) -> Self {
         let progress = growing.progress.subscribe();
         let id = {
             let mut state = growing.state.lock();

@@ -1,4 +1,4 @@
-//! What the engine is told at its start.
+//! What the engine is told at its start, and again by [`Engine::reconfigure`](super::Engine::reconfigure).
 
 use std::num::NonZeroU64;
 use std::time::Duration;

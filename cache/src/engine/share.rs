@@ -6,10 +6,11 @@ use super::flight::{Entered, Flight, Listing, Phase};
 use super::growing::{FlightReader, Growing};
 use super::lookup::{Found, StaleObject, decide};
 use super::{Answer, Engine, FetchRequest};
+use crate::allowance::Taken;
 use crate::store::Object;
 use http::header;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use weir_policies::cache_control::RequestDirectives;
 use weir_policies::outcome::Outcome;
 use weir_policies::reuse::Reuse;
@@ -247,8 +248,8 @@ impl Engine {
     }
 
     /// A place among the readers of all fills; counts when there is none.
-    pub(super) fn seat(&self) -> Option<OwnedSemaphorePermit> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().ok();
+    pub(super) fn seat(&self) -> Option<Taken> {
+        let seat = self.seats.try_take(1);
         if seat.is_none() {
             self.stats.bound_readers.add(1);
         }

@@ -87,12 +87,13 @@ impl Engine {
         asking: &Asking,
     ) -> Result<Asked, OriginError> {
         self.origins.earn();
+        let retries_max = self.settings.load().retries_max;
         let mut attempt = 0;
         loop {
             attempt += 1;
             let result = self.ask_each(request, asking).await;
             let error = match result {
-                Err(error) if error.may_pass() && attempt <= self.settings.retries_max => error,
+                Err(error) if error.may_pass() && attempt <= retries_max => error,
                 settled => return settled,
             };
             let Some(pause) = self.origins.pause(attempt) else {
@@ -165,7 +166,7 @@ impl Engine {
                     is_fallback,
                 });
             }
-            if redirects.len() >= self.settings.redirects_max {
+            if redirects.len() >= self.settings.load().redirects_max {
                 let reason = "too many redirects in a row, or a circle of them";
                 return Err(OriginError::Redirect(target.authority(), reason));
             }

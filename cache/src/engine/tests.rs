@@ -8,6 +8,7 @@ mod invalidation;
 mod model;
 mod origin;
 mod ranges;
+mod reconfigure;
 mod redirects;
 mod resuming;
 mod revalidation;

@@ -15,6 +15,7 @@ use super::recovery::{self, Recovered};
 use super::replaced::ReplacedFiles;
 use super::retire::Retirement;
 use super::sequence::Sequences;
+use super::superblock::Superblock;
 use super::{OpenError, Store, StoreSettings, Verify, send, sync};
 use crate::metrics::{Gauge, StoreStats};
 use crate::ports::{Clock, Device};
@@ -42,6 +43,12 @@ impl Store {
         })?;
         *lock(&store.timer) = Some(sender);
         Ok(store)
+    }
+
+    /// The id of the pool on `device`, whoever owns it now; `None` where there is none that can be read. Blocks.
+    #[must_use]
+    pub fn pool_on(device: &dyn Device) -> Option<[u8; 16]> {
+        Superblock::load(device).map(|superblock| superblock.pool)
     }
 
     /// As [`Self::open`], but nothing happens by itself: tests decide when to sync.

@@ -255,11 +255,38 @@ async fn a_log_that_is_off_takes_lines_and_closes() {
     log.close().await;
 }
 
+#[tokio::test]
+async fn a_log_that_is_switched_loses_no_line_and_mixes_no_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let log = AccessLog::start(&Destination::Off, Format::Json).unwrap();
+    log.log(&ordinary());
+    let expected = [("squid", Format::Squid), ("combined", Format::Combined)];
+    for (name, format) in expected {
+        log.switch(AccessLog::open(&Destination::File(path(name)), format).unwrap());
+        log.log(&ordinary());
+        log.log(&hostile());
+    }
+    log.switch(AccessLog::open(&Destination::Off, Format::Json).unwrap());
+    log.log(&ordinary());
+    log.close().await;
+    let lines: Vec<String> = expected
+        .iter()
+        .flat_map(|(_, format)| [format.line(&ordinary()), format.line(&hostile())])
+        .collect();
+    let written: String = ["squid", "combined"]
+        .iter()
+        .map(|name| std::fs::read_to_string(path(name)).unwrap())
+        .collect();
+    assert_eq!(written, lines.concat());
+}
+
 #[test]
 fn a_file_that_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent/access.log");
-    let error = AccessLog::start(&Destination::File(path.clone()), Format::Json).unwrap_err();
+    let opened = AccessLog::start(&Destination::File(path.clone()), Format::Json);
+    let error = opened.err().expect("an error");
     let expected = format!(
         "cannot open the access log {} for appending",
         path.display()

@@ -28,15 +28,20 @@ pub(super) enum Sink {
     File(File, PathBuf),
     /// Standard output or error, or a test's double.
     Stream(Box<dyn Write + Send>),
+    /// The log is off.
+    Nowhere,
 }
 
 impl Sink {
-    /// `None` when the log is off.
-    pub(super) fn open(destination: &Destination) -> anyhow::Result<Option<Self>> {
+    /// Opens what has to be opened.
+    ///
+    /// # Errors
+    /// The file cannot be opened for appending.
+    pub(super) fn open(destination: &Destination) -> anyhow::Result<Self> {
         Ok(match destination {
-            Destination::Off => None,
-            Destination::Stdout => Some(Self::Stream(Box::new(io::stdout()))),
-            Destination::Stderr => Some(Self::Stream(Box::new(io::stderr()))),
+            Destination::Off => Self::Nowhere,
+            Destination::Stdout => Self::Stream(Box::new(io::stdout())),
+            Destination::Stderr => Self::Stream(Box::new(io::stderr())),
             Destination::File(path) => {
                 let file = append(path).with_context(|| {
                     format!(
@@ -44,7 +49,7 @@ impl Sink {
                         path.display()
                     )
                 })?;
-                Some(Self::File(file, path.clone()))
+                Self::File(file, path.clone())
             }
         })
     }
@@ -53,6 +58,7 @@ impl Sink {
         match self {
             Self::File(file, _) => file.write_all(lines),
             Self::Stream(stream) => stream.write_all(lines).and_then(|()| stream.flush()),
+            Self::Nowhere => Ok(()),
         }
     }
 
@@ -77,7 +83,6 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 /// Lines on their way to the thread.
-#[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
@@ -88,10 +93,12 @@ pub(super) struct Queue {
     failed_writes: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     lines: Vec<u8>,
     reopen: bool,
+    /// Another destination, and the lines from before it was named.
+    redirected: Option<(Sink, Vec<u8>)>,
     closing: bool,
 }
 
@@ -135,6 +142,25 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// Writes to `sink` what is pushed from now on; what waits already goes where it was meant to go.
+    pub(super) fn redirect(&self, sink: Sink) {
+        let mut state = self.lock();
+        let mut before = mem::take(&mut state.lines);
+        if let Some((_, mut earlier)) = state.redirected.take() {
+            // A destination that takes nothing while it is replaced again and again must not cost memory.
+            if earlier.len() + before.len() <= self.bytes_max {
+                earlier.append(&mut before);
+            } else {
+                let lost = before.iter().filter(|byte| **byte == b'\n').count();
+                self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            }
+            before = earlier;
+        }
+        state.redirected = Some((sink, before));
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// Lets the thread write what is waiting and end. Later lines are dropped. May be called again.
     pub(super) async fn close(&self) {
         self.lock().closing = true;
@@ -171,7 +197,16 @@ impl Queue {
     fn take(&self, batch: &mut Vec<u8>, sink: &mut Sink) -> bool {
         let mut state = self.lock();
         loop {
-            if mem::take(&mut state.reopen) {
+            if let Some((next, before)) = state.redirected.take() {
+                if before.is_empty() {
+                    *sink = next;
+                } else {
+                    // First these, with the sink as it is; the next turn finds none.
+                    *batch = before;
+                    state.redirected = Some((next, Vec::new()));
+                    return true;
+                }
+            } else if mem::take(&mut state.reopen) {
                 drop(state);
                 sink.reopen();
                 state = self.lock();

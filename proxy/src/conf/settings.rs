@@ -14,6 +14,7 @@ use super::log::LogSettings;
 use super::problem::ConfigError;
 use super::server::ServerSettings;
 use super::upstream::UpstreamSettings;
+use super::written::Written;
 use super::{mirror, rule};
 use crate::tunnel::TunnelSettings;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// The ways of openEuler's cache-proxy; `None`: not wanted.
     pub(crate) cache_proxy: Option<CacheProxySettings>,
+    /// All of it as it was written.
+    pub(crate) written: Written,
 }
 
 impl Settings {
@@ -72,6 +75,7 @@ impl Settings {
             cache_proxy: config
                 .cache_proxy
                 .check(config.listen.path_forms, &mut check),
+            written: Written::of(config),
         };
         ConfigError::unless_empty(check.into_problems())?;
         Ok(settings)

@@ -73,7 +73,7 @@ pub(crate) struct UpstreamSettings {
     pub(crate) pool_size: usize,
     /// Whether HTTP/2 is offered to `https` upstreams.
     pub(crate) http2: bool,
-    /// PEM file with certificate authorities trusted besides the system's; read when Weir starts.
+    /// PEM file with certificate authorities trusted besides the system's; read at the start and at reloads.
     pub(crate) ca_file: Option<PathBuf>,
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     ConflictReject(Subject),
     /// A file follows as the body.
     Import(Announced),
+    /// The configuration is to be read again.
+    Reload,
 }
 
 /// A URL: absolute, or a path as clients ask the gateway for it.

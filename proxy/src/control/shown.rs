@@ -164,3 +164,10 @@ pub(crate) struct Stored {
     /// The object.
     pub(crate) object: StoredObject,
 }
+
+/// A reload that was not refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    /// The keys that have other values now; none when nothing differs.
+    pub(crate) changed: Vec<String>,
+}

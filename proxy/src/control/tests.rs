@@ -5,7 +5,7 @@ use super::*;
 use crate::conf::{self, Flags, Sources};
 use crate::pass::RecordSink;
 use crate::record::{Record, RequestIds};
-use crate::serve::engine_settings;
+use crate::serve::settings::engine_settings;
 use crate::tunnel::{Dialer, Tunnels};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ async fn control(folder: &Path) -> Arc<Control> {
         Arc::clone(&clock),
         engine_settings(&settings),
     );
-    Control::new(Arc::new(Gateway {
+    let gateway = Arc::new(Gateway {
         engine,
         forms: settings.forms,
         rules: Arc::new(settings.rules),
@@ -82,8 +82,11 @@ async fn control(folder: &Path) -> Arc<Control> {
         ),
         clock,
         sink: Arc::new(Unwritten),
-        request_ids: RequestIds::default(),
-    }))
+        request_ids: Arc::new(RequestIds::default()),
+    });
+    // Nobody is there to reload.
+    let (reloads, _) = mpsc::channel(1);
+    Control::new(gateway, reloads)
 }
 
 /// A gateway and one connection to it.
@@ -308,4 +311,11 @@ async fn a_url_without_conflict_has_nothing_to_decide() {
         .command(&json!({"command": "conflict-show", "url": URL}), b"")
         .await;
     assert_eq!(shown[0]["done"]["conflicts"], json!([]));
+}
+
+#[tokio::test]
+async fn a_reload_that_nobody_is_there_to_make_is_refused() {
+    let talk = Talk::new().await;
+    let answer = talk.say(b"{\"command\":\"reload\"}\n").await;
+    assert!(answer[0]["failed"].as_str().is_some(), "{answer:?}");
 }

@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use weir_cache::allowance::{Allowance, Taken};
 
 /// Bits of an IPv6 address that say which client it is.
 const CLIENT_MASK: u128 = !0 << 64;
@@ -15,10 +15,9 @@ const CLIENT_MASK: u128 = !0 << 64;
 /// The bounds and what is used of them.
 #[derive(Debug)]
 pub(super) struct Admission {
-    seats: Arc<Semaphore>,
+    seats: Arc<Allowance>,
     clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    connections_max: usize,
-    per_client_max: usize,
+    per_client_max: AtomicUsize,
     /// Times that a connection had to wait for a seat.
     crowded: AtomicU64,
     /// Connections refused because their client had its share.
@@ -39,7 +38,7 @@ pub(crate) struct AdmissionCounts {
 /// A connection's place among all.
 #[derive(Debug)]
 pub(super) struct Seat {
-    _permit: OwnedSemaphorePermit,
+    _taken: Taken,
 }
 
 /// A connection's place among those of its client.
@@ -52,28 +51,33 @@ pub(super) struct ClientSeat {
 impl Admission {
     /// Everything free.
     pub(super) fn new(connections_max: usize, per_client_max: usize) -> Self {
-        let connections_max = connections_max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            seats: Arc::new(Semaphore::new(connections_max)),
+            seats: Allowance::new(connections_max.max(1) as u64),
             clients: Arc::default(),
-            connections_max,
-            per_client_max: per_client_max.max(1),
+            per_client_max: AtomicUsize::new(per_client_max.max(1)),
             crowded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
     }
 
-    /// A seat, if one is free now.
-    pub(super) fn try_sit(&self) -> Option<Seat> {
-        let permit = Arc::clone(&self.seats).try_acquire_owned().ok()?;
-        Some(Seat { _permit: permit })
+    /// Other bounds from now on. Whoever sits stays.
+    pub(super) fn resize(&self, connections_max: usize, per_client_max: usize) {
+        self.seats.set_most(connections_max.max(1) as u64);
+        self.per_client_max
+            .store(per_client_max.max(1), Ordering::Relaxed);
     }
 
-    /// A seat, when one is free. `None` never comes: the semaphore is not closed. Cancel-safe.
-    pub(super) async fn sit(&self) -> Option<Seat> {
+    /// A seat, if one is free now.
+    pub(super) fn try_sit(&self) -> Option<Seat> {
+        let taken = self.seats.try_take(1)?;
+        Some(Seat { _taken: taken })
+    }
+
+    /// A seat, when one is free. Cancel-safe.
+    pub(super) async fn sit(&self) -> Seat {
         self.crowded.fetch_add(1, Ordering::Relaxed);
-        let permit = Arc::clone(&self.seats).acquire_owned().await.ok()?;
-        Some(Seat { _permit: permit })
+        let taken = self.seats.take(1).await;
+        Seat { _taken: taken }
     }
 
     /// A seat among those of `client`, unless it has all it may have.
@@ -81,7 +85,7 @@ impl Admission {
         let client = client_of(client);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let count = clients.entry(client).or_insert(0);
-        if *count >= self.per_client_max {
+        if *count >= self.per_client_max.load(Ordering::Relaxed) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -96,9 +100,8 @@ impl Admission {
 
 impl Admission {
     pub(super) fn counts(&self) -> AdmissionCounts {
-        let free = self.seats.available_permits();
         AdmissionCounts {
-            connections: self.connections_max.saturating_sub(free) as u64,
+            connections: self.seats.taken(),
             crowded: self.crowded.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
         }
@@ -173,5 +176,19 @@ mod tests {
         assert!(admission.try_sit().is_none());
         drop(seat);
         assert!(admission.try_sit().is_some());
+    }
+
+    #[test]
+    fn who_sits_stays_when_there_are_fewer_seats() {
+        let admission = Admission::new(2, 2);
+        let seats = (admission.try_sit(), admission.try_sit());
+        let client = address("192.0.2.1:1");
+        let shares = (admission.admit(client), admission.admit(client));
+        admission.resize(1, 1);
+        assert_eq!(admission.counts().connections, 2);
+        drop((seats.0, shares.0));
+        assert!(admission.try_sit().is_none() && admission.admit(client).is_none());
+        drop((seats.1, shares.1));
+        assert!(admission.try_sit().is_some() && admission.admit(client).is_some());
     }
 }

@@ -73,6 +73,11 @@ impl Conn {
         }
     }
 
+    /// How long the client may take nothing, from now on.
+    pub(super) fn set_send_timeout(&mut self, send_timeout: Duration) {
+        self.send_timeout = send_timeout;
+    }
+
     /// Who is at the other end.
     pub(crate) fn client(&self) -> SocketAddr {
         self.client

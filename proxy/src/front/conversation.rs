@@ -2,6 +2,8 @@
 //!
 //! Requests are answered in the order in which they were sent, one at a time; pipelined ones wait in the connection's
 //! buffer, and what does not fit there waits in the socket.
+//!
+//! Invariant: from the first byte of a head to the last one of its response everything goes by one [`Live`].
 
 use super::chunk::ChunkScanner;
 use super::conn::Conn;
@@ -9,7 +11,7 @@ use super::head::{self, HeadLimits};
 use super::lend::lend;
 use super::refusal::Refusal;
 use super::scan::HeadScanner;
-use super::{BodyFraming, Flow, Front, Handler, Request, Version};
+use super::{BodyFraming, Flow, Front, Handler, Live, Request, Version};
 use crate::error_page::error_page;
 use crate::pass;
 use crate::tunnel::Farewell;
@@ -35,20 +37,34 @@ enum Next {
     Gone,
 }
 
+/// Where in a connection a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Later,
+}
+
 /// Serves a connection to its end.
 pub(super) async fn converse<H: Handler>(
     front: &Front<H>,
     mut conn: Box<Conn>,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let mut place = Place::First;
     loop {
-        let kept = match next_request(front, &mut conn, &mut shutdown).await {
-            Next::Request(request) => answer(front, conn, *request, &shutdown).await,
+        if conn.buffer.is_empty() && !wait_for_client(front, &mut conn, &mut shutdown, place).await
+        {
+            return;
+        }
+        place = Place::Later;
+        let live = front.live();
+        conn.set_send_timeout(live.settings.send_timeout);
+        let kept = match next_request(front, &live, &mut conn, &shutdown).await {
+            Next::Request(request) => answer(front, &live, conn, *request, &shutdown).await,
             Next::Refused(refusal, excerpt) => {
-                front
-                    .handler
+                live.handler
                     .rejected(conn.client(), refusal.status, refusal.reason, &excerpt);
-                return refuse(front, conn, refusal, None).await;
+                return refuse(front, &live, conn, refusal, None).await;
             }
             Next::Gone => return,
         };
@@ -57,29 +73,22 @@ pub(super) async fn converse<H: Handler>(
     }
 }
 
-/// Reads the next head. One deadline from its first byte to its last; before the first byte the connection is idle.
+/// Reads the next head, of which something is there. One deadline to its last byte.
 async fn next_request<H: Handler>(
     front: &Front<H>,
+    live: &Live<H>,
     conn: &mut Conn,
-    shutdown: &mut watch::Receiver<bool>,
+    shutdown: &watch::Receiver<bool>,
 ) -> Next {
-    let limits = front.settings.head_limits();
+    let limits = live.settings.head_limits();
     let mut scanner = HeadScanner::new(limits);
-    let mut deadline = None;
+    let deadline = Instant::now() + live.settings.head_timeout;
     loop {
         match scanner.advance(&conn.buffer) {
             Ok(Some(head)) => return take_request(front, conn, head, limits, shutdown),
             Ok(None) => {}
             Err(refusal) => return refused(refusal, &conn.buffer),
         }
-        if conn.buffer.is_empty() {
-            if !wait_for_client(front, conn, shutdown).await {
-                return Next::Gone;
-            }
-            continue;
-        }
-        let deadline =
-            *deadline.get_or_insert_with(|| Instant::now() + front.settings.head_timeout);
         match timeout_at(deadline, conn.fill()).await {
             Ok(Ok(0) | Err(_)) => return Next::Gone,
             Ok(Ok(_)) => {}
@@ -99,13 +108,27 @@ async fn wait_for_client<H: Handler>(
     front: &Front<H>,
     conn: &mut Conn,
     shutdown: &mut watch::Receiver<bool>,
+    place: Place,
 ) -> bool {
     tokio::select! {
         biased;
-        _ = shutdown.wait_for(|is_shutting_down| *is_shutting_down) => false,
+        // First: what is here already was sent before the end began.
         filled = conn.fill_from_idle() => matches!(filled, Ok(bytes) if bytes > 0),
+        () = unwanted(front, shutdown, place) => false,
         () = front.crowded.notified() => false,
-        () = sleep(front.settings.idle_timeout) => false,
+        () = sleep(front.live().settings.idle_timeout) => false,
+    }
+}
+
+/// Returns when nobody is waited for any more.
+async fn unwanted<H: Handler>(
+    front: &Front<H>,
+    shutdown: &mut watch::Receiver<bool>,
+    place: Place,
+) {
+    super::stopped(shutdown).await;
+    if place == Place::First && front.is_handed_over() {
+        sleep(front.live().settings.head_timeout).await;
     }
 }
 
@@ -156,39 +179,38 @@ fn has_unknown_expectation(request: &Request) -> bool {
 /// Answers one request. `Some`: the connection is ready for the next head. `None`: it is closed.
 async fn answer<H: Handler>(
     front: &Front<H>,
+    live: &Live<H>,
     mut conn: Box<Conn>,
     request: Request,
     shutdown: &watch::Receiver<bool>,
 ) -> Option<Box<Conn>> {
     if has_unknown_expectation(&request) {
         let refusal = Refusal::new(417, "the only expectation served here is 100-continue");
-        front
-            .handler
+        live.handler
             .rejected(conn.client(), refusal.status, refusal.reason, b"");
-        refuse(front, conn, refusal, request.headers.get(ACCEPT)).await;
+        refuse(front, live, conn, refusal, request.headers.get(ACCEPT)).await;
         return None;
     }
     conn.begin_response();
-    let flow = front.handler.handle(&mut conn, &request).await;
+    let flow = live.handler.handle(&mut conn, &request).await;
     conn.end_response();
     match flow {
         Flow::Pass(order) if !conn.is_aborted() => {
             let keep_alive = head::wants_keep_alive(request.version, &request.headers);
             let keep_alive = keep_alive && !*shutdown.borrow();
-            let head =
-                pass::request_head(&request, &order.target, keep_alive, &front.settings.node);
+            let head = pass::request_head(&request, &order.target, keep_alive, &live.settings.node);
             lend(
-                &front.proxy,
+                &live.proxy,
                 conn,
                 (head, request.body),
                 order,
-                &front.settings,
+                &live.settings,
                 shutdown,
             )
             .await
         }
         Flow::KeepAlive if request.keep_alive && !conn.is_aborted() => {
-            match drain(&mut conn, request.body, front.settings.head_timeout).await {
+            match drain(&mut conn, request.body, live.settings.head_timeout).await {
                 Ok(()) => Some(conn),
                 Err(error) => {
                     tracing::debug!(client = %conn.client(), %error, "request body not drained");
@@ -264,14 +286,15 @@ async fn fill(conn: &mut Conn) -> io::Result<()> {
 /// Answers what is not a request, and closes.
 pub(super) async fn refuse<H: Handler>(
     front: &Front<H>,
+    live: &Live<H>,
     mut conn: Box<Conn>,
     refusal: Refusal,
     accept: Option<&http::HeaderValue>,
 ) {
-    let page = error_page(refusal.status, refusal.reason, accept, &front.settings.node);
+    let page = error_page(refusal.status, refusal.reason, accept, &live.settings.node);
     let response = page.to_closing_response(front.clock.wall());
     // One bounded write: a client that does not read its refusal is not waited for.
-    match timeout(front.settings.head_timeout, conn.write_all(&response)).await {
+    match timeout(live.settings.head_timeout, conn.write_all(&response)).await {
         Ok(Ok(())) => conn.close().await,
         Ok(Err(_)) | Err(_) => conn.abort(),
     }

@@ -133,11 +133,14 @@ pub(crate) enum Collected {
     AccessLogErrors,
     Tasks,
     TaskPanics,
+    Reloads,
+    ReloadSucceeded,
+    ReloadTime,
 }
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::ClientConnections,
         Self::TunnelActive,
         Self::TunnelBytes,
@@ -166,6 +169,9 @@ impl Collected {
         Self::AccessLogErrors,
         Self::Tasks,
         Self::TaskPanics,
+        Self::Reloads,
+        Self::ReloadSucceeded,
+        Self::ReloadTime,
     ];
 
     /// Its description.
@@ -330,6 +336,24 @@ impl Collected {
                 "panics",
                 &[],
                 "Background tasks that ended by a panic, each of which is a bug",
+            ),
+            Self::Reloads => counter(
+                "weir_reloads_total",
+                "reloads",
+                &["result"],
+                "Reloads of the configuration, by how they ended",
+            ),
+            Self::ReloadSucceeded => gauge(
+                "weir_config_last_reload_successful",
+                "",
+                &[],
+                "1 when the last reload of the configuration was not refused, else 0",
+            ),
+            Self::ReloadTime => gauge(
+                "weir_config_last_reload_success_timestamp_seconds",
+                "seconds",
+                &[],
+                "When the configuration was last read without a problem, as Unix time",
             ),
         }
     }

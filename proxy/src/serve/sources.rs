@@ -19,10 +19,17 @@ pub(super) fn watch_tunnels(metrics: &Metrics, stats: Arc<TunnelStats>) {
     }));
 }
 
-/// Registers the store, the engine, the upstream side and the front.
+/// Registers the store.
+pub(super) fn watch_store(metrics: &Metrics, store: &Arc<Store>) {
+    let store = Arc::clone(store);
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        store_samples(&store, samples)
+    }));
+}
+
+/// Registers the engine, the upstream side and the front.
 pub(super) fn watch<H: Handler>(
     metrics: &Metrics,
-    store: &Arc<Store>,
     engine: &Arc<Engine>,
     upstream: Arc<UpstreamStats>,
     front: &Arc<Front<H>>,
@@ -30,10 +37,6 @@ pub(super) fn watch<H: Handler>(
     let front = Arc::clone(front);
     metrics.watch(Arc::new(move |samples: &mut Samples| {
         front_samples(front.counts(), samples)
-    }));
-    let store = Arc::clone(store);
-    metrics.watch(Arc::new(move |samples: &mut Samples| {
-        store_samples(&store, samples)
     }));
     let engine = Arc::clone(engine);
     metrics.watch(Arc::new(move |samples: &mut Samples| {

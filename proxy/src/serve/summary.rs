@@ -1,35 +1,28 @@
 //! The few lines at the start: where Weir listens, where it keeps its data, and a command to try.
 
+use super::listeners::{Bound, Change};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use tokio::net::TcpListener;
 
 /// The summary. Listeners say which port they were given.
-pub(super) fn text(
-    listeners: &[TcpListener],
-    admin: Option<&TcpListener>,
-    disks: &[PathBuf],
-) -> io::Result<String> {
+pub(super) fn text(listeners: &Change, admin: Option<&Bound>, disks: &[PathBuf]) -> String {
     let mut lines = vec![format!("Weir {}", env!("CARGO_PKG_VERSION"))];
-    for listener in listeners {
-        lines.push(format!("  proxy  http://{}", listener.local_addr()?));
+    for address in listeners.locals() {
+        lines.push(format!("  proxy  http://{address}"));
     }
     if let Some(admin) = admin {
-        lines.push(format!("  admin  http://{}", admin.local_addr()?));
+        lines.push(format!("  admin  http://{}", admin.local()));
     }
     lines.extend(
         disks
             .iter()
             .map(|disk| format!("  store  {}", disk.display())),
     );
-    if let Some(first) = listeners.first() {
-        let url = format!(
-            "http://{}/download/https://www.kernel.org/robots.txt",
-            first.local_addr()?
-        );
+    if let Some(first) = listeners.locals().next() {
+        let url = format!("http://{first}/download/https://www.kernel.org/robots.txt");
         lines.push(format!("  try    curl -O {url}"));
     }
-    Ok(lines.join("\n") + "\n")
+    lines.join("\n") + "\n"
 }
 
 /// Prints it to the standard output.

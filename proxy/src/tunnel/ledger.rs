@@ -6,7 +6,7 @@ use super::{Farewell, TunnelStats};
 use crate::pass::RecordSink;
 use crate::record::Record;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
+use weir_cache::allowance::Taken;
 use weir_cache::ports::Clock;
 use weir_policies::outcome::Outcome;
 
@@ -20,13 +20,13 @@ pub(super) struct Ledger {
     stats: Arc<TunnelStats>,
     sink: Arc<dyn RecordSink>,
     clock: Arc<dyn Clock>,
-    _seat: OwnedSemaphorePermit,
+    _seat: Taken,
 }
 
 impl Ledger {
     pub(super) fn new(
         mut record: Record,
-        seat: OwnedSemaphorePermit,
+        seat: Taken,
         stats: Arc<TunnelStats>,
         sink: Arc<dyn RecordSink>,
         clock: Arc<dyn Clock>,

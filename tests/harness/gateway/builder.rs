@@ -23,6 +23,16 @@ pub struct Builder {
     data: Option<PathBuf>,
     authority_pem: Option<String>,
     account: Account,
+    addresses: Addresses,
+}
+
+/// Where is said on which addresses the gateway listens: any free port of loopback, in both cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addresses {
+    /// By flags, which win over the file.
+    Flags,
+    /// In the file, where they can be changed.
+    File,
 }
 
 /// Who runs the gateway.
@@ -42,6 +52,7 @@ pub struct Home {
     folder: TempDir,
     data: PathBuf,
     account: Account,
+    addresses: Addresses,
 }
 
 impl Builder {
@@ -53,6 +64,7 @@ impl Builder {
             data: None,
             authority_pem: None,
             account: Account::Own,
+            addresses: Addresses::Flags,
         };
         builder
             .set("server.name", "weir-test")
@@ -69,15 +81,7 @@ impl Builder {
     /// # Panics
     /// When the name is not of that form.
     pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
-        let (section, key) = name.split_once('.').expect("section.key");
-        let section = self
-            .config
-            .entry(section)
-            .or_insert_with(|| Value::Table(Table::new()));
-        section
-            .as_table_mut()
-            .expect("a section")
-            .insert(key.to_owned(), value.into());
+        set(&mut self.config, name, value.into());
         self
     }
 
@@ -115,6 +119,13 @@ impl Builder {
         self
     }
 
+    /// Has the addresses in the file, so that the file can change them.
+    pub fn listening_by_file(mut self) -> Self {
+        self.addresses = Addresses::File;
+        self.set("listen.proxy", vec!["127.0.0.1:0"])
+            .set("listen.admin", "127.0.0.1:0")
+    }
+
     /// Keeps the data here instead of in the test's own folder.
     pub fn data(mut self, folder: &Path) -> Self {
         self.data = Some(folder.to_owned());
@@ -146,6 +157,7 @@ impl Builder {
             folder,
             data,
             account: self.account,
+            addresses: self.addresses,
         };
         if home.changes_account() {
             home.hand_over();
@@ -173,6 +185,26 @@ impl Home {
     /// The configuration file.
     pub fn config_file(&self) -> PathBuf {
         self.folder.path().join("weir.toml")
+    }
+
+    /// Changes the configuration file.
+    ///
+    /// # Panics
+    /// When it cannot be read or written.
+    pub fn rewrite(&self, change: impl FnOnce(&mut Table)) {
+        let text = std::fs::read_to_string(self.config_file()).expect("reads");
+        let mut config: Table = toml::from_str(&text).expect("a configuration");
+        change(&mut config);
+        let text = toml::to_string(&config).expect("a configuration");
+        std::fs::write(self.config_file(), text).expect("writes");
+    }
+
+    /// Sets one key in the configuration file, written `section.key`.
+    ///
+    /// # Panics
+    /// When the name is not of that form, or the file cannot be read or written.
+    pub fn set(&self, name: &str, value: impl Into<Value>) {
+        self.rewrite(|config| set(config, name, value.into()));
     }
 
     /// The access log, when it goes to its usual file.
@@ -257,20 +289,11 @@ impl Home {
     fn arguments(&self) -> Vec<String> {
         let config = self.config_file().display().to_string();
         let data = self.data.display().to_string();
-        [
-            "serve",
-            "--config",
-            &config,
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-            "--data",
-        ]
-        .into_iter()
-        .chain([data.as_str()])
-        .map(str::to_owned)
-        .collect()
+        let mut arguments = vec!["serve", "--config", &config, "--data", &data];
+        if self.addresses == Addresses::Flags {
+            arguments.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        }
+        arguments.into_iter().map(str::to_owned).collect()
     }
 
     fn spawn(&self) -> Child {
@@ -293,6 +316,15 @@ impl Home {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
     }
+}
+
+fn set(config: &mut Table, name: &str, value: Value) {
+    let (section, key) = name.split_once('.').expect("section.key");
+    let section = config
+        .entry(section)
+        .or_insert_with(|| Value::Table(Table::new()));
+    let section = section.as_table_mut().expect("a section");
+    section.insert(key.to_owned(), value);
 }
 
 /// The gateway's program: `WEIR_BIN`, or the one built beside this test.

@@ -55,6 +55,26 @@ impl Lines {
         self.all()
     }
 
+    /// The line number `number`, counted from 0, among those for which `condition` holds; none when the pipe ended
+    /// before.
+    pub async fn wait_for_number(
+        &self,
+        what: &str,
+        number: usize,
+        condition: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let find = |written: &Written| {
+            let mut fitting = written.lines.iter().filter(|line| condition(line));
+            fitting.nth(number).cloned()
+        };
+        let mut written = self.written.clone();
+        let seen = written.wait_for(|written| written.ended || find(written).is_some());
+        within(what, seen)
+            .await
+            .ok()
+            .and_then(|written| find(&written))
+    }
+
     /// The first line for which `condition` holds; none when the pipe ended without one.
     pub async fn wait_for(&self, what: &str, condition: impl Fn(&str) -> bool) -> Option<String> {
         let find = |written: &Written| written.lines.iter().find(|line| condition(line)).cloned();

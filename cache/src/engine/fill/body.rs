@@ -182,11 +182,10 @@ impl Body {
 
     /// Takes what one response brings, without its first `skip` bytes.
     async fn pump(&mut self, body: &mut dyn OriginBody, mut skip: u64) -> FillEnd {
-        let engine = Arc::clone(&self.fill.engine);
         let growing = Arc::clone(&self.growing);
-        let stops_unread =
-            engine.settings.on_abandon == OnAbandon::Stop && !self.fill.goes_on_unread;
-        let mut rate = Rate::new(engine.settings.rate_min);
+        let settings = Arc::clone(&self.fill.settings);
+        let stops_unread = settings.on_abandon == OnAbandon::Stop && !self.fill.goes_on_unread;
+        let mut rate = Rate::new(settings.rate_min);
         loop {
             if self.writer.is_none() && growing.readers() == 0 {
                 return FillEnd::Abandoned;

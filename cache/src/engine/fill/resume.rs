@@ -94,7 +94,7 @@ impl Resume {
         if attempt == 0 {
             return true;
         }
-        if attempt > fill.engine.settings.retries_max {
+        if attempt > fill.settings.retries_max {
             return false;
         }
         let Some(pause) = fill.engine.origins.pause(attempt) else {

@@ -32,10 +32,13 @@ impl Fill {
         // A request with credentials fails for its client alone, and so does one whose fields nobody else sends: they
         // may be what provoked the failure.
         if self.listing.is_listed() && self.request.is_ordinary() {
+            let hold = self.engine.settings.load().hold_down;
             let negative_ttl = Duration::from_secs(self.request.plan.effect.negative_ttl);
-            self.engine
-                .hold_down
-                .remember(&self.request, Arc::clone(&failure), negative_ttl);
+            self.engine.hold_down.remember(
+                &self.request,
+                Arc::clone(&failure),
+                (hold, negative_ttl),
+            );
         }
         self.listing.unlist();
         self.listing

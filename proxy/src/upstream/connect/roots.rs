@@ -1,7 +1,7 @@
 //! Which certificate authorities upstreams are verified against: the system's, and those of `[upstream] ca_file`
 //! besides.
 //!
-//! Read once at start. Everything is read here first because Pingora panics on a certificate it cannot read.
+//! Read once for each connector. Everything is read here first because Pingora panics on a certificate it cannot read.
 
 use pingora::protocols::tls::CaType;
 use pingora::tls::load_native_certs;
