@@ -36,6 +36,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::Shared;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -145,7 +147,14 @@ async fn serve(
                 running.own(store);
                 continue;
             }
-            successor = successor(&running) => break Some(successor),
+            stream = newcomer(running.upgrades.as_ref()) => tokio::select! {
+                successor = Successor::offer(stream, running.sockets()) => match successor {
+                    Some(successor) => break Some(successor),
+                    None => continue,
+                },
+                _ = terminate.recv() => break None,
+                _ = interrupt.recv() => break None,
+            },
             Some(()) = rotated.recv() => {
                 running.access_log.reopen();
                 continue;
@@ -201,10 +210,10 @@ async fn predecessor(settings: &Settings) -> anyhow::Result<Option<Predecessor>>
     Ok(predecessor)
 }
 
-/// Returns when another process has taken over. Cancel-safe.
-async fn successor(running: &Running) -> Successor {
-    match &running.upgrades {
-        Some(socket) => Successor::await_at(socket, || running.sockets()).await,
+/// A process that wants to take over. Cancel-safe.
+async fn newcomer(upgrades: Option<&Socket>) -> UnixStream {
+    match upgrades {
+        Some(socket) => upgrade::newcomer(socket).await,
         None => std::future::pending().await,
     }
 }

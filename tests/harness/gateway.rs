@@ -200,6 +200,17 @@ impl Gateway {
         line.await.expect("the gateway goes on")
     }
 
+    /// Starts a second process that takes over from this one (`serve --upgrade`), on the same addresses and
+    /// configuration, and returns it when it accepts connections.
+    pub async fn upgrade(&self) -> Self {
+        self.home.start_upgrade(self.proxy, self.admin).await
+    }
+
+    /// As [`Self::upgrade`], where the new process is expected to give up.
+    pub async fn upgrade_in_vain(&self) -> Run {
+        self.home.upgrade_in_vain(self.proxy, self.admin).await
+    }
+
     /// Asks it to end (SIGTERM) and returns its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);

@@ -41,7 +41,7 @@ const SOCKETS_MAX: usize = 128;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// From the sockets to "ready": reading certificates, and a store elsewhere that has to be scanned.
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
-/// Between two attempts to accept an upgrade after one has failed.
+/// Before accepting again after a failure (out of files): it would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the running process handed over so far; the new process holds it.
@@ -114,28 +114,18 @@ impl Predecessor {
 }
 
 impl Successor {
-    /// Waits for a new process on `socket` and hands `sockets` over. One that does not come to the end changes nothing.
-    ///
-    /// Cancel-safe: a handshake that is dropped ends the new process.
-    pub(super) async fn await_at(
-        socket: &socket::Bound,
-        sockets: impl Fn() -> Vec<OwnedFd>,
-    ) -> Self {
-        loop {
-            let offered = match socket.accept().await {
-                Ok(stream) => offer(stream, &sockets()).await,
-                Err(error) => Err(error.into()),
-            };
-            match offered {
-                Ok(successor) => return successor,
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    tracing::warn!(
-                        error,
-                        "an upgrade came to nothing; everything goes on as before"
-                    );
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+    /// Hands `sockets` over to the process at the other end of `stream`; `None` when it did not come to the end, which
+    /// changes nothing. Cancel-safe: a handshake that is dropped ends the new process.
+    pub(super) async fn offer(stream: UnixStream, sockets: Vec<OwnedFd>) -> Option<Self> {
+        match offer(stream, &sockets).await {
+            Ok(successor) => Some(successor),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(
+                    error,
+                    "an upgrade came to nothing; everything goes on as before"
+                );
+                None
             }
         }
     }
@@ -144,6 +134,19 @@ impl Successor {
     pub(super) async fn tell_released(mut self) {
         if let Err(error) = say(&mut self.0, RELEASED).await {
             tracing::warn!(%error, "the gateway that took over is gone");
+        }
+    }
+}
+
+/// A process that wants to take over. Cancel-safe.
+pub(super) async fn newcomer(socket: &socket::Bound) -> UnixStream {
+    loop {
+        match socket.accept().await {
+            Ok(stream) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "the upgrade socket cannot accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
