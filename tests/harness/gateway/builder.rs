@@ -236,6 +236,16 @@ impl Home {
         self.follow(self.spawn(self.arguments())).await
     }
 
+    /// Starts a gateway that would take over, where none runs.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_upgrading_nothing(self: &Arc<Self>) -> Gateway {
+        let mut arguments = self.arguments();
+        arguments.push("--upgrade".to_owned());
+        self.follow(self.spawn(arguments)).await
+    }
+
     /// Starts a gateway that takes over from the one that runs here.
     pub(super) async fn start_upgrade(
         self: &Arc<Self>,
@@ -334,9 +344,7 @@ impl Home {
 
     fn spawn(&self, arguments: Vec<String>) -> Child {
         let mut command = Command::new(binary());
-        command
-            .args(arguments)
-            .current_dir(self.folder.path());
+        command.args(arguments).current_dir(self.folder.path());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
