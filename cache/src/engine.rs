@@ -260,7 +260,7 @@ impl Engine {
                 let parts = self.assembled(request).await;
                 return parts.unwrap_or(Answer::NotCached);
             }
-            if !self.store.is_ours() {
+            if !self.owns_data() {
                 return self.private(request, Outcome::Bypass, stale).await;
             }
             if let Some(stale) = &stale
@@ -387,6 +387,12 @@ impl Engine {
         if let Some(store) = self.store.get() {
             store.retire(deadline).await;
         }
+    }
+
+    /// Whether anything can be stored: the data is neither awaited nor given away.
+    #[must_use]
+    pub fn owns_data(&self) -> bool {
+        self.store.is_ours()
     }
 
     /// Whether the data was given to another process.

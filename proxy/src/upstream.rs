@@ -105,20 +105,21 @@ pub(crate) struct HttpOrigin {
 }
 
 impl HttpOrigin {
-    /// Loads the trusted certificates; opens no connection.
-    ///
-    /// # Errors
-    /// [`ConnectorError`] when the certificates cannot be read.
-    pub(crate) fn new(
+    /// One that counts for itself.
+    #[cfg(test)]
+    fn new(
         settings: UpstreamSettings,
         resolver: Arc<dyn Resolver>,
         vetter: Arc<Vetter>,
     ) -> Result<Self, ConnectorError> {
-        Self::with_stats(settings, resolver, vetter, Arc::default())
+        Self::counted(settings, resolver, vetter, Arc::default())
     }
 
-    /// As [`HttpOrigin::new`], counting on where another one has stopped.
-    fn with_stats(
+    /// Loads the trusted certificates; opens no connection. `stats` go on where those of the one before have stopped.
+    ///
+    /// # Errors
+    /// [`ConnectorError`] when the certificates cannot be read.
+    fn counted(
         settings: UpstreamSettings,
         resolver: Arc<dyn Resolver>,
         vetter: Arc<Vetter>,
@@ -133,8 +134,8 @@ impl HttpOrigin {
         })
     }
 
-    /// The counters, for the metrics page.
-    pub(crate) fn stats(&self) -> Arc<UpstreamStats> {
+    #[cfg(test)]
+    fn stats(&self) -> Arc<UpstreamStats> {
         Arc::clone(&self.stats)
     }
 

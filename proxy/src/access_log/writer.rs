@@ -9,6 +9,7 @@
 
 use super::Destination;
 use anyhow::Context;
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
@@ -21,6 +22,9 @@ use tokio::sync::watch;
 
 /// How long a shutdown waits for a destination that takes nothing any more.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Destinations that may wait for the one before them.
+const REDIRECTS_MAX: usize = 16;
 
 /// Where the thread writes to.
 pub(super) enum Sink {
@@ -97,8 +101,8 @@ pub(super) struct Queue {
 struct State {
     lines: Vec<u8>,
     reopen: bool,
-    /// Another destination, and the lines from before it was named.
-    redirected: Option<(Sink, Vec<u8>)>,
+    /// Destinations to come, each with the lines from before it was named.
+    redirected: VecDeque<(Sink, Vec<u8>)>,
     closing: bool,
 }
 
@@ -146,17 +150,18 @@ impl Queue {
     pub(super) fn redirect(&self, sink: Sink) {
         let mut state = self.lock();
         let mut before = mem::take(&mut state.lines);
-        if let Some((_, mut earlier)) = state.redirected.take() {
-            // A destination that takes nothing while it is replaced again and again must not cost memory.
-            if earlier.len() + before.len() <= self.bytes_max {
-                earlier.append(&mut before);
-            } else {
-                let lost = before.iter().filter(|byte| **byte == b'\n').count();
-                self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
-            }
-            before = earlier;
+        let waiting: usize = state.redirected.iter().map(|(_, lines)| lines.len()).sum();
+        // A destination that takes nothing while it is replaced again and again must not cost memory or descriptors.
+        let is_full = state.redirected.len() >= REDIRECTS_MAX;
+        if is_full || waiting + before.len() > self.bytes_max {
+            let lost = before.iter().filter(|byte| **byte == b'\n').count();
+            self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            before.clear();
         }
-        state.redirected = Some((sink, before));
+        match state.redirected.back_mut() {
+            Some((last, _)) if is_full => *last = sink,
+            _ => state.redirected.push_back((sink, before)),
+        }
         drop(state);
         self.wake.notify_one();
     }
@@ -197,13 +202,13 @@ impl Queue {
     fn take(&self, batch: &mut Vec<u8>, sink: &mut Sink) -> bool {
         let mut state = self.lock();
         loop {
-            if let Some((next, before)) = state.redirected.take() {
+            if let Some((next, before)) = state.redirected.pop_front() {
                 if before.is_empty() {
                     *sink = next;
                 } else {
                     // First these, with the sink as it is; the next turn finds none.
                     *batch = before;
-                    state.redirected = Some((next, Vec::new()));
+                    state.redirected.push_front((next, Vec::new()));
                     return true;
                 }
             } else if mem::take(&mut state.reopen) {

@@ -142,7 +142,7 @@ impl Listeners {
             let place = open.iter().position(|one| one.configured == *address);
             match place {
                 Some(place) => change.kept.push(open.swap_remove(place).local),
-                None => change.added.push(Bound::bind(*address).await?),
+                None => change.added.push(self.bind(*address).await?),
             }
         }
         Ok(change)
@@ -166,6 +166,20 @@ impl Listeners {
     /// Second descriptors of all sockets.
     pub(super) fn sockets(&self) -> impl Iterator<Item = OwnedFd> {
         self.open.iter().filter_map(Listening::socket)
+    }
+
+    /// A listener on all addresses and one on a single address cannot have the same port, not even for the moment of an
+    /// exchange.
+    async fn bind(&self, address: SocketAddr) -> anyhow::Result<Bound> {
+        let bound = Bound::bind(address).await;
+        let overlaps = |one: &&Listening| one.local.port() == address.port();
+        bound.map_err(|error| match self.open.iter().find(overlaps) {
+            Some(own) => error.context(format!(
+                "this gateway listens on {}: reload without that first, then with {address}",
+                own.local
+            )),
+            None => error,
+        })
     }
 
     /// Serves what was bound, and closes what is no longer wanted.

@@ -45,9 +45,13 @@ async fn finish(mut running: Running, deadline: Instant) {
         );
         running.listeners.cut().await;
     }
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .max(CLOSE_TIME_MIN);
+    let left = deadline.saturating_duration_since(Instant::now());
+    // What cannot be stored any more is for readers only, and those are gone.
+    let left = if running.shared.engine.owns_data() {
+        left.max(CLOSE_TIME_MIN)
+    } else {
+        left
+    };
     running.shared.engine.close(left).await;
     // Before the folder is anybody else's: the socket in it is ours.
     running.control_tasks.shutdown().await;

@@ -99,7 +99,7 @@ impl Made {
     ) -> Result<Self, ConnectorError> {
         // Before the file is read: what changes in between is then read once too often, never too seldom.
         let authorities = Stamp::of(settings.ca_file.as_deref());
-        let origin = HttpOrigin::with_stats(
+        let origin = HttpOrigin::counted(
             settings.clone(),
             Arc::clone(resolver),
             Arc::new(vetter.clone()),

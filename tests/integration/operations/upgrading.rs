@@ -231,6 +231,7 @@ async fn the_old_process_ends_at_the_drain_deadline() {
     let (mut client, _) = reading(&stage, "/x", 1000).await;
     let (stage, mut old) = upgraded(stage).await;
     old.expect_log("cut at the drain deadline");
+    old.expect_log("fills given up at the deadline");
     old.ends_well().await;
     assert!(client.remainder().await.0.is_empty(), "bytes from nowhere");
     stage.finish().await;
