@@ -5,6 +5,7 @@
 //! ```text
 //! look up ─ fresh ───────────────────────────────────────────► Answer::Stored
 //!    │ stale or absent
+//!    ├─ the data is not ours (yet, or any more) ──────────────► Answer::Private
 //!    ├─ for one client only (credentials, no-store, a rule) ──► Answer::Private, or an unlisted flight
 //!    ├─ held down ────────────────────────────────────────────► Answer::Failed
 //!    ├─ a flight runs ─ wait for its head ─ fits ─────────────► Answer::Growing
@@ -38,6 +39,7 @@ mod reporting;
 mod request;
 mod settings;
 mod share;
+mod slot;
 mod sources;
 mod stats;
 mod survey;
@@ -63,6 +65,7 @@ pub use survey::{EntryKind, Inventory, Listed, Page};
 pub use warm::{WarmFill, WarmHead, Warmed};
 
 use crate::allowance::Allowance;
+use crate::events::Events;
 use crate::metrics::Counter;
 use crate::ports::{Clock, Framing, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
@@ -80,6 +83,7 @@ use lookup::{Found, StaleObject};
 use moka::sync::Cache;
 use origins::Origins;
 use share::{Again, answer_failure};
+use slot::StoreSlot;
 use sources::Asking;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +151,7 @@ pub enum Answer {
 
 /// The engine.
 pub struct Engine {
-    store: Arc<Store>,
+    store: StoreSlot,
     origin: Arc<dyn Origin>,
     clock: Arc<dyn Clock>,
     settings: ArcSwap<EngineSettings>,
@@ -161,6 +165,8 @@ pub struct Engine {
     last_responses: LastResponses,
     tasks: TaskSet,
     stats: EngineStats,
+    /// What an operator wants to be told of; its store's as well.
+    events: Events,
 }
 
 impl Engine {
@@ -172,7 +178,30 @@ impl Engine {
         clock: Arc<dyn Clock>,
         settings: EngineSettings,
     ) -> Arc<Self> {
+        let events = store.events().clone();
+        Self::over(StoreSlot::holding(store), origin, clock, settings, events)
+    }
+
+    /// An engine whose store is still another process's: everything is fetched uncached until [`Self::install`].
+    #[must_use]
+    pub fn awaiting_store(
+        origin: Arc<dyn Origin>,
+        clock: Arc<dyn Clock>,
+        settings: EngineSettings,
+        events: Events,
+    ) -> Arc<Self> {
+        Self::over(StoreSlot::default(), origin, clock, settings, events)
+    }
+
+    fn over(
+        store: StoreSlot,
+        origin: Arc<dyn Origin>,
+        clock: Arc<dyn Clock>,
+        settings: EngineSettings,
+        events: Events,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            events,
             flights: Flights::new(settings.flights_max),
             memory: MemoryBudget::new(settings.memory_bytes),
             seats: Allowance::new(settings.readers_max as u64),
@@ -190,6 +219,17 @@ impl Engine {
             clock,
             settings: ArcSwap::from_pointee(settings),
         })
+    }
+
+    /// The store that was waited for. Another one than the first is not taken.
+    pub fn install(&self, store: Arc<Store>) {
+        self.store.install(store);
+    }
+
+    /// The store; `None` while it is another process's.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.get()
     }
 
     /// Other settings from now on. Running fills keep the times that they began with; where a bound is lower now than
@@ -238,6 +278,9 @@ impl Engine {
             if request.plan.directives.only_if_cached {
                 let parts = self.assembled(request).await;
                 return parts.unwrap_or(Answer::NotCached);
+            }
+            if !self.owns_data() {
+                return self.private(request, Outcome::Bypass, stale).await;
             }
             if let Some(stale) = &stale
                 && stale.may.while_revalidating
@@ -364,6 +407,26 @@ impl Engine {
     #[must_use]
     pub fn tasks(&self) -> &TaskSet {
         &self.tasks
+    }
+
+    /// Gives the data to another process: no fill starts from now on, those that run become streams for their readers,
+    /// and the store retires. Returns when its lock is free, at the `deadline` at the latest.
+    pub async fn retire(&self, deadline: Duration) {
+        self.tasks.refuse();
+        if let Some(store) = self.store.get() {
+            store.retire(deadline).await;
+        }
+    }
+
+    /// Whether anything can be stored: the data is neither awaited nor given away.
+    #[must_use]
+    pub fn owns_data(&self) -> bool {
+        self.store.is_ours()
+    }
+
+    /// Whether the data was given to another process.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.store.get().is_some_and(|store| store.has_retired())
     }
 
     /// Waits for running fills until the deadline, then gives them up. From now on misses are streamed uncached.

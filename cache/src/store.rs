@@ -3,7 +3,7 @@
 //! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
 //! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`]
 //! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) and [`forget`] →
-//! [`open`], [`recovery`] and [`close`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes
+//! [`open`], [`recovery`], [`close`] and [`retire`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes
 //! afterwards) → [`ban`] (what was purged) and [`survey`] (what there is).
 //!
 //! Invariants
@@ -37,6 +37,7 @@ mod pool;
 mod reader;
 mod recovery;
 mod replaced;
+mod retire;
 mod room;
 mod send;
 mod sequence;
@@ -199,8 +200,11 @@ impl Store {
     /// Every committed variant of `key`, newest first, opened (handles are cached). Unreadable ones are dropped from
     /// the index, counted, and left out.
     ///
-    /// Does not wait for anything when all variants are open already.
+    /// Does not wait for anything when all variants are open already. A store that has retired finds nothing.
     pub async fn lookup(&self, key: &CacheKey) -> Vec<Arc<Object>> {
+        if self.has_retired() {
+            return Vec::new();
+        }
         let records = lock(&self.core.index).find(key.short());
         if let Some(found) = self.core.warm(key, &records) {
             return found;
@@ -256,8 +260,12 @@ impl Store {
         self.core.on_pool("begin", begin).await?
     }
 
-    /// Writes the checkpoint, marks the store clean, stops the pools. Afterwards everything answers `Closed`.
+    /// Writes the checkpoint, marks the store clean, stops the pools. Afterwards everything answers `Closed`. Of a store
+    /// that has retired only the reads are left to end.
     pub async fn close(&self, deadline: Duration) {
+        if self.has_retired() {
+            return self.end_reading();
+        }
         lock(&self.timer).take();
         close::close(&self.core, deadline).await;
     }

@@ -1,7 +1,7 @@
 //! Background tasks: every one is spawned here, under a name, in a span, and waited for at shutdown.
 //!
 //! Invariants: a panic in a task is logged with the task's name and counted, never silent; after [`TaskSet::close`]
-//! has begun nothing new starts; there are never more than [`TASKS_MAX`] tasks.
+//! or [`TaskSet::refuse`] has begun nothing new starts; there are never more than [`TASKS_MAX`] tasks.
 //!
 //! Deliberately not here: restarting a task. Whoever wants that writes the loop inside it, with its own bound.
 
@@ -107,11 +107,16 @@ impl TaskSet {
         Ok(())
     }
 
+    /// Starts nothing new from now on; what runs goes on.
+    pub fn refuse(&self) {
+        self.lock().closed = true;
+    }
+
     /// Waits until all tasks have ended, at most `deadline`, then aborts the others and returns their names.
     ///
     /// Cancel-safe: no; a canceled close leaves the set closed and its tasks running.
     pub async fn close(&self, deadline: Duration) -> Vec<&'static str> {
-        self.lock().closed = true;
+        self.refuse();
         if tokio::time::timeout(deadline, self.idle()).await.is_ok() {
             return Vec::new();
         }
@@ -246,6 +251,22 @@ mod tests {
         assert_eq!(tasks.close(MINUTE).await, ["stuck"]);
         assert!(dropped.await.is_err(), "the aborted task is dropped");
         assert!(tasks.close(MINUTE).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_runs_goes_on_when_nothing_new_may_start() {
+        let tasks = TaskSet::default();
+        let (go, gone) = oneshot::channel::<()>();
+        let (done, finished) = oneshot::channel();
+        let running = async move {
+            gone.await.unwrap();
+            done.send(()).unwrap();
+        };
+        tasks.spawn("running", running).unwrap();
+        tasks.refuse();
+        assert_eq!(tasks.spawn("late", async {}), Err(SpawnError::Closed));
+        go.send(()).unwrap();
+        finished.await.unwrap();
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ mod stat;
 mod table;
 
 use crate::conf::{self, Flags, Settings, Sources};
+use crate::serve::Beginning;
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -85,6 +86,10 @@ pub(crate) struct ServeArguments {
     /// Keep the data in this folder instead; only one for now
     #[arg(long, value_name = "FOLDER")]
     data: Vec<String>,
+    /// Take over from the gateway that runs with this configuration, without losing a connection; where none runs,
+    /// start as usual
+    #[arg(long)]
+    upgrade: bool,
 }
 
 /// How a command ended.
@@ -117,6 +122,15 @@ impl From<Exit> for ExitCode {
 }
 
 impl ServeArguments {
+    /// How to begin.
+    pub(crate) fn beginning(&self) -> Beginning {
+        if self.upgrade {
+            Beginning::Upgrade
+        } else {
+            Beginning::Fresh
+        }
+    }
+
     /// Where the settings to serve with come from: every reload asks the same sources again.
     pub(crate) fn sources(self) -> Sources {
         let flags = Flags {

@@ -207,7 +207,7 @@ where
 }
 
 /// The mode of the socket says the same; this holds where a file system has no modes.
-fn check_peer(stream: &UnixStream) -> Result<(), &'static str> {
+pub(crate) fn check_peer(stream: &UnixStream) -> Result<(), &'static str> {
     let Ok(peer) = stream.peer_cred() else {
         return Err("the system does not say who connects");
     };

@@ -38,6 +38,7 @@ use refusal::Refusal;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -171,6 +172,8 @@ pub(crate) struct Front<H: Handler> {
     admission: Admission,
     /// Asks the connection that is idle for the longest time to make room.
     crowded: Notify,
+    /// Another process has the listeners.
+    handed_over: AtomicBool,
 }
 
 impl<H: Handler> Front<H> {
@@ -194,6 +197,7 @@ impl<H: Handler> Front<H> {
             clock,
             admission,
             crowded: Notify::new(),
+            handed_over: AtomicBool::new(false),
         }
     }
 
@@ -210,6 +214,16 @@ impl<H: Handler> Front<H> {
             settings.connections_per_client_max,
         );
         self.live.store(Arc::new(live));
+    }
+
+    /// Another process accepts from now on; say so before the shutdown is signaled. Clients that were accepted by then
+    /// came to be served: they are waited for as long as a head may take, also when they have said nothing yet.
+    pub(crate) fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+    }
+
+    fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Acquire)
     }
 
     /// Connections and their bounds, for the metrics.
@@ -263,7 +277,15 @@ impl<H: Handler> Front<H> {
         self.crowded.notify_one();
         tokio::select! {
             seat = self.admission.sit() => Some(seat),
-            () = stopped(shutdown) => None,
+            () = self.refusing(shutdown) => None,
+        }
+    }
+
+    /// Returns when a client that was accepted is not served any more.
+    async fn refusing(&self, shutdown: &mut watch::Receiver<bool>) {
+        stopped(shutdown).await;
+        if self.is_handed_over() {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -31,7 +31,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
-        Command::Serve(arguments) => serve::run(arguments.sources()),
+        Command::Serve(arguments) => {
+            let beginning = arguments.beginning();
+            serve::run(arguments.sources(), beginning)
+        }
         Command::CheckConfig { file } => cli::check_config(file),
         Command::Explain(arguments) => arguments.run(),
         Command::Conflict(arguments) => arguments.run(),

@@ -1,10 +1,11 @@
 //! How Weir is run: started, told by signals what to do, drained.
 //!
-//! Reading order: [`start`] (assembly, in order) → the loop in [`serve`] → [`reload`] → [`stop`]. [`shared`] is what
-//! outlives a configuration, [`settings`] says what each component is told, [`listeners`], [`admin`] and [`node`] where
+//! Reading order: [`start`] (assembly, in order) → the loop in [`serve`] → [`reload`] → [`upgrade`] → [`stop`]. [`shared`] is what
+//! outlives a configuration, [`data`] what runs only while the data folder is ours, [`settings`] says what each component is told, [`listeners`], [`admin`] and [`node`] where
 //! we are reached, [`sources`] and [`observers`] who is counted and who hears of it.
 
 mod admin;
+mod data;
 mod listeners;
 mod node;
 mod observers;
@@ -15,14 +16,17 @@ mod sources;
 mod start;
 mod stop;
 mod summary;
+mod upgrade;
 
 use crate::access_log::AccessLog;
 use crate::cli::{self, Exit};
 use crate::conf::{Settings, Sources};
 use crate::control::Control;
+use crate::control::socket::Bound as Socket;
 use crate::front::Front;
 use crate::gateway::Gateway;
 use crate::logging::{self, Verbosity};
+use crate::metrics::Metrics;
 use crate::notify::{Notifier, NotifySettings};
 use crate::readiness::Readiness;
 use admin::AdminListener;
@@ -31,20 +35,32 @@ use listeners::Listeners;
 use reload::Reloading;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::Shared;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use upgrade::{Predecessor, Successor};
 use weir_cache::store::Store;
 
+/// How a gateway begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// By itself: addresses and data must be free.
+    Fresh,
+    /// By taking over from the one that runs; where none runs, like `Fresh`.
+    Upgrade,
+}
+
 /// Runs the gateway until it is told to stop.
-pub(crate) fn run(sources: Sources) -> Exit {
+pub(crate) fn run(sources: Sources, beginning: Beginning) -> Exit {
     let settings = match cli::settings(&sources) {
         Ok(settings) => settings,
         Err(exit) => return exit,
     };
-    match try_run(sources, settings) {
+    match try_run(sources, settings, beginning) {
         Ok(()) => Exit::Done,
         Err(error) => {
             cli::complain(&format!("weir: {error:#}"));
@@ -53,7 +69,7 @@ pub(crate) fn run(sources: Sources) -> Exit {
     }
 }
 
-fn try_run(sources: Sources, settings: Settings) -> anyhow::Result<()> {
+fn try_run(sources: Sources, settings: Settings, beginning: Beginning) -> anyhow::Result<()> {
     let verbosity = logging::init(settings.log.level.as_str())?;
     // One TLS provider for the whole process; a second call would only say that there is one.
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -64,7 +80,7 @@ fn try_run(sources: Sources, settings: Settings) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(sources, settings, verbosity))
+    runtime.block_on(serve(sources, settings, verbosity, beginning))
 }
 
 /// A download takes a connection, an upstream connection and a file: the usual soft limit of 1,024 descriptors is not
@@ -83,7 +99,7 @@ fn raise_file_limit() {
 /// Everything that runs.
 struct Running {
     shared: Shared,
-    store: Arc<Store>,
+    metrics: Arc<Metrics>,
     access_log: Arc<AccessLog>,
     readiness: Arc<Readiness>,
     front: Arc<Front<Gateway>>,
@@ -91,6 +107,12 @@ struct Running {
     control: Arc<Control>,
     /// The control socket with its commands; ended before the store closes.
     control_tasks: JoinSet<()>,
+    /// The store, while it is still another process's; at most one.
+    arriving: JoinSet<Arc<Store>>,
+    /// Where a new process takes over.
+    upgrades: Option<Socket>,
+    upgrade_socket: Option<PathBuf>,
+    disks: Vec<PathBuf>,
     /// What keeps an eye on things, and where one can look; ended last.
     background: JoinSet<()>,
     admin: AdminListener,
@@ -103,18 +125,40 @@ struct Running {
     reload_requests: mpsc::Receiver<oneshot::Sender<reload::Outcome>>,
 }
 
-async fn serve(sources: Sources, settings: Settings, verbosity: Verbosity) -> anyhow::Result<()> {
+async fn serve(
+    sources: Sources,
+    settings: Settings,
+    verbosity: Verbosity,
+    beginning: Beginning,
+) -> anyhow::Result<()> {
     // Before anything is started: a signal in the middle of the start must not be lost.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut rotated = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
     let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let mut running = start::start(sources, settings, verbosity).await?;
-    loop {
+    let predecessor = match beginning {
+        Beginning::Fresh => None,
+        Beginning::Upgrade => predecessor(&settings).await?,
+    };
+    let mut running = start::start(sources, settings, verbosity, predecessor).await?;
+    let successor = loop {
         let reload_for;
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            Some(Ok(store)) = running.arriving.join_next() => {
+                tracing::info!("the data folder is ours: storing from now on");
+                running.own(store);
+                continue;
+            }
+            stream = newcomer(running.upgrades.as_ref()) => tokio::select! {
+                successor = Successor::offer(stream, running.sockets()) => match successor {
+                    Some(successor) => break Some(successor),
+                    None => continue,
+                },
+                _ = terminate.recv() => break None,
+                _ = interrupt.recv() => break None,
+            },
             Some(()) = rotated.recv() => {
                 running.access_log.reopen();
                 continue;
@@ -125,18 +169,55 @@ async fn serve(sources: Sources, settings: Settings, verbosity: Verbosity) -> an
         let outcome = tokio::select! {
             outcome = running.reload() => outcome,
             // Before it has changed anything: see there.
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
         };
         if let Some(asker) = reload_for {
             // Who asked may have gone: the log says it as well.
             drop(asker.send(outcome));
         }
-    }
-    tracing::info!("stopping: running responses may end, a second signal exits at once");
+    };
+    let end = async {
+        match successor {
+            None => {
+                tracing::info!(
+                    "stopping: running responses may end, a second signal exits at once"
+                );
+                stop::drain(running).await;
+            }
+            Some(successor) => {
+                tracing::info!("another process takes over: a signal exits at once");
+                stop::hand_over(running, successor).await;
+            }
+        }
+    };
     tokio::select! {
-        () = stop::drain(running) => Ok(()),
+        () = end => Ok(()),
         _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal"),
         _ = interrupt.recv() => anyhow::bail!("stopped at once by a second signal"),
+    }
+}
+
+/// The gateway to take over from, if one runs.
+async fn predecessor(settings: &Settings) -> anyhow::Result<Option<Predecessor>> {
+    let (Some(folder), Some(name)) = (settings.disks.first(), &settings.server.upgrade_socket)
+    else {
+        tracing::info!("[server] upgrade_socket is empty: starting as usual");
+        return Ok(None);
+    };
+    let path = folder.join(name);
+    let predecessor = Predecessor::ask(&path).await.context("cannot upgrade")?;
+    if predecessor.is_none() {
+        let path = path.display();
+        tracing::info!(%path, "no gateway runs here: starting as usual");
+    }
+    Ok(predecessor)
+}
+
+/// A process that wants to take over. Cancel-safe.
+async fn newcomer(upgrades: Option<&Socket>) -> UnixStream {
+    match upgrades {
+        Some(socket) => upgrade::newcomer(socket).await,
+        None => std::future::pending().await,
     }
 }

@@ -200,6 +200,27 @@ impl Gateway {
         line.await.expect("the gateway goes on")
     }
 
+    /// Starts a second process that takes over from this one (`serve --upgrade`), on the same addresses and
+    /// configuration, and returns it when it accepts connections.
+    pub async fn upgrade(&self) -> Self {
+        self.home.start_upgrade(self.proxy, self.admin).await
+    }
+
+    /// Waits until it holds the data that the process before had.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    pub async fn owns_data(&self) {
+        let is_it = |line: &str| line.contains("the data folder is ours");
+        let line = self.stderr.wait_for("the data folder", is_it).await;
+        line.expect("the gateway goes on");
+    }
+
+    /// As [`Self::upgrade`], where the new process is expected to give up.
+    pub async fn upgrade_in_vain(&self) -> Run {
+        self.home.upgrade_in_vain(self.proxy, self.admin).await
+    }
+
     /// Asks it to end (SIGTERM) and returns its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
@@ -226,14 +247,18 @@ impl Gateway {
     ///
     /// # Panics
     /// When it has, or did not exit with 0.
-    pub async fn finish(mut self) {
-        let code = self.terminate().await;
-        assert_eq!(
-            code,
-            Some(0),
-            "exit code after SIGTERM: {:?}",
-            self.stderr.all()
-        );
+    pub async fn finish(self) {
+        self.signal(Signal::TERM);
+        self.ends_well().await;
+    }
+
+    /// Waits until it ends by itself, as after an upgrade, and checks what [`Self::finish`] checks.
+    ///
+    /// # Panics
+    /// As [`Self::finish`].
+    pub async fn ends_well(mut self) {
+        let code = self.exited().await;
+        assert_eq!(code, Some(0), "exit code: {:?}", self.stderr.all());
         let lines = self.stderr.all_until_end().await;
         let unexpected: Vec<&String> = lines
             .iter()

@@ -5,3 +5,4 @@ mod logs;
 mod reloading;
 mod starting;
 mod stopping;
+mod upgrading;

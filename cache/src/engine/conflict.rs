@@ -78,7 +78,7 @@ impl Engine {
     /// # Errors
     /// [`ConflictError`]. Of several conflicts the earlier ones may have been accepted; the rest is as before.
     pub async fn accept_conflicts(&self, target: &Target) -> Result<Vec<Accepted>, ConflictError> {
-        let watch = Arc::new(self.store.watch(&target.to_string()));
+        let watch = Arc::new(self.store.opened()?.watch(&target.to_string()));
         let conflicts = self.conflicts(target).await;
         if conflicts.is_empty() {
             return Err(ConflictError::None);
@@ -154,8 +154,9 @@ impl Engine {
             pinned: changed.head().pinned || original.as_ref().is_some_and(|o| o.head().pinned),
             ..changed.head().clone()
         };
-        let object = copy(&self.store, &changed, head, Arc::clone(watch)).await?;
-        if !is_in_place(&self.store, &object).await {
+        let store = self.store.opened()?;
+        let object = copy(store, &changed, head, Arc::clone(watch)).await?;
+        if !is_in_place(store, &object).await {
             return Err(ConflictError::Overtaken);
         }
         let replaced = original.map(|original| original.sequence());

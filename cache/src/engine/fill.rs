@@ -79,7 +79,7 @@ pub(crate) struct Fill {
     leader: Option<oneshot::Sender<Led>>,
     goes_on_unread: bool,
     /// Taken before anything is asked: a purge that comes later holds for what this fill brings.
-    watch: Arc<BanWatch>,
+    watch: Option<Arc<BanWatch>>,
     /// The stored object that is too old.
     stale: Option<StaleObject>,
     /// Only a range is asked for.
@@ -117,7 +117,7 @@ impl Fill {
         };
         let settings = engine.settings.load_full();
         Self {
-            watch: Arc::new(engine.store.watch(&listing.flight.url)),
+            watch: engine.store.watch(&listing.flight.url),
             deadline: Instant::now() + settings.total_time,
             settings,
             replacements: 0,
@@ -252,7 +252,7 @@ impl Fill {
         match self
             .engine
             .store
-            .begin_watched(head, length, expected, Arc::clone(&self.watch))
+            .begin_watched(head, length, expected, self.watch.clone())
             .await
         {
             Ok(writer) => Some(writer),

@@ -126,15 +126,24 @@ impl Growing {
     pub(crate) fn release_passed(&self) -> u64 {
         let mut state = self.state.lock();
         let held_from = state.tail.start();
-        // A reader that lost its place is about to find out; nothing is kept for it.
-        let waiting = state
-            .positions
-            .values()
-            .copied()
-            .filter(|position| *position >= held_from);
+        let readable = state.readable;
+        let needed = |position: u64| {
+            if position >= held_from {
+                return Some(position);
+            }
+            // It still reads what was written; then it goes on here. One that lost its place is about to find out, and
+            // nothing is kept for it.
+            (position < readable && held_from <= readable).then_some(readable)
+        };
+        let waiting = state.positions.values().copied().filter_map(needed);
         let slowest = waiting.min().unwrap_or(state.tail.end());
         state.tail.drop_below(slowest);
         state.tail.end() - state.tail.start()
+    }
+
+    /// How far the reader is that is furthest behind.
+    pub(crate) fn slowest(&self) -> Option<u64> {
+        self.state.lock().positions.values().copied().min()
     }
 
     /// After the store has failed: lets go of all but the last `keep_bytes`. Readers further behind are cut off.

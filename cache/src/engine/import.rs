@@ -247,7 +247,8 @@ impl Import {
         }
         let committed = self.writer.commit().await;
         let object = committed.map_err(|error| in_words(error, self.order.length))?;
-        if !is_in_place(&self.engine.store, &object).await {
+        let store = self.engine.store.opened().map_err(ImportError::Store)?;
+        if !is_in_place(store, &object).await {
             return Err(ImportError::Overtaken);
         }
         tracing::info!(

@@ -75,7 +75,7 @@ impl Engine {
     /// [`PurgeError`]; then nothing was purged.
     pub async fn purge(&self, scope: &PurgeScope, mode: PurgeMode) -> Result<Purged, PurgeError> {
         let keys = keys_of(scope);
-        let banned = self.store.ban(scope, mode, &keys).await?;
+        let banned = self.store.opened()?.ban(scope, mode, &keys).await?;
         let flights = self.flights.pass_over(|flight| is_concerned(flight, scope));
         match keys.first() {
             Some(plain) => self.hold_down.forget(plain),

@@ -36,7 +36,7 @@ impl Engine {
 
     fn tell(&self, request: &FetchRequest, error: String) {
         let target = &request.resource.target;
-        self.store.events().emit(Event::UpstreamFailed {
+        self.events.emit(Event::UpstreamFailed {
             authority: target.authority(),
             url: without_query(&target.to_string()).to_owned(),
             error,

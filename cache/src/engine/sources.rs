@@ -70,10 +70,14 @@ enum Worth {
 }
 
 impl Engine {
-    /// Says once what the store refused; the client is served from upstream.
+    /// Says once what the store refused; the client is served from upstream. Of a store that is not ours nothing else
+    /// was to be expected.
     pub(crate) fn note_store_refusal(&self, error: &StoreError, url: &str) {
-        self.stats.store_refused.add(1);
         let url = without_query(url);
+        if matches!(error, StoreError::Closed) {
+            return tracing::debug!(url, "not stored: the store is another process's, or closed");
+        }
+        self.stats.store_refused.add(1);
         tracing::warn!(url, %error, "not stored, served from upstream");
     }
 

@@ -102,21 +102,25 @@ impl Engine {
         cursor: Option<SurveyCursor>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let (found, next) = self.store.survey(cursor.unwrap_or_default(), limit).await?;
+        let store = self.store.opened()?;
+        let (found, next) = store.survey(cursor.unwrap_or_default(), limit).await?;
         let listed = found.into_iter().map(Listed::of).collect();
         Ok(Page { listed, next })
     }
 
     /// The numbers of the store.
     pub async fn inventory(&self) -> Inventory {
-        let stats = self.store.stats();
+        let Some(store) = self.store.get() else {
+            return Inventory::default();
+        };
+        let stats = store.stats();
         let of_disks = |bytes: fn(&DiskStats) -> u64| stats.disks.iter().map(bytes).sum();
         Inventory {
             objects: stats.objects.get(),
             stored_bytes: of_disks(|disk| disk.stored_bytes.get()),
             filling_bytes: of_disks(|disk| disk.filling_bytes.get()),
             budget_bytes: of_disks(|disk| disk.budget_bytes.get()),
-            pinned: self.store.pinned().await.unwrap_or(0),
+            pinned: store.pinned().await.unwrap_or(0),
             fills: self.stats.fills_active.get(),
             bans_pending: stats.bans.get(),
         }

@@ -17,6 +17,7 @@ mod revalidation;
 mod sources;
 mod storeless;
 mod telling;
+mod upgrading;
 mod warming;
 mod world;
 

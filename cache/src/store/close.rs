@@ -71,6 +71,8 @@ fn finish(core: &Core, deadline: Duration) -> io::Result<()> {
     if !core.pool.drain(deadline) {
         return Err(io::ErrorKind::TimedOut.into());
     }
+    // The recheck after a send judges on its own thread.
+    core.await_removals();
     let closed = mark_clean(core, deadline.saturating_sub(start.elapsed()));
     core.device.unlock();
     closed

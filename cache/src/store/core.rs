@@ -15,6 +15,7 @@ use super::log::MetadataLog;
 use super::pool::{Pool, PoolError};
 use super::reader::Object;
 use super::replaced::ReplacedFiles;
+use super::retire::Retirement;
 use super::sequence::Sequences;
 use super::shard::ShardFault;
 use super::superblock::Superblock;
@@ -69,6 +70,7 @@ pub(crate) struct Core {
     /// Held for reading from taking an entry out of the index until its file is removed or the entry is back, for
     /// writing by who must know that no removal is half done.
     pub(crate) removals: RwLock<()>,
+    pub(super) retirement: Retirement,
 }
 
 /// What was found under a name.
@@ -266,6 +268,15 @@ impl Core {
         let disk = self.device.name();
         let file = name.file_name();
         match fault {
+            _ if self.retirement.has_begun() => {
+                let error = fault.to_string();
+                tracing::warn!(
+                    disk,
+                    file,
+                    error,
+                    "a reader is cut off; the object is another process's by now"
+                );
+            }
             ShardFault::Io(error) if is_passing(error) => {
                 self.disk().errors.add(1);
                 tracing::warn!(disk, file, %error, "object left out for now");
@@ -310,8 +321,9 @@ impl Core {
     pub(crate) fn drop_corrupt(&self, name: &ShardName) {
         let _removal = self.begin_removal();
         let open = self.handles.get(&(name.slot, name.sequence));
-        if !self.drop_entry(name) {
-            return; // replaced, evicted or dropped meanwhile
+        // Looked at under the guard: who retires waits for it.
+        if self.retirement.has_begun() || !self.drop_entry(name) {
+            return; // not ours any more; or replaced, evicted or dropped meanwhile
         }
         let url = open.as_ref().map(|object| object.head().url.as_str());
         self.tell_corrupt(name.path(), url);

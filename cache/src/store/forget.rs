@@ -7,7 +7,7 @@
 
 use super::core::{Core, lock};
 use super::layout::ShardName;
-use super::{Object, Store};
+use super::{Object, Store, StoreError};
 use crate::metrics::EvictionCause;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,8 +20,10 @@ impl Store {
     pub async fn forget(&self, key: &CacheKey) {
         let (core, key) = (Arc::clone(&self.core), key.short());
         let forgotten = self.core.on_pool("forget", move || core.forget(key)).await;
-        if let Err(error) = forgotten {
-            tracing::warn!(%error, "cannot forget an object");
+        match forgotten {
+            Ok(()) => {}
+            Err(StoreError::Closed) => tracing::debug!("not forgotten: the store is closed"),
+            Err(error) => tracing::warn!(%error, "cannot forget an object"),
         }
     }
 

@@ -14,7 +14,9 @@ use super::log::MetadataLog;
 use super::pool::Pool;
 use super::recovery::{self, Recovered};
 use super::replaced::ReplacedFiles;
+use super::retire::Retirement;
 use super::sequence::Sequences;
+use super::superblock::Superblock;
 use super::{OpenError, Store, StoreSettings, Verify, send, sync};
 use crate::events::Events;
 use crate::metrics::{Gauge, StoreStats};
@@ -33,7 +35,20 @@ impl Store {
         settings: StoreSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
-        let store = Self::open_without_timer(devices, settings, clock).await?;
+        Self::open_telling(devices, settings, clock, Events::default()).await
+    }
+
+    /// As [`Self::open`]; `events` hears of damage and of disks that are full or fail.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_telling(
+        devices: Vec<Arc<dyn Device>>,
+        settings: StoreSettings,
+        clock: Arc<dyn Clock>,
+        events: Events,
+    ) -> Result<Arc<Self>, OpenError> {
+        let store = Self::recovered(devices, settings, clock, events).await?;
         let (sender, receiver) = sync_channel(1);
         sync::start_timer(Arc::downgrade(&store.core), receiver).map_err(|error| {
             unusable(
@@ -45,11 +60,27 @@ impl Store {
         Ok(store)
     }
 
+    /// The id of the pool on `device`, whoever owns it now; `None` where there is none that can be read. Blocks.
+    #[must_use]
+    pub fn pool_on(device: &dyn Device) -> Option<[u8; 16]> {
+        Superblock::load(device).map(|superblock| superblock.pool)
+    }
+
     /// As [`Self::open`], but nothing happens by itself: tests decide when to sync.
+    #[cfg(test)]
     pub(super) async fn open_without_timer(
         devices: Vec<Arc<dyn Device>>,
         settings: StoreSettings,
         clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::recovered(devices, settings, clock, Events::default()).await
+    }
+
+    async fn recovered(
+        devices: Vec<Arc<dyn Device>>,
+        settings: StoreSettings,
+        clock: Arc<dyn Clock>,
+        events: Events,
     ) -> Result<Arc<Self>, OpenError> {
         let device = only_device(devices)?;
         let disk = device.name().to_owned();
@@ -73,9 +104,10 @@ impl Store {
             .run(start)
             .await
             .unwrap_or_else(|_| Err(unusable(&disk, "recovery panicked".to_owned())))?;
-        let core = Arc::new(assemble(device, pool, settings, clock, recovered, resident));
+        let mut core = assemble(device, pool, settings, clock, recovered, resident);
+        core.events = events;
         Ok(Arc::new(Self {
-            core,
+            core: Arc::new(core),
             timer: Mutex::new(None),
         }))
     }
@@ -162,6 +194,7 @@ fn assemble(
         quarantined: AtomicU32::new(recovered.quarantined),
         forgets: AtomicU64::new(0),
         removals: RwLock::default(),
+        retirement: Retirement::default(),
     }
 }
 

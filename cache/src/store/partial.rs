@@ -140,7 +140,7 @@ impl PartialObject {
         let core = self.growing.core.upgrade().ok_or(StoreError::Closed)?;
         let length = length.min(usize::try_from(UNIT_BYTES).unwrap_or(usize::MAX));
         let (growing, shared) = (Arc::clone(&self.growing), Arc::clone(&core));
-        core.on_pool("read", move || growing.read(&shared, offset, length))
+        core.on_reading_pool(move || growing.read(&shared, offset, length))
             .await?
     }
 }

@@ -108,7 +108,7 @@ impl Object {
             Arc::clone(&core),
         );
         let read = move || read_and_mark(&shared, &shard, &marks, offset, length);
-        core.on_pool("read", read).await?
+        core.on_reading_pool(read).await?
     }
 
     /// As [`Self::read`] for a range that is small and in memory: at once, on the caller's thread. `None`: it is not, or

@@ -13,6 +13,7 @@ mod forgetting;
 mod limits;
 mod metadata_log;
 mod opening;
+mod retiring;
 mod round_trip;
 mod rows;
 

@@ -4,6 +4,7 @@ use super::check::{Check, quoted};
 use super::span::TimeSpan;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `[server]` as written.
@@ -16,6 +17,8 @@ pub(crate) struct ServerConfig {
     pub(crate) threads: u64,
     /// How long running responses may take to end at shutdown.
     pub(crate) drain: TimeSpan,
+    /// Where a new process takes over, relative to the first data folder; empty for nowhere.
+    pub(crate) upgrade_socket: String,
 }
 
 impl Default for ServerConfig {
@@ -24,6 +27,7 @@ impl Default for ServerConfig {
             name: String::new(),
             threads: 0,
             drain: TimeSpan::from_secs(30),
+            upgrade_socket: "upgrade.sock".to_owned(),
         }
     }
 }
@@ -37,6 +41,8 @@ pub(crate) struct ServerSettings {
     pub(crate) threads: NonZeroUsize,
     /// Zero: running responses are cut at once.
     pub(crate) drain: Duration,
+    /// Relative to the first data folder. `None`: nobody takes over.
+    pub(crate) upgrade_socket: Option<PathBuf>,
 }
 
 /// Longest name, bytes: it is sent with every request and response.
@@ -53,11 +59,18 @@ impl ServerConfig {
             );
             section.refuse("name", quoted(&self.name), reason);
         }
+        if self.upgrade_socket.ends_with('/') {
+            let reason = "must name a file, not a folder, like \"upgrade.sock\"";
+            section.refuse("upgrade_socket", quoted(&self.upgrade_socket), reason);
+        }
         let threads = section.count("threads", self.threads, 0..=1_024);
         ServerSettings {
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
             threads: NonZeroUsize::new(threads).unwrap_or_else(cores),
             drain: self.drain.get(),
+            upgrade_socket: Some(&self.upgrade_socket)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
         }
     }
 }

@@ -52,9 +52,13 @@ impl Bound {
     /// # Errors
     /// Those of the system, and something else than a socket by that name.
     pub(crate) fn make(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(NAME);
+        Self::at(folder.join(NAME))
+    }
+
+    /// As [`Self::make`], under another name.
+    pub(crate) fn at(path: PathBuf) -> io::Result<Self> {
         remove_stale(&path)?;
-        let reach = Reach::of(folder)?;
+        let reach = Reach::of(&path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         // The mode of an unbound socket is the mode of the file that binding makes: never a moment open to others.
@@ -69,7 +73,7 @@ impl Bound {
     }
 
     /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+    pub(crate) async fn accept(&self) -> io::Result<UnixStream> {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
 }
@@ -79,21 +83,28 @@ impl Bound {
 /// # Errors
 /// `NotFound` and `ConnectionRefused` when no gateway runs there.
 pub(crate) fn connect(folder: &Path) -> io::Result<net::UnixStream> {
-    net::UnixStream::connect(Reach::of(folder)?.path.as_path())
+    connect_to(&folder.join(NAME))
+}
+
+/// As [`connect`], to a socket of another name.
+pub(crate) fn connect_to(path: &Path) -> io::Result<net::UnixStream> {
+    net::UnixStream::connect(Reach::of(path)?.path.as_path())
 }
 
 impl Reach {
-    fn of(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(NAME);
+    fn of(path: &Path) -> io::Result<Self> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         if path.as_os_str().len() <= PATH_BYTES_MAX {
             return Ok(Self {
-                path,
+                path: path.to_owned(),
                 _folder: None,
             });
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(folder, flags, Mode::empty())?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", opened.as_raw_fd()));
+        let path = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd())).join(name);
         Ok(Self {
             path,
             _folder: Some(opened),
@@ -121,7 +132,7 @@ impl Drop for SocketFile {
         // By now it may be the socket of the next gateway.
         let is_own = std::fs::symlink_metadata(&self.path).is_ok_and(|found| self.is(&found));
         if is_own && let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(%error, path = %self.path.display(), "cannot remove the control socket");
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove a socket");
         }
     }
 }
@@ -131,7 +142,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "something else has the name of the control socket; move it away",
+            "something else has the name of the socket; move it away",
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),

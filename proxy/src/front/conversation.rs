@@ -37,16 +37,26 @@ enum Next {
     Gone,
 }
 
+/// Where in a connection a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Later,
+}
+
 /// Serves a connection to its end.
 pub(super) async fn converse<H: Handler>(
     front: &Front<H>,
     mut conn: Box<Conn>,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let mut place = Place::First;
     loop {
-        if conn.buffer.is_empty() && !wait_for_client(front, &mut conn, &mut shutdown).await {
+        if conn.buffer.is_empty() && !wait_for_client(front, &mut conn, &mut shutdown, place).await
+        {
             return;
         }
+        place = Place::Later;
         let live = front.live();
         conn.set_send_timeout(live.settings.send_timeout);
         let kept = match next_request(front, &live, &mut conn, &shutdown).await {
@@ -98,13 +108,27 @@ async fn wait_for_client<H: Handler>(
     front: &Front<H>,
     conn: &mut Conn,
     shutdown: &mut watch::Receiver<bool>,
+    place: Place,
 ) -> bool {
     tokio::select! {
         biased;
-        _ = shutdown.wait_for(|is_shutting_down| *is_shutting_down) => false,
+        // First: what is here already was sent before the end began.
         filled = conn.fill_from_idle() => matches!(filled, Ok(bytes) if bytes > 0),
+        () = unwanted(front, shutdown, place) => false,
         () = front.crowded.notified() => false,
         () = sleep(front.live().settings.idle_timeout) => false,
+    }
+}
+
+/// Returns when nobody is waited for any more.
+async fn unwanted<H: Handler>(
+    front: &Front<H>,
+    shutdown: &mut watch::Receiver<bool>,
+    place: Place,
+) {
+    super::stopped(shutdown).await;
+    if place == Place::First && front.is_handed_over() {
+        sleep(front.live().settings.head_timeout).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use super::listeners::{Bound, Listening};
 use crate::admin::Admin;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -66,6 +67,16 @@ impl AdminListener {
             self.open = Some(listening);
         }
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Closes the socket; what is being answered there is answered.
+    pub(super) fn stop(&mut self) {
+        self.apply(None);
+    }
+
+    /// A second descriptor of its socket.
+    pub(super) fn socket(&self) -> Option<OwnedFd> {
+        self.open.as_ref().and_then(Listening::socket)
     }
 
     /// Ends it with all its connections.

@@ -3,9 +3,11 @@
 //! A listener that is no longer wanted closes at once; its connections end like those of a gateway that stops: idle
 //! ones now, the others behind the response or the tunnel that runs.
 
+use super::upgrade::Predecessor;
 use crate::front::{Front, Handler};
 use anyhow::Context;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,6 +25,8 @@ pub(super) struct Listening {
     /// As it was configured; its port may be 0.
     configured: SocketAddr,
     local: SocketAddr,
+    /// To be handed over; without it the listener cannot be.
+    socket: Option<OwnedFd>,
     stop: watch::Sender<bool>,
 }
 
@@ -55,6 +59,25 @@ impl Bound {
         })
     }
 
+    /// Listens on `address` with the socket of the process before, where it has handed one over.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub(super) async fn inherit(
+        address: SocketAddr,
+        from: &mut Predecessor,
+    ) -> anyhow::Result<Self> {
+        let Some(socket) = from.take(address) else {
+            return Self::bind(address).await;
+        };
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            configured: address,
+            local: address,
+            listener: TcpListener::from_std(socket)?,
+        })
+    }
+
     /// Where it really listens: a port 0 has become one.
     pub(super) fn local(&self) -> SocketAddr {
         self.local
@@ -66,6 +89,7 @@ impl Bound {
         let listening = Listening {
             configured: self.configured,
             local: self.local,
+            socket: self.listener.as_fd().try_clone_to_owned().ok(),
             stop,
         };
         (listening, self.listener, stopped)
@@ -83,7 +107,12 @@ impl Listening {
         self.local
     }
 
-    /// Closes it.
+    /// A second descriptor of its socket.
+    pub(super) fn socket(&self) -> Option<OwnedFd> {
+        self.socket.as_ref()?.try_clone().ok()
+    }
+
+    /// Closes it, once this is dropped.
     pub(super) fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -117,6 +146,26 @@ impl Listeners {
             }
         }
         Ok(change)
+    }
+
+    /// What is wanted, with the sockets of the process before where it has handed them over.
+    ///
+    /// # Errors
+    /// As [`Bound::bind`].
+    pub(super) async fn inherit(
+        wanted: &[SocketAddr],
+        from: &mut Predecessor,
+    ) -> anyhow::Result<Change> {
+        let mut change = Change::default();
+        for address in wanted {
+            change.added.push(Bound::inherit(*address, from).await?);
+        }
+        Ok(change)
+    }
+
+    /// Second descriptors of all sockets.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = OwnedFd> {
+        self.open.iter().filter_map(Listening::socket)
     }
 
     /// A listener on all addresses and one on a single address cannot have the same port, not even for the moment of an
@@ -153,8 +202,8 @@ impl Listeners {
     }
 
     /// Closes all of them.
-    pub(super) fn stop(&self) {
-        self.open.iter().for_each(Listening::stop);
+    pub(super) fn stop(&mut self) {
+        self.open.drain(..).for_each(|listening| listening.stop());
     }
 
     /// Waits until every connection has ended.

@@ -7,6 +7,7 @@ use crate::tunnel::TunnelStats;
 use crate::upstream::UpstreamStats;
 use std::sync::Arc;
 use weir_cache::engine::Engine;
+use weir_cache::events::Events;
 use weir_cache::metrics::EvictionCause;
 use weir_cache::store::Store;
 
@@ -21,7 +22,7 @@ pub(super) fn watch_tunnels(metrics: &Metrics, stats: Arc<TunnelStats>) {
 }
 
 /// Registers the notifications.
-pub(super) fn watch_notifier(metrics: &Metrics, notifier: Notifier, store: Arc<Store>) {
+pub(super) fn watch_notifier(metrics: &Metrics, notifier: Notifier, events: Events) {
     metrics.watch(Arc::new(move |samples: &mut Samples| {
         let stats = notifier.stats();
         for channel in CHANNELS {
@@ -31,15 +32,22 @@ pub(super) fn watch_notifier(metrics: &Metrics, notifier: Notifier, store: Arc<S
             }
         }
         samples.add(Collected::BoundHits, "notify", stats.crowded.get());
-        samples.add(Collected::BoundHits, "events", store.events().lost().get());
+        samples.add(Collected::BoundHits, "events", events.lost().get());
         samples.add(Collected::TaskPanics, "", notifier.tasks().panics);
     }));
 }
 
-/// Registers the store, the engine, the upstream side and the front.
+/// Registers the store.
+pub(super) fn watch_store(metrics: &Metrics, store: &Arc<Store>) {
+    let store = Arc::clone(store);
+    metrics.watch(Arc::new(move |samples: &mut Samples| {
+        store_samples(&store, samples)
+    }));
+}
+
+/// Registers the engine, the upstream side and the front.
 pub(super) fn watch<H: Handler>(
     metrics: &Metrics,
-    store: &Arc<Store>,
     engine: &Arc<Engine>,
     upstream: Arc<UpstreamStats>,
     front: &Arc<Front<H>>,
@@ -47,10 +55,6 @@ pub(super) fn watch<H: Handler>(
     let front = Arc::clone(front);
     metrics.watch(Arc::new(move |samples: &mut Samples| {
         front_samples(front.counts(), samples)
-    }));
-    let store = Arc::clone(store);
-    metrics.watch(Arc::new(move |samples: &mut Samples| {
-        store_samples(&store, samples)
     }));
     let engine = Arc::clone(engine);
     metrics.watch(Arc::new(move |samples: &mut Samples| {

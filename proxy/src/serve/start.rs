@@ -1,38 +1,37 @@
 //! How everything is put together: a list of steps, each with its why.
 //!
 //! Listeners first (a taken port fails before a disk is touched), then the store, then everything between, then the
-//! first accept.
+//! first accept. In an upgrade the process before goes on until all of that is done ([`super::upgrade`]), and the store
+//! comes last ([`super::data`]).
 
 use super::admin::AdminListener;
+use super::data::{Data, Found};
 use super::listeners::{Bound, Listeners};
 use super::observers::Records;
 use super::reload::Reloading;
 use super::shared::Shared;
+use super::upgrade::Predecessor;
 use super::{Running, node, settings as translate, sources, summary};
 use crate::access_log::AccessLog;
 use crate::admin::Admin;
 use crate::conf::{self, Settings, Sources};
-use crate::control::{self, Control, Vitals};
+use crate::control::{Control, Vitals};
 use crate::front::{Front, Live};
 use crate::logging::Verbosity;
 use crate::metrics::Metrics;
 use crate::notify::{Notifier, NotifySettings};
-use crate::readiness::{Readiness, State};
+use crate::readiness::Readiness;
 use crate::tunnel::{Dialer, Tunnels};
 use crate::upstream::{CurrentOrigin, SystemResolver};
 use anyhow::Context;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use weir_cache::clock::SystemClock;
-use weir_cache::device::file::FileDevice;
 use weir_cache::engine::Engine;
-use weir_cache::ports::{Clock, Device};
-use weir_cache::store::Store;
-
-const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(5);
+use weir_cache::events::Events;
+use weir_cache::ports::Clock;
+use weir_cache::store::OpenError;
 
 /// Starts everything; the first accept is the last step.
 ///
@@ -42,6 +41,7 @@ pub(super) async fn start(
     sources: Sources,
     settings: Settings,
     verbosity: Verbosity,
+    mut predecessor: Option<Predecessor>,
 ) -> anyhow::Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let readiness = Arc::new(Readiness::default());
@@ -49,19 +49,30 @@ pub(super) async fn start(
     let access_log = Arc::new(open_access_log(&settings.log)?);
 
     let listeners = Listeners::default();
-    let bound = listeners.prepare(&settings.listen.proxy).await?;
-    let admin_bound = match settings.listen.admin {
-        Some(address) => Some(Bound::bind(address).await?),
-        None => None,
+    let wanted = &settings.listen.proxy;
+    let bound = match &mut predecessor {
+        Some(predecessor) => Listeners::inherit(wanted, predecessor).await?,
+        None => listeners.prepare(wanted).await?,
     };
-    let store = open_store(&settings, &clock).await?;
-    let node = settings
-        .server
-        .name
-        .clone()
-        .unwrap_or_else(|| node::default_name(store.pool_id()));
-    let (notify_settings, notifier) = start_notifier(&settings, &store, &node, &clock);
-    sources::watch_notifier(&metrics, notifier.clone(), Arc::clone(&store));
+    let admin_bound = match (settings.listen.admin, &mut predecessor) {
+        (Some(address), Some(predecessor)) => Some(Bound::inherit(address, predecessor).await?),
+        (Some(address), None) => Some(Bound::bind(address).await?),
+        (None, _) => None,
+    };
+    let events = Events::default();
+    let data = Data::new(&settings.disks, &settings.store, &clock, &events);
+    let found = match data.open().await {
+        Ok(store) => Found::Opened(store),
+        Err(OpenError::Owned { .. }) if predecessor.is_some() => Found::Owned,
+        Err(error) => return Err(error.into()),
+    };
+    let node = match (&settings.server.name, &found) {
+        (Some(name), _) => name.clone(),
+        (None, Found::Opened(store)) => node::default_name(store.pool_id()),
+        (None, Found::Owned) => node::default_name(&data.pool_id().unwrap_or_default()),
+    };
+    let (notify_settings, notifier) = start_notifier(&settings, &events, &node, &clock);
+    sources::watch_notifier(&metrics, notifier.clone(), events.clone());
     let summary = summary::text(&bound, admin_bound.as_ref(), &settings.disks);
 
     let resolver =
@@ -72,11 +83,11 @@ pub(super) async fn start(
         resolver,
         vetter,
     )?);
-    let engine = Engine::new(
-        Arc::clone(&store),
+    let engine = Engine::awaiting_store(
         Arc::clone(&origin) as _,
         Arc::clone(&clock),
         translate::engine_settings(&settings),
+        events,
     );
     let sink = Arc::new(Records {
         access_log: Arc::clone(&access_log),
@@ -103,6 +114,7 @@ pub(super) async fn start(
     let reloading = Reloading::new(sources, settings.written.clone(), verbosity, &shared.clock);
     metrics.watch(reloading.source());
     let (disks, drain) = (settings.disks.clone(), settings.server.drain);
+    let upgrade_socket = settings.server.upgrade_socket.clone();
     let Live {
         settings: front_settings,
         handler,
@@ -121,43 +133,46 @@ pub(super) async fn start(
     let front = Arc::new(front);
 
     let stats = shared.origin.stats();
-    sources::watch(&metrics, &store, &shared.engine, stats, &front);
+    sources::watch(&metrics, &shared.engine, stats, &front);
     metrics.watch(access_log.source());
-    let mut background = JoinSet::new();
-    background.spawn(watch_store(Arc::clone(&store), Arc::clone(&readiness)));
-    let admin = Admin::new(metrics, Arc::clone(&readiness), &[]);
+    let admin = Admin::new(Arc::clone(&metrics), Arc::clone(&readiness), &[]);
     let mut running = Running {
-        control_tasks: start_control(&disks, &control),
+        control_tasks: JoinSet::new(),
+        arriving: JoinSet::new(),
+        upgrades: None,
+        upgrade_socket,
+        disks,
+        metrics,
         shared,
-        store,
         access_log,
         readiness,
         front,
         control,
         listeners,
         admin: AdminListener::new(admin),
-        background,
+        background: JoinSet::new(),
         drain,
         notifier,
         notify_settings,
         reloading,
         reload_requests,
     };
+    if let Some(predecessor) = &mut predecessor {
+        // Whatever could fail is done.
+        predecessor.relieve().await?;
+        tracing::info!("taking over: the gateway before accepts nothing any more");
+    }
+    match (found, predecessor) {
+        (Found::Owned, Some(predecessor)) => running.await_data(data, predecessor),
+        (Found::Opened(store), _) => running.own(store),
+        // Not possible: only with a predecessor it may be another's.
+        (Found::Owned, None) => anyhow::bail!("the data folder is in use"),
+    }
     running.admin.apply(admin_bound);
     running.listeners.apply(bound, &running.front);
-    running.readiness.advance(State::Ready);
     // Last: who waits for these lines may use what they name.
     summary::print(&summary)?;
     Ok(running)
-}
-
-async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Store>> {
-    let disks = settings
-        .disks
-        .iter()
-        .map(|disk| Arc::new(FileDevice::new(disk)) as Arc<dyn Device>)
-        .collect();
-    Ok(Store::open(disks, settings.store.clone(), Arc::clone(clock)).await?)
 }
 
 fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
@@ -166,46 +181,15 @@ fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
         .context("cannot open the access log")
 }
 
-/// Tells operators of what the store and the engine emit, and of what the start has found.
+/// Tells operators of what the store and the engine emit.
 fn start_notifier(
     settings: &Settings,
-    store: &Store,
+    events: &Events,
     node: &str,
     clock: &Arc<dyn Clock>,
 ) -> (watch::Sender<Arc<NotifySettings>>, Notifier) {
     let (swapped, current) = watch::channel(Arc::new(settings.notify.clone()));
-    let events = store.events().subscribe();
-    store.tell_findings();
-    let notifier = Notifier::start(events, current, node.to_owned(), Arc::clone(clock));
+    let stream = events.subscribe();
+    let notifier = Notifier::start(stream, current, node.to_owned(), Arc::clone(clock));
     (swapped, notifier)
-}
-
-/// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.
-fn start_control(disks: &[PathBuf], control: &Arc<Control>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    let Some(folder) = disks.first() else {
-        return tasks;
-    };
-    match control::socket::Bound::make(folder) {
-        Ok(socket) => {
-            tasks.spawn(Arc::clone(control).serve(socket));
-        }
-        Err(error) => {
-            let folder = folder.display();
-            tracing::warn!(%folder, %error, "no control socket: commands cannot reach this gateway");
-        }
-    }
-    tasks
-}
-
-/// A store that is unwell is a reason to send no traffic here; `/readyz` says which.
-async fn watch_store(store: Arc<Store>, readiness: Arc<Readiness>) {
-    let mut every = tokio::time::interval(STORE_WATCH_INTERVAL);
-    loop {
-        every.tick().await;
-        match store.problem() {
-            Some(problem) => readiness.raise("store", problem),
-            None => readiness.clear("store"),
-        }
-    }
 }

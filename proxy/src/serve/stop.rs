@@ -1,18 +1,43 @@
-//! The end, in order: nobody new, then everybody who is here, then what they wrote.
+//! The end, in order: nobody new, then everybody who is here, then what they wrote. When another process takes over the
+//! data goes first, and whoever is here is served from what is open.
 
 use super::Running;
+use super::upgrade::Successor;
 use crate::readiness::State;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What is kept for closing the store and the logs when the drain deadline is used up.
 const CLOSE_TIME_MIN: Duration = Duration::from_secs(5);
+/// Of giving the data to another process. A disk that takes longer keeps it until this process ends.
+const RELEASE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Stop accepting → let responses end → finish or give up fills → close the store → last notifications → flush the log. The admin
 /// listener answers to the end, so that a load balancer can see why we are not ready.
 pub(super) async fn drain(mut running: Running) {
-    let deadline = tokio::time::Instant::now() + running.drain;
+    let deadline = Instant::now() + running.drain;
     running.readiness.advance(State::Draining);
     running.listeners.stop();
+    finish(running, deadline).await;
+}
+
+/// Stop accepting → end commands → give the data back → let responses end, from open files and streams. The commands'
+/// socket and the one of the next upgrade are gone before the data is: their names are the new process's then.
+pub(super) async fn hand_over(mut running: Running, successor: Successor) {
+    let deadline = Instant::now() + running.drain;
+    running.readiness.advance(State::Draining);
+    running.front.hand_over();
+    running.listeners.stop();
+    running.admin.stop();
+    running.control_tasks.shutdown().await;
+    running.upgrades.take();
+    running.shared.engine.retire(RELEASE_TIME_MAX).await;
+    successor.tell_released().await;
+    tracing::info!("handed over: running responses may end");
+    finish(running, deadline).await;
+}
+
+async fn finish(mut running: Running, deadline: Instant) {
     let ended = tokio::time::timeout_at(deadline, running.listeners.ended());
     if ended.await.is_err() {
         tracing::warn!(
@@ -20,13 +45,21 @@ pub(super) async fn drain(mut running: Running) {
         );
         running.listeners.cut().await;
     }
-    let left = deadline
-        .saturating_duration_since(tokio::time::Instant::now())
-        .max(CLOSE_TIME_MIN);
+    let left = deadline.saturating_duration_since(Instant::now());
+    // What cannot be stored any more is for readers only, and those are gone.
+    let left = if running.shared.engine.owns_data() {
+        left.max(CLOSE_TIME_MIN)
+    } else {
+        left
+    };
     running.shared.engine.close(left).await;
     // Before the folder is anybody else's: the socket in it is ours.
     running.control_tasks.shutdown().await;
-    running.store.close(left.max(CLOSE_TIME_MIN)).await;
+    running.upgrades.take();
+    running.arriving.shutdown().await;
+    if let Some(store) = running.shared.engine.store() {
+        store.close(left.max(CLOSE_TIME_MIN)).await;
+    }
     running.notifier.close().await;
     running.background.shutdown().await;
     running.admin.cut().await;

@@ -233,7 +233,53 @@ impl Home {
     /// # Panics
     /// When it does not say where it listens.
     pub async fn start(self: &Arc<Self>) -> Gateway {
-        let mut child = self.spawn();
+        self.follow(self.spawn(self.arguments())).await
+    }
+
+    /// Starts a gateway that would take over, where none runs.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_upgrading_nothing(self: &Arc<Self>) -> Gateway {
+        let mut arguments = self.arguments();
+        arguments.push("--upgrade".to_owned());
+        self.follow(self.spawn(arguments)).await
+    }
+
+    /// Starts a gateway that takes over from the one that runs here.
+    pub(super) async fn start_upgrade(
+        self: &Arc<Self>,
+        proxy: SocketAddr,
+        admin: SocketAddr,
+    ) -> Gateway {
+        let arguments = self.upgrade_arguments(proxy, admin);
+        self.follow(self.spawn(arguments)).await
+    }
+
+    /// Starts one that is expected to give up the taking over, and waits for that.
+    pub(super) async fn upgrade_in_vain(
+        &self,
+        proxy: SocketAddr,
+        admin: SocketAddr,
+    ) -> super::super::program::Run {
+        let arguments = self.upgrade_arguments(proxy, admin);
+        Program::new(binary()).args(arguments).run().await
+    }
+
+    fn upgrade_arguments(&self, proxy: SocketAddr, admin: SocketAddr) -> Vec<String> {
+        let mut arguments = self.arguments();
+        // The ports that were any free ones are known by now.
+        let known = [("--listen", proxy), ("--admin", admin)];
+        for (flag, address) in known {
+            if let Some(place) = arguments.iter().position(|word| word == flag) {
+                arguments[place + 1] = address.to_string();
+            }
+        }
+        arguments.push("--upgrade".to_owned());
+        arguments
+    }
+
+    async fn follow(self: &Arc<Self>, mut child: Child) -> Gateway {
         let stdout = Lines::follow(child.stdout.take().expect("piped"));
         let stderr = Lines::follow(child.stderr.take().expect("piped"));
         let proxy = announced(&stdout, &stderr, "proxy").await;
@@ -296,11 +342,9 @@ impl Home {
         arguments.into_iter().map(str::to_owned).collect()
     }
 
-    fn spawn(&self) -> Child {
+    fn spawn(&self, arguments: Vec<String>) -> Child {
         let mut command = Command::new(binary());
-        command
-            .args(self.arguments())
-            .current_dir(self.folder.path());
+        command.args(arguments).current_dir(self.folder.path());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -21,6 +21,7 @@ use crate::store::{Object, ObjectWriter};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What the bytes are for.
 #[derive(Debug)]
@@ -321,15 +322,24 @@ impl Body {
     }
 
     /// Without a store the tail is the only copy: go no further ahead of the slowest reader than the share allows. A
-    /// reader that keeps the others waiting for too long is cut off.
+    /// reader that keeps the others waiting for too long is cut off. When the data was given away only one that does
+    /// not move at all: it may have relied on the store for a long way, and everything ends with the drain anyway.
     async fn wait_for_readers(&self) {
         let keep_bytes = self.share.write_bytes;
+        let gives_time = self.fill.engine.has_retired();
+        let mut slowest = self.growing.slowest();
         let patience = tokio::time::sleep(SLOW_READER_PATIENCE);
         tokio::pin!(patience);
         while self.growing.release_passed() > keep_bytes && self.growing.readers() > 0 {
             tokio::select! {
                 () = self.growing.readers_moved() => {}
-                () = &mut patience => return self.growing.release_slow(keep_bytes),
+                () = &mut patience => {
+                    let before = std::mem::replace(&mut slowest, self.growing.slowest());
+                    if !gives_time || slowest == before {
+                        return self.growing.release_slow(keep_bytes);
+                    }
+                    patience.as_mut().reset(Instant::now() + SLOW_READER_PATIENCE);
+                }
             }
         }
     }

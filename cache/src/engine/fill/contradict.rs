@@ -85,7 +85,7 @@ pub(super) fn note_conflict(fill: &Fill, original: &Object, consequence: &str) {
     fill.engine.stats.conflicts.add(1);
     fill.remember(Some(StatusCode::OK), Fate::Contradicts);
     let url = without_query(&original.head().url);
-    fill.engine.store.events().emit(Event::Conflict {
+    fill.engine.events.emit(Event::Conflict {
         authority: fill.request.resource.target.authority(),
         url: url.to_owned(),
     });

@@ -17,7 +17,7 @@ impl Engine {
         let Some(_publishing) = flight.publish() else {
             return;
         };
-        let watch = Arc::new(self.store.watch(&flight.url));
+        let watch = self.store.watch(&flight.url);
         let Some(parts) = self.parts(request).await else {
             return;
         };
@@ -46,7 +46,7 @@ impl Engine {
         &self,
         request: &FetchRequest,
         assembly: Assembly,
-        watch: Arc<BanWatch>,
+        watch: Option<Arc<BanWatch>>,
     ) -> Result<bool, StoreError> {
         let head = ObjectHead {
             key: if assembly.head.redirects.is_empty() {

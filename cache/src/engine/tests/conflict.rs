@@ -80,7 +80,7 @@ async fn held(store: &Store, entry: Entry) -> Option<Vec<u8>> {
 async fn both_objects_of_a_conflict_are_shown_and_the_original_is_served() {
     let world = World::new().await;
     let (original, changed) = (bytes(1, 300_000), bytes(2, 300_000));
-    contradict(&world.engine.store, Entry::Followed, &original, &changed).await;
+    contradict(world.store(), Entry::Followed, &original, &changed).await;
     let conflicts = world.engine.conflicts(&target()).await;
     let [conflict] = &conflicts[..] else {
         panic!("{conflicts:?}")
@@ -101,7 +101,7 @@ async fn an_accepted_object_takes_the_place_and_the_pin_of_the_original() {
     let world = World::new().await;
     let (original, changed) = (bytes(1, 70_000), bytes(2, 600_000));
     for entry in Entry::ALL {
-        contradict(&world.engine.store, entry, &original, &changed).await;
+        contradict(world.store(), entry, &original, &changed).await;
     }
     let accepted = world.engine.accept_conflicts(&target()).await.unwrap();
     assert_eq!(accepted.len(), 2);
@@ -123,10 +123,10 @@ async fn an_accepted_object_takes_the_place_and_the_pin_of_the_original() {
 async fn a_rejected_object_is_forgotten_and_the_original_stays() {
     let world = World::new().await;
     let (original, changed) = (bytes(1, 70_000), bytes(2, 70_000));
-    contradict(&world.engine.store, Entry::Plain, &original, &changed).await;
+    contradict(world.store(), Entry::Plain, &original, &changed).await;
     let rejected = world.engine.reject_conflicts(&target()).await.unwrap();
     assert_eq!(rejected.len(), 1);
-    let store = &world.engine.store;
+    let store = world.store();
     assert_eq!(held(store, Entry::Plain).await, Some(original));
     assert!(world.engine.conflicts(&target()).await.is_empty());
     let again = world.engine.reject_conflicts(&target()).await;
@@ -137,8 +137,8 @@ async fn a_rejected_object_is_forgotten_and_the_original_stays() {
 async fn a_conflict_without_its_original_can_be_accepted() {
     let world = World::new().await;
     let (original, changed) = (bytes(1, 70_000), bytes(2, 70_000));
-    contradict(&world.engine.store, Entry::Plain, &original, &changed).await;
-    let store = &world.engine.store;
+    contradict(world.store(), Entry::Plain, &original, &changed).await;
+    let store = world.store();
     store.forget(&Entry::Plain.key(&target())).await;
     assert!(
         world.engine.conflicts(&target()).await[0]
@@ -190,7 +190,7 @@ async fn accept_and_crash(call: u64, original: &[u8], changed: &[u8]) -> bool {
     let clock = Arc::new(ManualClock::default());
     let origin = Arc::default();
     let world = World::on(Arc::clone(&device), clock, origin, engine_settings()).await;
-    contradict(&world.engine.store, Entry::Plain, original, changed).await;
+    contradict(world.store(), Entry::Plain, original, changed).await;
     device.crash_at(device.calls() + call);
     let accepted = world.engine.accept_conflicts(&target()).await;
     for (survival, seed) in [Survival::Kill]
@@ -231,7 +231,7 @@ async fn a_crash_while_accepting_leaves_the_original_or_the_changed_object() {
 async fn an_interrupted_acceptance_is_finished_by_the_next_one() {
     let world = World::new().await;
     let (original, changed) = (bytes(1, 70_000), bytes(2, 70_000));
-    let store = &world.engine.store;
+    let store = world.store();
     contradict(store, Entry::Plain, &original, &changed).await;
     // As if the process had ended between the commit and the forgetting.
     let copy = put(store, head(Entry::Plain, None), &changed)

@@ -54,11 +54,7 @@ async fn a_304_survives_a_restart() {
     world.get(URL).await;
     world.settle().await;
     world.engine.close(std::time::Duration::ZERO).await;
-    world
-        .engine
-        .store
-        .close(std::time::Duration::from_secs(5))
-        .await;
+    world.store().close(std::time::Duration::from_secs(5)).await;
     let reopened = World::on(
         world.device.clone(),
         world.clock.clone(),

@@ -12,7 +12,7 @@ fn told(stream: &mut EventStream) -> Vec<Event> {
 /// What is told of one request with these fields that meets `script`.
 async fn told_of(script: Script, fields: &[(&'static str, &str)]) -> Vec<Event> {
     let world = World::new().await;
-    let mut stream = world.engine.store.events().subscribe();
+    let mut stream = world.engine.events.subscribe();
     world.script(URL, script);
     super::world::read(world.fetch(URL, fields).await).await;
     world.settle().await;
@@ -22,7 +22,7 @@ async fn told_of(script: Script, fields: &[(&'static str, &str)]) -> Vec<Event> 
 #[tokio::test]
 async fn an_upstream_that_fails_for_good_is_told_of_without_the_query() {
     let world = World::new().await;
-    let mut stream = world.engine.store.events().subscribe();
+    let mut stream = world.engine.events.subscribe();
     let signed = format!("{URL}?signature=1");
     world.script(&signed, Script::error(503));
     world.get(&signed).await;
@@ -54,7 +54,7 @@ async fn what_a_client_has_brought_about_is_not_told_of() {
 #[tokio::test]
 async fn a_conflict_is_told_of_once() {
     let world = World::new().await;
-    let mut stream = world.engine.store.events().subscribe();
+    let mut stream = world.engine.events.subscribe();
     for (body, tag) in [("one", "\"1\""), ("other", "\"2\""), ("other", "\"2\"")] {
         world.script(URL, Script::body(body).header("etag", tag));
         let immutable = |request: &mut crate::engine::FetchRequest| {

@@ -146,6 +146,10 @@ impl World {
         self.engine.tasks().idle().await;
     }
 
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        self.engine.store().expect("a store")
+    }
+
     pub(crate) fn later(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

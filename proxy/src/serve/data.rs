@@ -1,0 +1,166 @@
+//! The data folder, and what may run only while it is ours: the store, the commands, and the socket of an upgrade.
+//!
+//! Usually all of it is there before the first accept. In an upgrade the process before still owns the data: then it
+//! comes later, and until then everything is passed through uncached.
+
+use super::upgrade::Predecessor;
+use super::{Running, sources};
+use crate::control::{Control, socket};
+use crate::readiness::{Readiness, State};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use weir_cache::device::file::FileDevice;
+use weir_cache::events::Events;
+use weir_cache::ports::{Clock, Device};
+use weir_cache::store::{OpenError, Store, StoreSettings};
+
+const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two looks whether the data is free.
+const OWNED_PAUSE: Duration = Duration::from_millis(100);
+/// Between two attempts on data that cannot be opened.
+const BROKEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// What it takes to open the store, perhaps more than once.
+pub(super) struct Data {
+    disks: Vec<PathBuf>,
+    settings: StoreSettings,
+    clock: Arc<dyn Clock>,
+    events: Events,
+}
+
+/// Whose the data is at the start.
+pub(super) enum Found {
+    /// Ours.
+    Opened(Arc<Store>),
+    /// Another process's, as it was to be expected in an upgrade.
+    Owned,
+}
+
+impl Data {
+    pub(super) fn new(
+        disks: &[PathBuf],
+        settings: &StoreSettings,
+        clock: &Arc<dyn Clock>,
+        events: &Events,
+    ) -> Self {
+        Self {
+            events: events.clone(),
+            disks: disks.to_vec(),
+            settings: settings.clone(),
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// The id of its pool, whoever owns it. Blocks.
+    pub(super) fn pool_id(&self) -> Option<[u8; 16]> {
+        let first = self.disks.first()?;
+        Store::pool_on(&FileDevice::new(first))
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(super) async fn open(&self) -> Result<Arc<Store>, OpenError> {
+        let devices = self.disks.iter();
+        let devices = devices
+            .map(|disk| Arc::new(FileDevice::new(disk)) as Arc<dyn Device>)
+            .collect();
+        let (settings, clock) = (self.settings.clone(), Arc::clone(&self.clock));
+        Store::open_telling(devices, settings, clock, self.events.clone()).await
+    }
+
+    /// Opens the store as soon as the process before has released it. What fails then is tried again for ever: the
+    /// clients are served meanwhile.
+    pub(super) async fn open_after(
+        self,
+        predecessor: Predecessor,
+        readiness: Arc<Readiness>,
+    ) -> Arc<Store> {
+        predecessor.released().await;
+        loop {
+            let pause = match self.open().await {
+                Ok(store) => return store,
+                Err(OpenError::Owned { .. }) => OWNED_PAUSE,
+                Err(error) => {
+                    tracing::error!(%error, "the store cannot be opened: everything is passed through uncached");
+                    readiness.raise("store", error.to_string());
+                    BROKEN_PAUSE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Running {
+    /// The data comes when `predecessor` has released it.
+    pub(super) fn await_data(&mut self, data: Data, predecessor: Predecessor) {
+        self.readiness.raise("store", "waiting for the data folder");
+        let opening = data.open_after(predecessor, Arc::clone(&self.readiness));
+        self.arriving.spawn(opening);
+    }
+
+    /// The data is ours from now on.
+    pub(super) fn own(&mut self, store: Arc<Store>) {
+        store.tell_findings();
+        self.shared.engine.install(Arc::clone(&store));
+        sources::watch_store(&self.metrics, &store);
+        self.background
+            .spawn(watch_store(store, Arc::clone(&self.readiness)));
+        if let Some(folder) = self.disks.first() {
+            start_control(folder, &self.control, &mut self.control_tasks);
+            self.upgrades = upgrade_socket(folder, self.upgrade_socket.as_deref());
+        }
+        self.readiness.clear("store");
+        self.readiness.advance(State::Ready);
+    }
+
+    /// Second descriptors of everything that is listened on.
+    pub(super) fn sockets(&self) -> Vec<OwnedFd> {
+        self.listeners
+            .sockets()
+            .chain(self.admin.socket())
+            .collect()
+    }
+}
+
+/// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.
+fn start_control(folder: &Path, control: &Arc<Control>, tasks: &mut JoinSet<()>) {
+    match socket::Bound::make(folder) {
+        Ok(socket) => {
+            tasks.spawn(Arc::clone(control).serve(socket));
+        }
+        Err(error) => {
+            let folder = folder.display();
+            tracing::warn!(%folder, %error, "no control socket: commands cannot reach this gateway");
+        }
+    }
+}
+
+fn upgrade_socket(folder: &Path, path: Option<&Path>) -> Option<socket::Bound> {
+    let path = folder.join(path?);
+    let shown = path.display().to_string();
+    match socket::Bound::at(path) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!(path = shown, %error, "no upgrade socket: `weir serve --upgrade` cannot take over");
+            None
+        }
+    }
+}
+
+/// A store that is unwell is a reason to send no traffic here; `/readyz` says which.
+async fn watch_store(store: Arc<Store>, readiness: Arc<Readiness>) {
+    let mut every = tokio::time::interval(STORE_WATCH_INTERVAL);
+    loop {
+        every.tick().await;
+        match store.problem() {
+            Some(problem) => readiness.raise("store", problem),
+            None => readiness.clear("store"),
+        }
+    }
+}
