@@ -19,6 +19,7 @@
 //! It does not know how requests arrive or responses leave.
 
 mod ahead;
+mod alone;
 mod budget;
 mod conflict;
 mod ensure;
@@ -44,6 +45,7 @@ mod sources;
 mod stats;
 mod survey;
 mod tail;
+mod unfit;
 mod warm;
 
 pub use conflict::{Accepted, Conflict, ConflictError, same_bytes};
@@ -67,35 +69,26 @@ pub use warm::{WarmFill, WarmHead, Warmed};
 use crate::allowance::Allowance;
 use crate::events::Events;
 use crate::metrics::Counter;
-use crate::ports::{Clock, Framing, Origin, OriginError, OriginResponse};
+use crate::ports::{Clock, Origin, OriginError, OriginResponse};
 use crate::store::{Object, Store};
 use crate::tasks::TaskSet;
 use arc_swap::ArcSwap;
 use budget::MemoryBudget;
 use failure::HoldDown;
 use flight::Flights;
-use http::header::{
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-};
-use http::{HeaderMap, Method, StatusCode};
+use http::Method;
 use last::LastResponses;
 use lookup::{Found, StaleObject};
 use moka::sync::Cache;
 use origins::Origins;
-use share::{Again, answer_failure};
+use share::Again;
 use slot::StoreSlot;
-use sources::Asking;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_policies::effect::StoreRule;
 use weir_policies::freshness::Exchange;
-use weir_policies::hop;
 use weir_policies::key::CacheKey;
 use weir_policies::outcome::Outcome;
-use weir_policies::range::ContentRange;
 use weir_policies::storability::NotStored;
-use weir_policies::target::Target;
-use weir_policies::verdict::Plan;
 
 /// Rejected conflicts that are remembered at once; a forgotten one is reported again.
 const REJECTED_MAX: u64 = 10_000;
@@ -332,77 +325,6 @@ impl Engine {
         Again::Answered(answer)
     }
 
-    /// A request with credentials, or one that must not be stored: its own fetch, stored only where RFC 9111 allows.
-    async fn fetch_alone(
-        self: &Arc<Self>,
-        request: &FetchRequest,
-        stale: Option<StaleObject>,
-    ) -> Answer {
-        if let Some(reason) = never_storable(request) {
-            return self
-                .private(request, Outcome::Uncached(reason), stale)
-                .await;
-        }
-        let running = self.stats.fills_active.get();
-        if running >= self.settings.load().flights_max as u64 {
-            self.stats.bound_flights.add(1);
-            return self.private(request, Outcome::Bypass, stale).await;
-        }
-        let listing = self.flights.unlisted(request.key, request.about());
-        match self.start(request, listing, stale.clone()).await {
-            Some(answer) => answer,
-            None => self.private(request, Outcome::Bypass, stale).await,
-        }
-    }
-
-    /// A fetch for this client alone, passed through as it is.
-    async fn private(
-        &self,
-        request: &FetchRequest,
-        outcome: Outcome,
-        stale: Option<StaleObject>,
-    ) -> Answer {
-        let mut headers = hop::private_request(&request.headers);
-        if !request.plan.effect.verify.is_empty() {
-            // Of a part nobody could tell whether it is what is expected.
-            headers.remove(RANGE);
-            headers.remove(IF_RANGE);
-        }
-        let asking = Asking {
-            method: request.method.clone(),
-            headers,
-            interim: request.interim.clone(),
-        };
-        let asked = match self.ask_upstreams(request, &asking).await {
-            Ok(asked) => asked,
-            Err(error) => {
-                self.remember(request, None, Fate::Failed(error.as_str()));
-                self.tell_error(request, &error);
-                return answer_failure(Arc::new(Failure::Origin(error)), stale);
-            }
-        };
-        if let Some(error) = too_large(&request.plan, &asked.response, &asked.source) {
-            return Answer::Failed(Arc::new(Failure::Origin(error)));
-        }
-        let response = asked.response;
-        self.tell_status(request, response.status);
-        if let Some(what) = unasked(response.status, &asking.headers) {
-            let error = OriginError::Protocol(asked.source.authority(), what);
-            self.tell_error(request, &error);
-            return answer_failure(Arc::new(Failure::Origin(error)), stale);
-        }
-        if request.method == Method::GET {
-            let fate = Fate::of_unshared(outcome);
-            self.remember(request, Some(response.status), fate);
-        }
-        let response = guarded::guarded(response, &request.plan.effect, &asked.source);
-        Answer::Private {
-            response: Box::new(response),
-            outcome,
-            exchange: asked.exchange,
-        }
-    }
-
     /// The tasks of running fills.
     #[must_use]
     pub fn tasks(&self) -> &TaskSet {
@@ -436,59 +358,6 @@ impl Engine {
             tracing::warn!(fills = given_up.len(), "fills given up at the deadline");
         }
     }
-}
-
-/// A 304 without a condition in the request has nothing to speak of (RFC 9110 §15.4.5).
-const UNASKED_304: &str = "304 although nothing was asked on a condition";
-/// A part that nobody asked for is of no use to anybody (RFC 9110 §15.3.7).
-const UNASKED_206: &str = "206 although no range was asked for";
-
-/// Whether a response announces more than its rule allows.
-fn too_large(plan: &Plan, response: &OriginResponse, source: &Target) -> Option<OriginError> {
-    let limit = plan.effect.size_max?;
-    let length = match (ContentRange::of(&response.headers), response.framing) {
-        (Some(ContentRange::Part { total, .. }), _) => total,
-        (_, Framing::Length(length)) => Some(length),
-        _ => None,
-    };
-    let too_large = length.is_some_and(|length| length > limit);
-    too_large.then(|| OriginError::TooLarge(source.authority(), limit))
-}
-
-/// Whether a lone request asks for something that can not become a stored object.
-fn never_storable(request: &FetchRequest) -> Option<NotStored> {
-    if request.method != Method::GET {
-        Some(NotStored::Method)
-    } else if request.plan.directives.no_store {
-        Some(NotStored::NoStore)
-    } else if request.plan.effect.store == StoreRule::Never {
-        Some(NotStored::Rule)
-    } else if request.headers.contains_key(RANGE) || has_conditions(&request.headers) {
-        Some(NotStored::Status)
-    } else {
-        None
-    }
-}
-
-/// What is wrong with an answer to something that was not asked, by the fields that were sent.
-fn unasked(status: StatusCode, sent: &HeaderMap) -> Option<&'static str> {
-    match status {
-        StatusCode::NOT_MODIFIED if !has_conditions(sent) => Some(UNASKED_304),
-        StatusCode::PARTIAL_CONTENT if !sent.contains_key(RANGE) => Some(UNASKED_206),
-        _ => None,
-    }
-}
-
-fn has_conditions(headers: &HeaderMap) -> bool {
-    [
-        IF_RANGE,
-        IF_MATCH,
-        IF_NONE_MATCH,
-        IF_MODIFIED_SINCE,
-        IF_UNMODIFIED_SINCE,
-    ]
-    .iter()
-    .any(|name| headers.contains_key(name))
 }
 
 impl std::fmt::Debug for Engine {

@@ -4,7 +4,7 @@
 use super::Fill;
 use crate::engine::failure::Failure;
 use crate::engine::sources::Asked;
-use crate::engine::too_large;
+use crate::engine::unfit::too_large;
 use crate::ports::Framing;
 use http::{Method, StatusCode};
 use weir_policies::effect::StoreRule;
