@@ -25,6 +25,8 @@ pub enum Event {
         url: String,
         /// What went wrong, in the words of the log.
         error: String,
+        /// Who chose the origin.
+        chosen_by: ChosenBy,
     },
     /// Stored bytes are not what was written. They were not served as complete.
     Corrupt {
@@ -52,6 +54,15 @@ pub enum Event {
         /// The disk.
         disk: String,
     },
+}
+
+/// Who chose the origin that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChosenBy {
+    /// It stands behind a mirror: there are as many as are configured.
+    Operator,
+    /// It was in the URL: there are as many as clients think of.
+    Client,
 }
 
 /// What kind of event; the words are those of the configuration.

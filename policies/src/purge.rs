@@ -135,16 +135,29 @@ impl PurgeScope {
     }
 }
 
+/// For people: without the query of a URL, which may be a signature.
 impl fmt::Display for PurgeScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, text) = self.parts();
-        write!(f, "{kind} {text}")
+        let (shown, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+        let cut = if query.is_empty() { "" } else { "?…" };
+        write!(f, "{kind} {shown}{cut}")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_do_not_see_signatures() {
+        let check = |url: &str, shown: &str| {
+            let scope = PurgeScope::url(&Target::parse(url).unwrap());
+            assert_eq!(scope.to_string(), shown);
+        };
+        check("http://h/p?X-Amz-Signature=secret", "url http://h/p?…");
+        check("http://h/p", "url http://h/p");
+    }
 
     fn check(scope: &PurgeScope, url: &str, expected: bool) {
         assert_eq!(scope.covers(url, &[]), expected, "{scope} and {url}");

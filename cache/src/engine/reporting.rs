@@ -5,7 +5,7 @@
 //! request with credentials met: what its origin thinks of one client is nothing to the operator.
 
 use super::{Engine, Failure, FetchRequest};
-use crate::events::{Event, without_query};
+use crate::events::{ChosenBy, Event, without_query};
 use crate::ports::OriginError;
 use http::StatusCode;
 use weir_policies::target::Form;
@@ -21,8 +21,8 @@ impl Engine {
 
     /// As [`Self::tell_failure`], of a fetch without a usable answer.
     pub(super) fn tell_error(&self, request: &FetchRequest, error: &OriginError) {
-        let form = request.resource.form;
-        if speaks_against_upstream(error, form) {
+        let concerns_all = request.plan.shared || error.is_about_the_origin();
+        if concerns_all && speaks_against_upstream(error, request.resource.form) {
             self.tell(request, error.to_string());
         }
     }
@@ -40,6 +40,10 @@ impl Engine {
             authority: target.authority(),
             url: without_query(&target.to_string()).to_owned(),
             error,
+            chosen_by: match request.resource.form {
+                Form::Mirror => ChosenBy::Operator,
+                Form::Forward | Form::Download | Form::Path => ChosenBy::Client,
+            },
         });
     }
 }

@@ -126,8 +126,13 @@ impl NotifyConfig {
             section.refuse_missing("webhook", reason);
             return None;
         }
+        let target = target?;
+        if field.is_some() && target.scheme() == Scheme::Http && !is_loopback(target.host()) {
+            let reason = "would be readable on its way: use an https:// webhook";
+            section.refuse_missing("webhook_header", reason);
+        }
         Some(WebhookSettings {
-            target: target?,
+            target,
             field: field.flatten(),
         })
     }
@@ -139,7 +144,8 @@ impl NotifyConfig {
         }
         let server = parse_server(&self.smtp);
         if server.is_none() {
-            section.refuse("smtp", quoted(&self.smtp), SMTP_RIGHT);
+            // It may have a password in it: that is one of the mistakes.
+            section.refuse_missing("smtp", SMTP_RIGHT);
         }
         let credentials = self.check_credentials(server.as_ref(), section);
         let from = self.check_sender(section);

@@ -1,17 +1,18 @@
 //! Many events, few messages: the first one about a host or disk is told at once, those that follow within the interval
 //! are counted and told together when it ends.
 //!
-//! Invariants: bounded in memory and in messages. Of each kind so many hosts or disks are told apart and no more;
-//! whoever asks for ever new broken hosts gets them counted together, not a mail for each. Pure: time is handed in.
+//! Invariants: bounded in memory and in messages. Of each kind so many hosts are told apart and no more, besides mirrors
+//! and disks, whose number the configuration bounds; whoever asks for ever new broken hosts gets them counted together,
+//! not a mail for each, and takes no place from anything else. Pure: time is handed in.
 
 use super::message::example_of;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
-use weir_cache::events::{Event, EventKind};
+use weir_cache::events::{ChosenBy, Event, EventKind};
 use weir_cache::metrics::Counter;
 
-/// Hosts or disks of one kind that are told apart at a time.
+/// Hosts of one kind, chosen by clients, that are told apart at a time. What an operator has configured always is.
 const SUBJECTS_MAX: usize = 32;
 /// URLs or files that a summary names.
 const EXAMPLES_MAX: usize = 5;
@@ -56,6 +57,8 @@ pub(super) struct Digest {
 struct Window {
     until: Instant,
     held: Option<Notice>,
+    /// It counts against [`SUBJECTS_MAX`].
+    bounded: bool,
 }
 
 /// When something happens, by both clocks.
@@ -81,22 +84,19 @@ impl Digest {
             return None;
         }
         let until = now.instant + interval;
-        if self
-            .windows
-            .keys()
-            .filter(|(known, _)| *known == kind)
-            .count()
-            >= SUBJECTS_MAX
-        {
+        let bounded = is_bounded_by_us(&event);
+        let alike = self.windows.iter();
+        let alike = alike.filter(|((known, _), window)| *known == kind && window.bounded);
+        if bounded && alike.count() >= SUBJECTS_MAX {
             crowded.add(1);
             let window = self
                 .others
                 .entry(kind)
-                .or_insert(Window { until, held: None });
+                .or_insert(Window::new(until, bounded));
             window.hold(event, About::Others, now);
             return None;
         }
-        self.windows.insert(key, Window { until, held: None });
+        self.windows.insert(key, Window::new(until, bounded));
         Some(Notice {
             event,
             about: About::First,
@@ -138,7 +138,25 @@ impl Digest {
     }
 }
 
+/// Whether clients decide how many subjects there are. A conflict is about the host of an immutable URL, which a client
+/// has chosen as well.
+fn is_bounded_by_us(event: &Event) -> bool {
+    match event {
+        Event::UpstreamFailed { chosen_by, .. } => *chosen_by == ChosenBy::Client,
+        Event::Conflict { .. } => true,
+        Event::Corrupt { .. } | Event::DiskFull { .. } | Event::StoreSuspect { .. } => false,
+    }
+}
+
 impl Window {
+    fn new(until: Instant, bounded: bool) -> Self {
+        Self {
+            until,
+            held: None,
+            bounded,
+        }
+    }
+
     fn hold(&mut self, event: Event, about: About, now: Moment) {
         let held = self.held.take();
         let (count, first, mut examples) = match held {
@@ -184,10 +202,15 @@ mod tests {
         }
 
         fn admit(&mut self, at_seconds: u64, host: &str) -> Option<Notice> {
+            self.admit_of(ChosenBy::Client, at_seconds, host)
+        }
+
+        fn admit_of(&mut self, chosen_by: ChosenBy, at_seconds: u64, host: &str) -> Option<Notice> {
             let event = Event::UpstreamFailed {
                 authority: host.to_owned(),
                 url: format!("http://{host}/{at_seconds}"),
                 error: "answered 503".to_owned(),
+                chosen_by,
             };
             let now = Moment {
                 instant: self.start + Duration::from_secs(at_seconds),
@@ -239,6 +262,14 @@ mod tests {
         assert_eq!(desk.digest.windows.len(), 0);
         assert_eq!(desk.due(7200), []);
         assert_eq!(desk.digest.next(), None, "nothing is kept for ever");
+    }
+
+    #[test]
+    fn what_clients_choose_takes_no_place_from_a_mirror() {
+        let mut desk = Desk::new();
+        (0..1000).for_each(|number| drop(desk.admit(0, &format!("h{number}"))));
+        let mirror = desk.admit_of(ChosenBy::Operator, 1, "mirror");
+        assert_eq!(mirror.unwrap().about, About::First);
     }
 
     #[test]

@@ -197,6 +197,7 @@ mod tests {
             authority: "h:80".to_owned(),
             url: url.to_owned(),
             error: "answered 503".to_owned(),
+            chosen_by: weir_cache::events::ChosenBy::Client,
         }
     }
 

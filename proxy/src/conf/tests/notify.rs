@@ -75,6 +75,11 @@ fn what_makes_no_sense_is_refused_with_what_would() {
     check("webhook_header = \"A: b\"", "has no effect without webhook");
     check("webhook = \"ftp://h/x\"", "must be an http or https URL");
     check("webhook = \"http://u:p@h/x\"", "without user and password");
+    check(
+        "webhook = \"http://chat.example/\"\nwebhook_header = \"A: b\"",
+        "readable on its way",
+    );
+    load_file("[notify]\nwebhook = \"http://127.0.0.1/\"\nwebhook_header = \"A: b\"").unwrap();
     for wrong in ["Authorization", "A b: c", "Host: h", "A:", "A: b\\nC: d"] {
         let section = format!("webhook = \"http://h/\"\nwebhook_header = \"{wrong}\"");
         check(&section, "webhook_header: must be a field name");
@@ -131,6 +136,8 @@ fn a_secret_is_shown_by_nothing() {
         "webhook = [\"hunter2\"]",
         "webhook = \"http://h/\"\nwebhook_header = \"hunter2\"",
         "smtp_password = [\"hunter2\"]",
+        "smtp = \"smtp://u:hunter2@mail.example\"",
+        "smtp = \"mail.example/hunter2\"",
         "smtp_password = \"hunter2\"",
     ] {
         let message = load_file(&format!("[notify]\n{wrong}")).unwrap_err();
