@@ -38,6 +38,7 @@ struct ModelBody {
 }
 
 /// What a request says, as an origin reads it.
+#[derive(Debug)]
 struct Asked {
     is_head: bool,
     language: usize,
@@ -111,6 +112,7 @@ impl Origin for ModelOrigin {
 
 impl ModelOrigin {
     fn answer(&self, book: &mut Book, number: usize, asked: &Asked) -> OriginResponse {
+        book.note(format!("page {number}: answers {asked:?}"));
         let page = &book.pages[number];
         let language = if page.varies { asked.language } else { 0 };
         let version = page.versions.len() - 1;
@@ -125,7 +127,7 @@ impl ModelOrigin {
         let mut fields = page.fields(version, language);
         if lies {
             fields.insert("etag", value("\"a lie\""));
-            book.lied(number);
+            book.touch(number);
             return self.respond(book, number, None, 304, fields, Bytes::new(), 0);
         }
         let told = Told {
@@ -169,6 +171,8 @@ impl ModelOrigin {
         }
         let vouch = Vouch {
             tick: 0,
+            asked: asked.tick,
+            sent: (!asked.is_head && status != 304).then_some((from, from + body.len())),
             at: self.clock.elapsed(),
             told,
             saying,
