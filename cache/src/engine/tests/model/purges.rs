@@ -87,24 +87,34 @@ impl Book {
             .purges
             .iter()
             .filter(|purge| purge.mode == PurgeMode::Remove);
-        hard.any(|purge| purge.is_felt_at(tick) && self.covers(&purge.scope, told))
+        hard.any(|purge| {
+            let mut same = self.with_the_bytes_of(told);
+            purge.is_felt_at(tick) && same.any(|version| self.covers(&purge.scope, told, version))
+        })
     }
 
     /// What was asked up to this tick does not count any more for who comes at `started`.
     pub(super) fn purge_floor(&self, told: Told, started: u64, modes: &[PurgeMode]) -> u64 {
         let holding = self.purges.iter().filter(|purge| {
             let is_known = matches!(purge.end, End::Acknowledged(end) if end < started);
-            is_known && modes.contains(&purge.mode) && self.covers(&purge.scope, told)
+            // Under another version with the same bytes they may be stored just as well.
+            let mut same = self.with_the_bytes_of(told);
+            is_known
+                && modes.contains(&purge.mode)
+                && same.all(|version| self.covers(&purge.scope, told, version))
         });
         holding.map(|purge| purge.begun).max().unwrap_or(0)
     }
 
-    /// Whether a purge is about a version. Under one with the same bytes they may be stored just as well.
-    fn covers(&self, scope: &PurgeScope, told: Told) -> bool {
+    fn covers(&self, scope: &PurgeScope, told: Told, version: usize) -> bool {
         let page = &self.pages[told.page];
-        let body = |version: usize| &page.versions[version].bodies[told.language];
-        let mut same = (0..page.versions.len()).filter(|other| body(*other) == body(told.version));
-        same.all(|version| scope.covers(page.url, &page.tags(version)))
+        scope.covers(page.url, &page.tags(version))
+    }
+
+    fn with_the_bytes_of(&self, told: Told) -> impl Iterator<Item = usize> {
+        let versions = &self.pages[told.page].versions;
+        let body = move |version: usize| &versions[version].bodies[told.language];
+        (0..versions.len()).filter(move |other| body(*other) == body(told.version))
     }
 
     /// Whether the origin has sent all of `wanted` in answers to what was asked after `floor`.
