@@ -8,9 +8,9 @@
 
 use super::amendment::amendment;
 use super::bans::{purge, purgeable, scopes};
-use super::metadata_log::large;
 use super::*;
 use crate::device::memory::Survival;
+use http::HeaderValue;
 use std::collections::BTreeMap;
 use weir_policies::purge::{PurgeMode, PurgeScope};
 
@@ -78,6 +78,7 @@ impl Case {
         StoreSettings {
             durability: self.durability,
             sha256: false,
+            threads_per_disk: 1,
             ..settings_for_tests()
         }
     }
@@ -142,11 +143,12 @@ impl Case {
     /// Amends an object that is not covered until cleaning pays; what is left of that is small, and quickly read by all
     /// the starts that follow.
     async fn outgrow_log(&self, store: &Store) -> Option<()> {
-        let mut largest = large(1);
-        for filler in large(2).headers.get_all("x-filler").iter().take(2) {
-            largest.headers.append("x-filler", filler.clone());
+        let mut large = amendment(1);
+        let filler = HeaderValue::from_bytes(&vec![b'x'; 53_000]).unwrap();
+        for _ in 0..5 {
+            large.headers.append("x-filler", filler.clone());
         }
-        for amendment in [largest, amendment(2)] {
+        for amendment in [large, amendment(2)] {
             let object = store.lookup(&key(2)).await.into_iter().next()?;
             store.amend(&object, amendment).await.ok()??;
         }
