@@ -147,6 +147,7 @@ impl Model {
                 mode: Mode::Well,
                 chunked: false,
                 ranges: true,
+                slow: false,
                 terse: false,
                 breaks: VecDeque::new(),
             });

@@ -61,6 +61,8 @@ pub(super) struct Page {
     pub(super) mode: Mode,
     pub(super) chunked: bool,
     pub(super) ranges: bool,
+    /// Even the head of an answer waits at the gate.
+    pub(super) slow: bool,
     /// 304s say nothing of freshness.
     pub(super) terse: bool,
     /// Where bodies break, counted from the start of the whole.

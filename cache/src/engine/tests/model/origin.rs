@@ -83,7 +83,16 @@ impl Origin for ModelOrigin {
     async fn fetch(&self, request: OriginRequest) -> Result<OriginResponse, OriginError> {
         let url = request.target.to_string();
         let asked = Asked::of(&request, self.book.lock().tick(), self.clock.elapsed());
-        tokio::task::yield_now().await;
+        let slow = {
+            let book = self.book.lock();
+            book.pages[book.page(&url)].slow
+        };
+        if slow {
+            let permit = self.gate.acquire().await;
+            permit.expect("gates are never closed").forget();
+        } else {
+            tokio::task::yield_now().await;
+        }
         let mut book = self.book.lock();
         let at = self.clock.elapsed();
         book.now = at;

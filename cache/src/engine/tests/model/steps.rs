@@ -71,16 +71,17 @@ impl Model {
             _ => Mode::Well,
         };
         let [chunked, terse] = [self.random.random(), self.random.random()];
-        let ranges = self.random.random_bool(0.8);
+        let [ranges, slow] = [0.8, 0.3].map(|chance| self.random.random_bool(chance));
         let mut book = self.book.lock();
         let there = &mut book.pages[page];
         there.mode = mode;
         (there.chunked, there.terse, there.ranges) = (chunked, terse, ranges);
+        there.slow = slow;
         there.saying = saying;
         drop(book);
         let saying = saying.field();
         self.note(format!(
-            "page {page}: {mode:?}, chunked {chunked}, ranges {ranges}, terse {terse}, {saying}"
+            "page {page}: {mode:?}, slow {slow}, chunked {chunked}, ranges {ranges}, terse {terse}, {saying}"
         ));
     }
 
