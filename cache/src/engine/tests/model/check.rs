@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::book::{Book, Saying, Told, Vouch};
-use super::client::{Client, Got, Insists, told_by};
+use super::client::{Client, Got, Insists, asked_by, told_by};
 use crate::engine::Entry;
 use crate::engine::tests::world::stored;
 use std::time::Duration;
@@ -115,7 +115,8 @@ impl Model {
             let end = from + body.map_or(0, Vec::len);
             let floor = book.purge_floor(told, client.started, &[PurgeMode::Remove]);
             assert!(
-                book.was_sent_since(floor, told, (from, end)),
+                client.asked.is_none_or(|asked| asked > floor)
+                    && book.was_sent_since(floor, told, (from, end)),
                 "{}\nsaid: {:#?}\npurged up to {floor}",
                 failing("purged"),
                 book.said(told),
@@ -169,7 +170,8 @@ impl Model {
                 let now = book.tick();
                 let floor = book.purge_floor(told, now, &[PurgeMode::Remove]);
                 assert!(
-                    book.was_sent_since(floor, told, (0, body.len())),
+                    asked_by(&head.headers).is_some_and(|asked| asked > floor)
+                        && book.was_sent_since(floor, told, (0, body.len())),
                     "{url}: {told:?} was purged up to {floor}, and is stored: {:#?}",
                     book.said(told)
                 );

@@ -18,6 +18,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// In every answer: which version it speaks of. Stored, merged and served like any other field.
 pub(super) const VERSION: &str = "x-version";
 
+/// In every answer with bytes, and so with them wherever they go: when they were asked for.
+pub(super) const ASKED: &str = "x-asked";
+
 #[derive(Debug)]
 pub(super) struct ModelOrigin {
     pub(super) book: Arc<Mutex<Book>>,
@@ -174,6 +177,9 @@ impl ModelOrigin {
         if status == 304 && book.pages[number].terse {
             fields.remove("cache-control");
             saying = None;
+        }
+        if status != 304 && !asked.is_head {
+            fields.insert(ASKED, value(&asked.tick.to_string()));
         }
         if asked.is_head {
             fields.insert("content-length", value(&whole.to_string()));
