@@ -127,7 +127,7 @@ pub(super) fn files_in(device: &MemoryDevice, folder: &str) -> Vec<String> {
 }
 
 /// Runs one maintenance pass to its end.
-pub(super) async fn maintain(store: &Store) {
+pub(crate) async fn maintain(store: &Store) {
     let core = Arc::clone(&store.core);
     store.core.pool.run(move || core.maintain()).await.unwrap();
 }

@@ -37,10 +37,10 @@ impl DeviceFile for MemoryFile {
 
     fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
         let mut state = self.shared.enter_file(Operation::Write, self.inode)?;
-        let mut bytes: Vec<u8> = buffers
-            .iter()
-            .flat_map(|part| part.iter().copied())
-            .collect();
+        let mut bytes = Vec::new();
+        for part in buffers {
+            bytes.extend_from_slice(part);
+        }
         let torn = state.faults.crashed;
         if torn {
             bytes.truncate(bytes.len() / 2);

@@ -223,11 +223,15 @@ impl Body {
                         if let Some(end) = self.past_limit(piece.len()) {
                             return end;
                         }
+                        let is_past_part = self.clip(&mut piece);
                         if self.is_last(&piece) {
                             // Before a reader can have it all: whoever comes back for more finds a hit, not us.
                             self.advance(Phase::Committing);
                         }
                         self.take(piece).await;
+                        if is_past_part {
+                            return FillEnd::Complete;
+                        }
                     }
                     Ok(None) if skip == 0 && !self.is_short() => return FillEnd::Complete,
                     Ok(None) => return FillEnd::Failed(self.too_short()),
@@ -243,6 +247,19 @@ impl Body {
         let host = || self.fill.request.resource.target.authority();
         (self.received + piece_bytes as u64 > limit)
             .then(|| FillEnd::Failed(OriginError::TooLarge(host(), limit)))
+    }
+
+    /// Cuts off what comes behind a part: a broken one may be continued by the whole, from an origin that does not do
+    /// ranges any more.
+    fn clip(&self, piece: &mut Bytes) -> bool {
+        let (Purpose::Part, Some(end)) = (&self.purpose, self.extent.end) else {
+            return false;
+        };
+        let room = end.saturating_sub(self.extent.start + self.received);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let is_past = piece.len() > room;
+        piece.truncate(room);
+        is_past
     }
 
     /// Whether bytes are missing at an end that one response's framing calls clean: what continues a broken body may

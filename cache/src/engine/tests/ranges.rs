@@ -271,6 +271,30 @@ async fn a_break_in_a_part_is_continued() {
 }
 
 #[tokio::test]
+async fn a_broken_part_that_is_continued_by_the_whole_ends_where_it_should() {
+    let world = World::new().await;
+    let body = content(1, 500_000);
+    let (script, gate) = tagged(body.clone()).breaking_at([150_000]).gated();
+    world.script(URL, script);
+    let answer = part(&world, "bytes=100000-199999").await;
+    let no_ranges = Script {
+        no_ranges: true,
+        ..tagged(body.clone())
+    };
+    world.script(URL, no_ranges);
+    gate.add_permits(1000);
+    assert_eq!(
+        read(answer).await,
+        Got::Whole(body[100_000..200_000].to_vec())
+    );
+    world.settle().await;
+    assert_eq!(world.engine.stats().fills_resumed.get(), 1);
+    assert_eq!(world.engine.stats().store_refused.get(), 0);
+    let again = bytes(&world, "bytes=100000-199999").await;
+    assert_eq!(again, (body[100_000..200_000].to_vec(), Outcome::Hit));
+}
+
+#[tokio::test]
 async fn only_if_cached_is_answered_from_parts() {
     let world = World::new().await;
     let body = content(15, 1000);

@@ -8,7 +8,7 @@
 //! between batches, so amendments do not wait for a whole file. Pool only, in the maintenance pass.
 
 use super::append::{NewRecord, Sync};
-use super::payload::{Bound, Doubt};
+use super::payload::{Doubt, generation_in};
 use super::record::{AMENDMENT, BAN, DOUBT, Piece, Record, SURVIVORS, Scan};
 use super::segment::{self, Condition, HEADER_BYTES, Segment};
 use crate::object::Sequence;
@@ -216,9 +216,9 @@ impl Core {
             .unzip();
         let places = writer.append(self, &new, Sync::Later)?;
         for ((from, to), record) in from.into_iter().zip(places).zip(&new) {
-            match (record.kind, Bound::decode(&record.payload)) {
-                (AMENDMENT, Ok(bound)) => {
-                    lock(&self.index).relocate(bound.slot, bound.sequence, from, to);
+            match (record.kind, generation_in(&record.payload)) {
+                (AMENDMENT, Ok((slot, sequence))) => {
+                    lock(&self.index).relocate(slot, sequence, from, to);
                 }
                 (BAN | SURVIVORS, _) => self.bans.relocate(from, to),
                 _ => {}
@@ -229,8 +229,9 @@ impl Core {
 
     fn is_live(&self, candidate: &Candidate) -> bool {
         match candidate.new.kind {
-            AMENDMENT => Bound::decode(&candidate.new.payload).is_ok_and(|bound| {
-                lock(&self.index).place(bound.slot, bound.sequence) == Some(candidate.place)
+            // One that could not be read was never given a place.
+            AMENDMENT => generation_in(&candidate.new.payload).is_ok_and(|(slot, sequence)| {
+                lock(&self.index).place(slot, sequence) == Some(candidate.place)
             }),
             DOUBT => Doubt::decode(&candidate.new.payload).ok() == *lock(&self.log.doubt),
             BAN | SURVIVORS => self.bans.stands_at(candidate.place),

@@ -87,12 +87,10 @@ impl Bound {
                 _ => return Err(FormatError::UnknownMandatory(kind)),
             }
         }
+        let (slot, sequence) = generation(key, variant, sequence)?;
         Ok(Self {
-            slot: Slot {
-                key: key.ok_or(FormatError::Missing("key"))?,
-                variant: variant.ok_or(FormatError::Missing("variant"))?,
-            },
-            sequence: Sequence(sequence.ok_or(FormatError::Missing("sequence"))?),
+            slot,
+            sequence,
             amendment: Amendment {
                 headers: headers.ok_or(FormatError::Missing("headers"))?,
                 exchange: exchange.ok_or(FormatError::Missing("exchange"))?,
@@ -102,6 +100,36 @@ impl Bound {
             },
         })
     }
+}
+
+/// The generation that an amendment is bound to, without the amendment: heads are large, and cleaning goes through many
+/// while nobody else can write.
+pub(in crate::store) fn generation_in(payload: &[u8]) -> Result<(Slot, Sequence), FormatError> {
+    let (mut key, mut variant, mut sequence) = (None, None, None);
+    let mut reader = FieldReader::new(payload);
+    while let Some((kind, value)) = reader.next()? {
+        let mut cursor = Cursor::new(value);
+        match kind {
+            KEY => key = Some(u128::from_le_bytes(cursor.array()?)),
+            VARIANT => variant = Some(cursor.u64()?),
+            SEQUENCE => sequence = Some(cursor.u64()?),
+            _ => {}
+        }
+    }
+    generation(key, variant, sequence)
+}
+
+fn generation(
+    key: Option<u128>,
+    variant: Option<u64>,
+    sequence: Option<u64>,
+) -> Result<(Slot, Sequence), FormatError> {
+    let slot = Slot {
+        key: key.ok_or(FormatError::Missing("key"))?,
+        variant: variant.ok_or(FormatError::Missing("variant"))?,
+    };
+    let sequence = sequence.ok_or(FormatError::Missing("sequence"))?;
+    Ok((slot, Sequence(sequence)))
 }
 
 impl Doubt {

@@ -29,12 +29,15 @@ proptest! {
                 lifetime_max,
             },
         };
-        prop_assert_eq!(Bound::decode(&bound.encode()), Ok(bound));
+        let bytes = bound.encode();
+        prop_assert_eq!(generation_in(&bytes), Ok((bound.slot, bound.sequence)));
+        prop_assert_eq!(Bound::decode(&bytes), Ok(bound));
     }
 
     #[test]
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Bound::decode(&bytes).is_err());
+        prop_assert!(generation_in(&bytes).is_err());
         prop_assert!(Doubt::decode(&bytes).is_err());
     }
 }

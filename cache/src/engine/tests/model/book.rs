@@ -5,6 +5,7 @@
 //! it claims.
 
 use super::origin::{VERSION, name, value};
+use super::purges::Purge;
 use bytes::Bytes;
 use http::HeaderMap;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// The languages of a page that varies.
 pub(super) const LANGUAGES: usize = 2;
+
+/// So much of the journal is kept.
+const NOTES_MAX: usize = 200;
 
 /// What an origin says of freshness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub(super) struct Page {
     pub(super) mode: Mode,
     pub(super) chunked: bool,
     pub(super) ranges: bool,
+    /// Even the head of an answer waits at the gate.
+    pub(super) slow: bool,
     /// 304s say nothing of freshness.
     pub(super) terse: bool,
     /// Where bodies break, counted from the start of the whole.
@@ -75,6 +81,10 @@ pub(super) struct Told {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Vouch {
     pub(super) tick: u64,
+    /// When it was asked.
+    pub(super) asked: u64,
+    /// Which bytes of the whole came with it; none with a 304 or a head.
+    pub(super) sent: Option<(usize, usize)>,
     pub(super) at: Duration,
     pub(super) told: Told,
     /// `None`: a 304 that left everything as it was.
@@ -114,6 +124,7 @@ pub(super) struct Book {
     /// The last tick of anything that may change what is stored, by page.
     touched: HashMap<usize, u64>,
     invalidations: Vec<Invalidation>,
+    pub(super) purges: Vec<Purge>,
     running: Vec<Running>,
     /// Two bodies at once where one would have done.
     doubled: Vec<(usize, String)>,
@@ -121,6 +132,8 @@ pub(super) struct Book {
     pub(super) alone: HashSet<usize>,
     /// When nothing ran for the last time.
     pub(super) idle: u64,
+    /// What happened lately, in order.
+    pub(super) journal: VecDeque<String>,
 }
 
 impl Saying {
@@ -165,6 +178,13 @@ impl Page {
         }
     }
 
+    /// The tags of a version: its host, and whether its number is odd.
+    pub(super) fn tags(&self, version: usize) -> [String; 2] {
+        let host = self.url.split('/').nth(2).unwrap_or_default();
+        let parity = if version % 2 == 1 { "odd" } else { "even" };
+        [host, parity].map(str::to_owned)
+    }
+
     /// The fields of an answer about a version.
     pub(super) fn fields(&self, version: usize, language: usize) -> HeaderMap {
         let mut fields = HeaderMap::new();
@@ -177,6 +197,7 @@ impl Page {
         }
         fields.insert("cache-control", value(&self.saying.field()));
         fields.insert(VERSION, value(&format!("{version}-{language}")));
+        fields.insert("surrogate-key", value(&self.tags(version).join(" ")));
         fields
     }
 }
@@ -188,14 +209,29 @@ impl Book {
         self.tick
     }
 
+    /// Writes down what happens, for whoever looks for the reason of a failure.
+    pub(super) fn note(&mut self, what: String) {
+        let tick = self.tick();
+        self.journal.push_back(format!("{tick:>6}  {what}"));
+        if self.journal.len() > NOTES_MAX {
+            self.journal.pop_front();
+        }
+    }
+
+    /// What is stored of a page may change now.
+    pub(super) fn touch(&mut self, page: usize) -> u64 {
+        let tick = self.tick();
+        self.touched.insert(page, tick);
+        tick
+    }
+
     pub(super) fn page(&self, url: &str) -> usize {
         let found = self.pages.iter().position(|page| page.url == url);
         found.expect("a page of the model")
     }
 
     pub(super) fn vouch(&mut self, vouch: Vouch) {
-        let tick = self.tick();
-        self.touched.insert(vouch.told.page, tick);
+        let tick = self.touch(vouch.told.page);
         let said = self.vouches.entry(vouch.told).or_default();
         said.push(Vouch { tick, ..vouch });
     }
@@ -205,11 +241,6 @@ impl Book {
         self.failures.push((page, tick, at));
     }
 
-    pub(super) fn lied(&mut self, page: usize) {
-        let tick = self.tick();
-        self.touched.insert(page, tick);
-    }
-
     pub(super) fn broke(&mut self, page: usize) {
         self.pages[page].breaks.pop_front();
         let tick = self.tick();
@@ -217,8 +248,7 @@ impl Book {
     }
 
     pub(super) fn begin_invalidation(&mut self, page: usize) -> usize {
-        let begun = self.tick();
-        self.touched.insert(page, begun);
+        let begun = self.touch(page);
         self.invalidations.push(Invalidation {
             page,
             begun,
@@ -228,8 +258,7 @@ impl Book {
     }
 
     pub(super) fn end_invalidation(&mut self, number: usize) {
-        let tick = self.tick();
-        self.touched.insert(self.invalidations[number].page, tick);
+        let tick = self.touch(self.invalidations[number].page);
         self.invalidations[number].acknowledged = Some(tick);
     }
 
@@ -243,6 +272,15 @@ impl Book {
             .map(|invalidation| invalidation.begun)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Whether an unsafe request of a page was being answered at `tick` or later.
+    fn is_invalidated_since(&self, page: usize, tick: u64) -> bool {
+        let mut invalidations = self.invalidations.iter();
+        invalidations.any(|invalidation| {
+            let is_past = invalidation.acknowledged.is_some_and(|end| end < tick);
+            invalidation.page == page && !is_past
+        })
     }
 
     /// Whether nothing has happened since that may have changed what is stored.
@@ -261,11 +299,8 @@ impl Book {
                 other.shared == Some(told)
                     && is_fresh
                     // Overtaken by a change it may not be joined, also where it was asked only afterwards.
-                    && !self.invalidations.iter().any(|invalidation| {
-                        let before = invalidation.acknowledged;
-                        let is_past = before.is_some_and(|tick| tick < self.idle);
-                        invalidation.page == other.page && !is_past
-                    })
+                    && !self.is_invalidated_since(other.page, self.idle)
+                    && !self.is_passed_over_since(other.page, self.idle)
             };
             if let Some(other) = self.running.iter().find(lasting) {
                 let what = format!(

@@ -1,12 +1,13 @@
 //! The judge: what a client got, against the book.
 
 use super::Model;
-use super::book::{Book, Saying, Vouch};
-use super::client::{Client, Got, Insists, told_by};
+use super::book::{Book, Saying, Told, Vouch};
+use super::client::{Client, Got, Insists, asked_by, told_by};
 use crate::engine::Entry;
 use crate::engine::tests::world::stored;
 use std::time::Duration;
 use weir_policies::outcome::Outcome;
+use weir_policies::purge::PurgeMode;
 use weir_policies::target::Target;
 
 /// How long after a failure its origin may still be left alone: the longest a breaker stays open, and the hold-down.
@@ -108,14 +109,30 @@ impl Model {
             }
         }
         let outcome = client.outcome.expect("an answer has an outcome");
+        let is_own = matches!(outcome, Outcome::Uncached(_) | Outcome::Bypass);
+        if !is_own || body.is_some() {
+            let (from, _) = client.slice.unwrap_or_default();
+            let end = from + body.map_or(0, Vec::len);
+            let floor = book.purge_floor(told, client.started, &[PurgeMode::Remove]);
+            assert!(
+                client.asked.is_none_or(|asked| asked > floor)
+                    && book.was_sent_since(floor, told, (from, end)),
+                "{}\nsaid: {:#?}\npurged up to {floor}",
+                failing("purged"),
+                book.said(told),
+            );
+        }
         if client.wish.immutable {
             // Who brings credentials is answered from what is meant for all of them only (RFC 9111 §3.5).
             let is_alone = client.wish.credentials || matches!(outcome, Outcome::Uncached(_));
             let original = self.originals[page];
             let is_original = is_alone
-                || original.is_none_or(|(version, tick)| {
+                || original.is_none_or(|(version, seen)| {
                     let bytes = |version: usize| &book.pages[page].versions[version].bodies[0];
-                    bytes(version) == bytes(told.version) || tick > client.started
+                    let first = Told { version, ..told };
+                    bytes(version) == bytes(told.version)
+                        || seen > client.started
+                        || book.is_removed_since(first, seen)
                 });
             return assert!(is_original, "{} {original:?}", failing("not the original"));
         }
@@ -124,13 +141,14 @@ impl Model {
             let failed = book.has_failed(page, since, client.idle);
             assert!(failed, "{}", failing("stale although nothing failed"));
         }
-        let floor = book.floor(page, client.started);
-        let mut said = book.said(told).iter().filter(|vouch| vouch.tick > floor);
+        let mut said = book.still_said(told, client.started);
         assert!(
             said.any(|vouch| allows(&book, client, outcome, vouch)),
-            "{}\nsaid: {:#?}\ninvalidated up to {floor}",
+            "{}\nsaid: {:#?}\ninvalidated up to {}, purges: {:#?}",
             failing("staler than allowed"),
             book.said(told),
+            book.floor(page, client.started),
+            book.purges,
         );
     }
 
@@ -148,7 +166,15 @@ impl Model {
                 let head = object.head();
                 let told = told_by(page, &head.headers).expect("a version");
                 let body = stored(&object).await;
-                let book = self.book.lock();
+                let mut book = self.book.lock();
+                let now = book.tick();
+                let floor = book.purge_floor(told, now, &[PurgeMode::Remove]);
+                assert!(
+                    asked_by(&head.headers).is_some_and(|asked| asked > floor)
+                        && book.was_sent_since(floor, told, (0, body.len())),
+                    "{url}: {told:?} was purged up to {floor}, and is stored: {:#?}",
+                    book.said(told)
+                );
                 let version = &book.pages[page].versions[told.version];
                 assert!(
                     body == version.bodies[told.language],

@@ -1,7 +1,7 @@
 //! The clients of the model: what they ask for, and what they got.
 
 use super::book::Told;
-use super::origin::VERSION;
+use super::origin::{ASKED, VERSION};
 use crate::engine::tests::world::{outcome, request, stored};
 use crate::engine::{Answer, Engine, Failure, FetchRequest, FlightReader};
 use crate::ports::{OriginError, OriginResponse};
@@ -63,6 +63,8 @@ pub(super) struct Client {
     pub(super) outcome: Option<Outcome>,
     /// Of which version the head speaks.
     pub(super) told: Option<Told>,
+    /// When its bytes were asked for.
+    pub(super) asked: Option<u64>,
     /// The bytes are only those from..to.
     pub(super) slice: Option<(usize, usize)>,
     pub(super) got: Got,
@@ -170,6 +172,7 @@ impl Client {
             idle,
             outcome: None,
             told: None,
+            asked: None,
             slice: None,
             got: Got::NotCached,
             left: false,
@@ -185,7 +188,7 @@ impl Client {
         match answer {
             Answer::Stored { object, ttl, .. } => {
                 self.ttl = Some(ttl);
-                self.told = self.told_by(&object.head().headers);
+                self.read_head(&object.head().headers);
                 if self.wish.head {
                     self.got = Got::Head;
                     return self;
@@ -196,7 +199,7 @@ impl Client {
                 self.got = Got::Body(body.get(from..to).unwrap_or_default().to_vec());
             }
             Answer::Growing { reader, .. } => {
-                self.told = self.told_by(&reader.head().headers);
+                self.read_head(&reader.head().headers);
                 self.got = if self.wish.head {
                     Got::Head
                 } else {
@@ -204,7 +207,7 @@ impl Client {
                 };
             }
             Answer::Parts { assembly, .. } => {
-                self.told = self.told_by(&assembly.head.headers);
+                self.read_head(&assembly.head.headers);
                 let mut body = Vec::new();
                 let (from, to) = self.slice.expect("parts answer ranges only");
                 for (object, from, to) in assembly.slices(from as u64, to as u64) {
@@ -253,7 +256,7 @@ impl Client {
     }
 
     async fn take(&mut self, mut response: OriginResponse) {
-        self.told = self.told_by(&response.headers);
+        self.read_head(&response.headers);
         self.got = match response.status {
             StatusCode::OK => {
                 self.slice = None;
@@ -294,9 +297,15 @@ impl Client {
     }
 
     /// What the head says of itself.
-    fn told_by(&self, headers: &HeaderMap) -> Option<Told> {
-        told_by(self.wish.page, headers)
+    fn read_head(&mut self, headers: &HeaderMap) {
+        self.told = told_by(self.wish.page, headers);
+        self.asked = asked_by(headers);
     }
+}
+
+/// When the origin was asked for the bytes under a head.
+pub(super) fn asked_by(headers: &HeaderMap) -> Option<u64> {
+    headers.get(ASKED)?.to_str().ok()?.parse().ok()
 }
 
 pub(super) fn told_by(page: usize, headers: &HeaderMap) -> Option<Told> {

@@ -18,6 +18,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// In every answer: which version it speaks of. Stored, merged and served like any other field.
 pub(super) const VERSION: &str = "x-version";
 
+/// In every answer with bytes, and so with them wherever they go: when they were asked for.
+pub(super) const ASKED: &str = "x-asked";
+
 #[derive(Debug)]
 pub(super) struct ModelOrigin {
     pub(super) book: Arc<Mutex<Book>>,
@@ -38,6 +41,7 @@ struct ModelBody {
 }
 
 /// What a request says, as an origin reads it.
+#[derive(Debug)]
 struct Asked {
     is_head: bool,
     language: usize,
@@ -82,7 +86,16 @@ impl Origin for ModelOrigin {
     async fn fetch(&self, request: OriginRequest) -> Result<OriginResponse, OriginError> {
         let url = request.target.to_string();
         let asked = Asked::of(&request, self.book.lock().tick(), self.clock.elapsed());
-        tokio::task::yield_now().await;
+        let slow = {
+            let book = self.book.lock();
+            book.pages[book.page(&url)].slow
+        };
+        if slow {
+            let permit = self.gate.acquire().await;
+            permit.expect("gates are never closed").forget();
+        } else {
+            tokio::task::yield_now().await;
+        }
         let mut book = self.book.lock();
         let at = self.clock.elapsed();
         book.now = at;
@@ -111,6 +124,7 @@ impl Origin for ModelOrigin {
 
 impl ModelOrigin {
     fn answer(&self, book: &mut Book, number: usize, asked: &Asked) -> OriginResponse {
+        book.note(format!("page {number}: answers {asked:?}"));
         let page = &book.pages[number];
         let language = if page.varies { asked.language } else { 0 };
         let version = page.versions.len() - 1;
@@ -125,7 +139,7 @@ impl ModelOrigin {
         let mut fields = page.fields(version, language);
         if lies {
             fields.insert("etag", value("\"a lie\""));
-            book.lied(number);
+            book.touch(number);
             return self.respond(book, number, None, 304, fields, Bytes::new(), 0);
         }
         let told = Told {
@@ -164,11 +178,16 @@ impl ModelOrigin {
             fields.remove("cache-control");
             saying = None;
         }
+        if status != 304 && !asked.is_head {
+            fields.insert(ASKED, value(&asked.tick.to_string()));
+        }
         if asked.is_head {
             fields.insert("content-length", value(&whole.to_string()));
         }
         let vouch = Vouch {
             tick: 0,
+            asked: asked.tick,
+            sent: (!asked.is_head && status != 304).then_some((from, from + body.len())),
             at: self.clock.elapsed(),
             told,
             saying,
