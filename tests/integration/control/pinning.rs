@@ -37,7 +37,7 @@ async fn what_is_pinned_is_shown_also_after_a_restart() {
 #[tokio::test]
 async fn what_is_pinned_outlives_everything_that_is_not() {
     const OBJECTS: u64 = 24;
-    let builder = Gateway::builder().set("store.size", "16MiB");
+    let builder = Gateway::builder().set("store.capacity", "16MiB");
     let stage = Stage {
         gateway: builder.start().await,
         origin: Origin::start().await,
