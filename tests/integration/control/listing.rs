@@ -97,7 +97,7 @@ async fn a_thousand_objects_are_listed_once_each_and_a_reader_may_stop_early() {
     let script = "\"$0\" ls --data \"$1\" | head -n 1; echo ${PIPESTATUS[0]}";
     let run = Program::new("bash")
         .args(["-c", script])
-        .arg(weir_tests::gateway::binary())
+        .arg(weir_tests::gateway::builder::binary())
         .arg(gateway.home().data())
         .run()
         .await;
