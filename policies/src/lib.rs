@@ -7,7 +7,8 @@
 //! Reading order: [`target`] (what was asked for) → [`key`] (its identity) → [`rules`] and [`verdict`] (what to
 //! do) → [`credentials`] (whose a request is) → [`storability`], [`freshness`], [`vary`], [`reuse`] (RFC 9111) →
 //! [`range`], [`conditional`] (what to answer) → [`hop`], [`outcome`] (how it travels and what it is called) →
-//! [`address`], [`tunnel`] (where Weir may connect); [`tags`], [`purge`] (what an operator wants gone).
+//! [`address`], [`tunnel`] (where Weir may connect); [`tags`], [`purge`], [`pattern`] (what an operator
+//! wants gone, or to see).
 
 pub mod address;
 pub mod cache_control;
@@ -20,6 +21,7 @@ pub mod hop;
 pub mod invalidation;
 pub mod key;
 pub mod outcome;
+pub mod pattern;
 pub mod purge;
 pub mod range;
 pub mod redirect;

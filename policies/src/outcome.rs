@@ -35,6 +35,8 @@ pub enum Outcome {
     Tunnel,
     /// Answered by the gateway itself: own pages, OPTIONS *, 405 …
     Local,
+    /// PURGE by a client that may, whether anything was there or not.
+    Purged,
     /// Refused by policy or syntax.
     Refused,
     /// The upstream could not answer (502, 504 …).
@@ -63,6 +65,7 @@ impl Outcome {
             Self::Pass => "pass",
             Self::Tunnel => "tunnel",
             Self::Local => "local",
+            Self::Purged => "purged",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::NotCached => "not-cached",
@@ -81,7 +84,7 @@ impl Outcome {
                 Some("MISS")
             }
             Self::NotCached | Self::Redirected => Some("MISS"),
-            Self::Pass | Self::Tunnel | Self::Local | Self::Refused => None,
+            Self::Pass | Self::Tunnel | Self::Local | Self::Purged | Self::Refused => None,
             Self::Failed | Self::Aborted => None,
         }
     }
@@ -137,7 +140,7 @@ impl Outcome {
             Self::Hit | Self::Joined | Self::Miss | Self::Stale => sent,
             Self::StaleWhileRevalidate | Self::Redirected | Self::Uncached(_) => sent,
             Self::Bypass | Self::Pass | Self::Tunnel | Self::Local | Self::Refused => sent,
-            Self::NotCached | Self::Aborted => sent,
+            Self::Purged | Self::NotCached | Self::Aborted => sent,
         }
     }
 
@@ -145,7 +148,7 @@ impl Outcome {
     fn involves_cache(self) -> bool {
         !matches!(
             self,
-            Self::Tunnel | Self::Local | Self::Refused | Self::Aborted
+            Self::Tunnel | Self::Local | Self::Purged | Self::Refused | Self::Aborted
         )
     }
 
@@ -158,7 +161,7 @@ impl Outcome {
             Self::Uncached(_) => Some("uri-miss"),
             Self::Bypass => Some("bypass"),
             Self::Hit | Self::StaleWhileRevalidate | Self::NotCached => None,
-            Self::Tunnel | Self::Local | Self::Refused | Self::Aborted => None,
+            Self::Tunnel | Self::Local | Self::Purged | Self::Refused | Self::Aborted => None,
         }
     }
 
@@ -170,7 +173,8 @@ impl Outcome {
             Self::StaleWhileRevalidate | Self::StaleIfError => Some(self.as_str()),
             Self::Revalidated => None,
             Self::Hit | Self::Joined | Self::Miss | Self::Stale | Self::Bypass => None,
-            Self::Pass | Self::Tunnel | Self::Local | Self::Refused | Self::Aborted => None,
+            Self::Pass | Self::Tunnel | Self::Local | Self::Purged => None,
+            Self::Refused | Self::Aborted => None,
         }
     }
 
@@ -187,7 +191,7 @@ impl Outcome {
             Self::Failed | Self::NotCached => "TCP_MISS",
             Self::Stale => "TCP_REFRESH_MODIFIED",
             Self::Tunnel => "TCP_TUNNEL",
-            Self::Local => "NONE",
+            Self::Local | Self::Purged => "NONE",
             Self::Refused => "TCP_DENIED",
             Self::Aborted => "TCP_MISS_ABORTED",
         }
@@ -249,6 +253,7 @@ mod tests {
         check(Outcome::Failed, Some("weir; fwd=uri-miss; detail=failed"));
         check(Outcome::Tunnel, None);
         check(Outcome::Local, None);
+        check(Outcome::Purged, None);
         check(Outcome::Refused, None);
         check(Outcome::Aborted, None);
     }

@@ -24,6 +24,17 @@ pub enum Verdict {
     Pass,
     /// Look it up, fill on a miss.
     Cache(Plan),
+    /// Remove what is stored for it. Never forwarded.
+    Purge,
+}
+
+/// Whether a client may remove what is stored: what is stored is everybody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PurgeRight {
+    /// It may.
+    Granted,
+    /// It may not.
+    Denied,
 }
 
 /// Why a request is refused. Each maps to one status.
@@ -35,7 +46,7 @@ pub enum Refusal {
     MethodNotAllowed,
     /// 501: a method Weir does not know.
     MethodUnknown,
-    /// 403: PURGE. What is stored is everybody's; operators remove it by other ways.
+    /// 403: PURGE by a client that may not.
     PurgeNotAllowed,
     /// 508: Via or CDN-Loop names this node.
     Loop,
@@ -69,7 +80,7 @@ impl Refusal {
     }
 }
 
-/// Judges a request. `node` is the name in Via. Known methods: GET HEAD POST PUT DELETE OPTIONS PATCH and WebDAV's.
+/// Judges a request. `node` is the name in Via, `purging` what its client may. Known methods: GET HEAD POST PUT DELETE OPTIONS PATCH and WebDAV's.
 #[must_use]
 pub fn judge(
     method: &Method,
@@ -77,10 +88,17 @@ pub fn judge(
     resource: &Resource,
     rules: &Arc<Rules>,
     node: &str,
+    purging: PurgeRight,
 ) -> Verdict {
     let class = classify(method);
-    if let MethodClass::Refused(refusal) = class {
-        return Verdict::Refuse(refusal);
+    match (class, purging) {
+        (MethodClass::Refused(refusal), _) => return Verdict::Refuse(refusal),
+        (MethodClass::Purge, PurgeRight::Denied) => {
+            return Verdict::Refuse(Refusal::PurgeNotAllowed);
+        }
+        // It goes nowhere: whether its upstreams may be asked is no question.
+        (MethodClass::Purge, PurgeRight::Granted) => return Verdict::Purge,
+        (MethodClass::Cached | MethodClass::Passed, _) => {}
     }
     // Where the bytes come from counts; `target` may be no more than a mirror's lasting name.
     for upstream in &resource.upstreams {
@@ -104,6 +122,7 @@ pub fn judge(
 enum MethodClass {
     Cached,
     Passed,
+    Purge,
     Refused(Refusal),
 }
 
@@ -111,7 +130,7 @@ fn classify(method: &Method) -> MethodClass {
     match method.as_str() {
         "GET" | "HEAD" => MethodClass::Cached,
         "TRACE" | "CONNECT" => MethodClass::Refused(Refusal::MethodNotAllowed),
-        "PURGE" => MethodClass::Refused(Refusal::PurgeNotAllowed),
+        "PURGE" => MethodClass::Purge,
         "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH" => MethodClass::Passed,
         // RFC 4918, 3253, 3648, 5323, 5789, 4791: WebDAV and what Subversion needs of it.
         "PROPFIND" | "PROPPATCH" | "MKCOL" | "COPY" | "MOVE" | "LOCK" | "UNLOCK" | "SEARCH"

@@ -8,8 +8,12 @@ mod conflict;
 mod ensure;
 mod explain;
 mod import;
+mod list;
 mod manual;
 mod notify;
+mod pin;
+mod purge;
+mod quantity;
 mod reload;
 mod stat;
 mod table;
@@ -46,6 +50,14 @@ pub(crate) enum Command {
     Ensure(ensure::Arguments),
     /// Say what a running gateway holds and does
     Stat(stat::Arguments),
+    /// List what a running gateway has stored
+    Ls(list::Arguments),
+    /// Keep what is stored under URLs: it is never evicted
+    Pin(pin::Arguments),
+    /// Let what is stored under URLs be evicted like anything else
+    Unpin(pin::Arguments),
+    /// Remove what is stored under URLs, URL prefixes or tags
+    Purge(purge::Arguments),
     /// Look at and decide about changed bytes behind immutable URLs
     Conflict(conflict::Arguments),
     /// Store files under URLs in a running gateway: immutable, never evicted

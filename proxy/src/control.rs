@@ -12,8 +12,8 @@
 //! command ► …                                                       the body: as many bytes as the line announced
 //! gateway ◄ {"done":{…}}⏎ or {"failed":"why, and what to do"}⏎      the last line, then the connection closes
 //! ```
-//! Lines before the last one are news (`{"progress":{"bytes":1,"total":2}}`); a command that does not know one of them
-//! gives up. A body that is not wanted
+//! Lines before the last one are news (`{"progress":{"bytes":1,"total":2}}`, `{"objects":[…]}`); a command that does
+//! not know one of them gives up. A body that is not wanted
 //! (refused, or there already) is never asked for; one that fails on its way is answered at once, unread.
 //!
 //! Invariants: no input panics; connections, lines and waiting have bounds; a connection that breaks in the middle of
@@ -26,9 +26,12 @@ mod dialog;
 mod ensure;
 mod explain;
 mod import;
+mod list;
 mod media_type;
 pub(crate) mod notify;
+mod pin;
 pub(crate) mod protocol;
+mod purge;
 pub(crate) mod shown;
 pub(crate) mod socket;
 mod stat;
@@ -51,6 +54,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
+use weir_cache::engine::Pinning;
 use weir_cache::ports::Clock;
 
 /// Commands at once: 64 that wait for fills, and enough for others meanwhile.
@@ -66,6 +70,8 @@ pub(crate) struct Control {
     permits: Arc<Semaphore>,
     /// Of those, commands that wait for fills.
     ensuring: Semaphore,
+    /// And those that walk through the store.
+    walks: list::Walks,
 }
 
 /// What is known of the process as a whole.
@@ -93,6 +99,7 @@ impl Control {
             vitals,
             permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             ensuring: Semaphore::new(ensure::ENSURED_MAX),
+            walks: Semaphore::new(list::WALKS_MAX),
         })
     }
 
@@ -181,10 +188,30 @@ impl Control {
                 let ensured = ensure::ensure(gateway, &self.ensuring, &wanted, dialog).await?;
                 answer(dialog, ensured).await
             }
-            Ok(Command::Stat) => answer(dialog, Ok(stat::stat(&self.vitals))).await,
+            Ok(Command::Stat) => answer(dialog, Ok(stat::stat(&self.vitals, gateway).await)).await,
             Ok(Command::NotifyTest) => {
                 let tested = notify::test(&self.vitals.notifier).await;
                 answer(dialog, Ok(tested)).await
+            }
+            Ok(Command::Purge(purging)) => {
+                let purged = purge::purge(gateway, &purging).await;
+                answer(dialog, purged).await
+            }
+            Ok(Command::WouldPurge(scope)) => {
+                let would = purge::would_purge(gateway, &self.walks, &scope, dialog).await?;
+                answer(dialog, would).await
+            }
+            Ok(Command::List(listing)) => {
+                let listed = list::list(gateway, &self.walks, &listing, dialog).await?;
+                answer(dialog, listed).await
+            }
+            Ok(Command::Pin(subject)) => {
+                let pinned = pin::pin(gateway, &subject, Pinning::Pin).await;
+                answer(dialog, pinned).await
+            }
+            Ok(Command::Unpin(subject)) => {
+                let unpinned = pin::pin(gateway, &subject, Pinning::Unpin).await;
+                answer(dialog, unpinned).await
             }
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;

@@ -7,6 +7,7 @@ mod answer;
 mod cache_proxy;
 mod filling;
 mod pages;
+mod purge;
 mod redirect;
 mod tunnel;
 mod welcome;
@@ -168,7 +169,8 @@ impl<'a> Turn<'a> {
         self.record.form = Some(resource.form);
         let gateway = self.gateway;
         let request = self.request;
-        match gateway.judge(&request.method, &request.headers, &resource) {
+        let purging = gateway.access.purging(conn.client().ip());
+        match gateway.judge(&request.method, &request.headers, &resource, purging) {
             Verdict::Refuse(refusal) => self.refuse_verdict(conn, refusal).await,
             Verdict::Pass
                 if request.method == Method::OPTIONS && forwards_no_further(&request.headers) =>
@@ -184,6 +186,7 @@ impl<'a> Turn<'a> {
                 }
             }
             Verdict::Cache(plan) => self.cached(conn, resource, plan).await,
+            Verdict::Purge => self.purge(conn, &resource.target).await,
         }
     }
 }

@@ -3,7 +3,10 @@
 mod ensure;
 mod explain;
 mod import;
+mod listing;
 mod manual;
+mod pinning;
+mod purging;
 mod querying;
 mod socket;
 mod stat;

@@ -28,6 +28,10 @@ fn fields(pairs: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn judged(method: &str, url: &str, pairs: &[(&str, &str)]) -> Verdict {
+    judged_of(method, url, pairs, PurgeRight::Denied)
+}
+
+fn judged_of(method: &str, url: &str, pairs: &[(&str, &str)], purging: PurgeRight) -> Verdict {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     judge(
         &method,
@@ -35,6 +39,7 @@ fn judged(method: &str, url: &str, pairs: &[(&str, &str)]) -> Verdict {
         &resource(url),
         &Arc::default(),
         "weir-1",
+        purging,
     )
 }
 
@@ -57,7 +62,15 @@ fn plan(specs: Vec<RuleSpec>, pairs: &[(&str, &str)]) -> Plan {
 
 fn plan_of(resource: &Resource, specs: Vec<RuleSpec>, pairs: &[(&str, &str)]) -> Plan {
     let rules = Arc::new(Rules::compile(specs).unwrap());
-    match judge(&Method::GET, &fields(pairs), resource, &rules, "weir-1") {
+    let denied = PurgeRight::Denied;
+    match judge(
+        &Method::GET,
+        &fields(pairs),
+        resource,
+        &rules,
+        "weir-1",
+        denied,
+    ) {
         Verdict::Cache(plan) => plan,
         other => panic!("{other:?}"),
     }
@@ -113,11 +126,24 @@ fn rows_33_and_41_methods_are_known_refused_or_unknown() {
 }
 
 #[test]
-fn row_93_purge_is_nobodys_to_ask_for() {
+fn row_93_purge_is_for_those_who_may() {
     check_refused(&plain("PURGE"), Refusal::PurgeNotAllowed);
     assert_eq!(Refusal::PurgeNotAllowed.status(), 403);
     assert_eq!(Refusal::PurgeNotAllowed.as_str(), "purge-not-allowed");
-    check_refused(&plain("purge"), Refusal::MethodUnknown);
+    let granted = |method, url, pairs| judged_of(method, url, pairs, PurgeRight::Granted);
+    let via = [("via", "1.1 weir-1")];
+    for url in ["http://h/", "ftp://h/", "http://169.254.169.254/"] {
+        assert!(
+            matches!(granted("PURGE", url, &via), Verdict::Purge),
+            "{url}"
+        );
+    }
+    assert!(matches!(
+        granted("GET", "http://h/", &[]),
+        Verdict::Cache(_)
+    ));
+    assert!(matches!(granted("DELETE", "http://h/", &[]), Verdict::Pass));
+    check_refused(&granted("purge", "http://h/", &[]), Refusal::MethodUnknown);
 }
 
 #[test]

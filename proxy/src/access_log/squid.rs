@@ -67,6 +67,7 @@ fn hierarchy(line: &mut String, record: &Record) {
         | Outcome::Redirected
         | Outcome::Joined
         | Outcome::Local
+        | Outcome::Purged
         | Outcome::Refused
         | Outcome::NotCached
         | Outcome::Aborted => None,

@@ -1,11 +1,14 @@
 //! The command's end of the control socket: find the gateway, ask, read the answer.
 
-use super::{Exit, Place, complain};
-use crate::control::protocol::{Command, Progress, Reply};
+use super::table::harmless;
+use super::{Exit, Place, complain, print};
+use crate::control::protocol::{Command, Listing, Progress, Reply};
+use crate::control::shown::{Listed, ListedObject};
 use crate::control::socket::{self, NAME};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +18,8 @@ const REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Without an answer.
 const HUNG_UP: &str =
     "the gateway hung up: it is busy, stopping or refuses this account; its log says which";
+
+const NO_BODY: &str = "the gateway waits for a body that there is not";
 
 /// A connection to a running gateway, for one command.
 pub(super) struct Caller {
@@ -92,14 +97,69 @@ impl Caller {
         loop {
             match self.reply()? {
                 Reply::Progress(progress) => watch(progress),
+                Reply::Objects(_) => {
+                    return Err("the gateway lists what nobody asked for".to_owned());
+                }
                 Reply::Done(done) => return Ok(done),
                 Reply::Failed(reason) => return Err(reason),
-                Reply::Ready => {
-                    return Err("the gateway waits for a body that there is not".to_owned());
-                }
+                Reply::Ready => return Err(NO_BODY.to_owned()),
             }
         }
     }
+
+    /// Asks for a list and hands on its pages as they come; `None` when `show` does not want more of them.
+    pub(super) fn ask_listing(
+        &mut self,
+        listing: Listing,
+        mut show: impl FnMut(Vec<ListedObject>) -> ControlFlow<()>,
+    ) -> Result<Option<Listed>, String> {
+        self.send(&Command::List(listing))?;
+        loop {
+            match self.reply()? {
+                Reply::Objects(objects) => {
+                    if show(objects).is_break() {
+                        return Ok(None);
+                    }
+                }
+                Reply::Done(listed) => return Ok(Some(listed)),
+                Reply::Failed(reason) => return Err(reason),
+                Reply::Progress(_) => {}
+                Reply::Ready => return Err(NO_BODY.to_owned()),
+            }
+        }
+    }
+}
+
+/// Asks about each of `subjects` on a connection of its own and prints what `ask` makes of the answer. A failure of one
+/// is said and does not keep it from the others; without a gateway that is said once.
+pub(super) fn ask_each(
+    place: &Place,
+    subjects: &[String],
+    ask: impl Fn(&mut Caller, &str) -> Result<String, String>,
+) -> Exit {
+    let folder = match folder(place) {
+        Ok(folder) => folder,
+        Err(exit) => return exit,
+    };
+    let mut exit = Exit::Done;
+    for subject in subjects {
+        let mut caller = match Caller::connect(&folder) {
+            Ok(caller) => caller,
+            Err(reason) => {
+                complain(&format!("weir: {reason}"));
+                return Exit::Failed;
+            }
+        };
+        match ask(&mut caller, subject) {
+            // What was asked for is done even when nobody reads about it.
+            Ok(text) => drop(print(&text)),
+            Err(reason) => {
+                complain(&format!("weir: {}", harmless(&reason)));
+                exit = Exit::Failed;
+            }
+        }
+    }
+    exit
 }
 
 /// The folder in which the gateway of `place` has its socket.
@@ -117,6 +177,12 @@ pub(super) fn ask<T: DeserializeOwned>(place: &Place, command: &Command) -> Resu
         complain(&format!("weir: {reason}"));
         Exit::Failed
     })
+}
+
+/// As one line of JSON for other programs.
+pub(super) fn json_line<T: Serialize>(answer: &T) -> Result<String, String> {
+    let text = serde_json::to_string(answer).map_err(|error| error.to_string())?;
+    Ok(text + "\n")
 }
 
 /// As JSON for other programs, with a line end.

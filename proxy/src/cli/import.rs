@@ -87,7 +87,7 @@ impl Arguments {
         match reply {
             Reply::Done(stored) => Ok(done(&stored)),
             Reply::Failed(reason) => Err(Trouble::Reason(reason)),
-            Reply::Ready | Reply::Progress(_) => {
+            Reply::Ready | Reply::Progress(_) | Reply::Objects(_) => {
                 Err(Trouble::Reason("the gateway asks twice".to_owned()))
             }
         }

@@ -1,5 +1,6 @@
 //! `weir stat`: what a running gateway holds and does.
 
+use super::quantity::{duration, size};
 use super::table::Table;
 use super::{Exit, Place, caller, print};
 use crate::control::protocol::Command;
@@ -48,8 +49,14 @@ fn text(status: &Status) -> String {
         None => "(what they may take is not measured yet)".to_owned(),
     };
     table.line("store", &format!("{objects} objects, {stored} {budget}"));
+    let pinned = status.store_pinned_objects;
+    table.line_if(
+        "pinned",
+        (pinned > 0).then(|| format!("{pinned} objects")).as_deref(),
+    );
     let evicted = size(status.store_evicted_bytes_total);
     table.line("removed", &evicted);
+    purges(&mut table, status);
     let (running, filled) = (status.fill_active, size(status.fill_bytes_total));
     table.line("fills", &format!("{running} running, {filled} fetched"));
     let (connections, tunnels) = (status.client_connections, status.tunnel_active);
@@ -70,6 +77,15 @@ fn text(status: &Status) -> String {
     table.into_text()
 }
 
+/// Only where there were any.
+fn purges(table: &mut Table, status: &Status) {
+    let (purged, pending) = (status.store_purged_objects_total, status.store_bans);
+    if purged > 0 || pending > 0 {
+        let words = format!("{purged} objects, {pending} purges not worked off yet");
+        table.line("purged", &words);
+    }
+}
+
 fn ratio(ratio: &Ratio, show: impl Fn(u64) -> String) -> String {
     let (hits, misses) = (show(ratio.hits), show(ratio.misses));
     let share = ratio.hit_ratio.map_or(String::new(), |share| {
@@ -78,54 +94,9 @@ fn ratio(ratio: &Ratio, show: impl Fn(u64) -> String) -> String {
     format!("{hits} from the store, {misses} not{share}")
 }
 
-/// Bytes, and the same in a unit that is read at a glance.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut number = bytes as f64;
-    let mut unit = None;
-    for larger in UNITS {
-        if number < 1024.0 {
-            break;
-        }
-        number /= 1024.0;
-        unit = Some(larger);
-    }
-    unit.map_or_else(
-        || format!("{bytes} bytes"),
-        |unit| format!("{number:.1} {unit}"),
-    )
-}
-
-fn duration(seconds: u64) -> String {
-    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
-    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{rest} s"),
-        (0, 0, _) => format!("{minutes} min {rest} s"),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_and_durations_are_read_at_a_glance() {
-        let check = |bytes, expected: &str| assert_eq!(size(bytes), expected);
-        check(0, "0 bytes");
-        check(1023, "1023 bytes");
-        check(1536, "1.5 KiB");
-        check(3 << 30, "3.0 GiB");
-        check(u64::MAX, "16777216.0 TiB");
-        let check = |seconds, expected: &str| assert_eq!(duration(seconds), expected);
-        check(59, "59 s");
-        check(3599, "59 min 59 s");
-        check(86_399, "23 h 59 min");
-        check(90_000, "1 d 1 h");
-    }
 
     #[test]
     fn a_ratio_is_only_shown_where_there_is_one() {

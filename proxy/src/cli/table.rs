@@ -52,6 +52,8 @@ impl Table {
             let value = field.value.as_deref().unwrap_or("(absent)");
             self.line("  varies on", &format!("{}: {value}", field.name));
         }
+        let tags = object.tags.join(" ");
+        self.line_if("  tags", (!tags.is_empty()).then_some(tags.as_str()));
         let marks = marks(object);
         self.line_if("  marks", (!marks.is_empty()).then_some(marks.as_str()));
     }

@@ -228,6 +228,7 @@ fn the_environment_is_read_in_the_type_of_each_key() {
         Some(PathBuf::from("/etc/ca.pem"))
     );
     assert!(settings.access.allow.is_empty());
+    assert!(settings.access.purge.is_empty());
     let tunnels = settings.tunnel.policy;
     assert!(tunnels.judge("h", 8443).is_ok() && tunnels.judge("h", 80).is_err());
     for all in ["", "[]"] {

@@ -35,10 +35,10 @@ struct Judged {
 impl Viewer {
     /// Who asks `gateway` for `resource` with these fields.
     pub(super) fn of(gateway: &Gateway, headers: HeaderMap, resource: &Resource) -> Self {
-        let judged = gateway.judge(&Method::GET, &headers, resource);
+        let judged = gateway.judge_get(&headers, resource);
         let request = match judged {
             Verdict::Cache(plan) => gateway.overlaid(resource, plan).ok(),
-            Verdict::Refuse(_) | Verdict::Pass => None,
+            Verdict::Refuse(_) | Verdict::Pass | Verdict::Purge => None,
         };
         let request = request
             .map(|plan| gateway.fetch_request(resource.clone(), Method::GET, &headers, plan));

@@ -8,7 +8,7 @@ use super::shown::{Entry, Explanation, LastResponse, Rule};
 use super::{Refused, subject};
 use crate::access_log::rfc3339;
 use crate::gateway::{Gateway, Prohibited};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::SystemTime;
 use weir_cache::engine::{self, hex};
@@ -97,12 +97,13 @@ fn request_fields(fields: &[(String, String)]) -> Result<HeaderMap, Refused> {
 }
 
 fn decide(gateway: &Gateway, headers: &HeaderMap, resource: &Resource) -> Decision {
-    match gateway.judge(&Method::GET, headers, resource) {
+    match gateway.judge_get(headers, resource) {
         Verdict::Refuse(refusal) => Decision {
             word: "refuse",
             reason: Some(format!("{} {}", refusal.status(), refusal.as_str())),
         },
-        Verdict::Pass => Decision {
+        // A GET is no PURGE.
+        Verdict::Pass | Verdict::Purge => Decision {
             word: "pass",
             reason: None,
         },

@@ -3,6 +3,7 @@
 //! Both ends are the same binary, but perhaps not the same version of it: an unknown command or key is an error that
 //! names it, never ignored.
 
+use super::shown::ListedObject;
 use serde::{Deserialize, Serialize};
 use weir_cache::engine::Arrived;
 use weir_policies::target::Form;
@@ -32,6 +33,79 @@ pub(crate) enum Command {
     Stat,
     /// A message is sent by every configured way.
     NotifyTest,
+    /// Objects are to go.
+    Purge(Purging),
+    /// How much that would concern.
+    WouldPurge(Scope),
+    /// The objects that are stored: pages of them, then how many.
+    List(Listing),
+    /// The objects of a URL are never evicted from now on.
+    Pin(Subject),
+    /// They are evicted like others again.
+    Unpin(Subject),
+}
+
+/// What is to be purged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Purging {
+    /// What.
+    pub(crate) scope: Scope,
+    /// How.
+    pub(crate) then: Then,
+}
+
+/// What becomes of what is purged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Then {
+    /// It is gone.
+    Remove,
+    /// Its upstream is asked before its next use.
+    Ask,
+}
+
+/// A part of what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scope {
+    /// What the text is.
+    pub(crate) by: ScopeKind,
+    /// A URL as in [`Subject`], the beginning of one, or a tag.
+    pub(crate) text: String,
+}
+
+/// What objects are chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ScopeKind {
+    /// Exactly this URL.
+    Url,
+    /// What their URLs begin with.
+    Prefix,
+    /// A Surrogate-Key or Cache-Tag.
+    Tag,
+}
+
+/// What is to be listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listing {
+    /// Which objects.
+    pub(crate) filter: Filter,
+    /// So many at most; by default all.
+    #[serde(default)]
+    pub(crate) limit: Option<u64>,
+}
+
+/// Which objects are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Filter {
+    /// Whose URL fits; an empty one takes all.
+    Pattern(String),
+    /// That a purge of this would concern.
+    Scope(Scope),
 }
 
 /// A URL: absolute, or a path as clients ask the gateway for it.
@@ -121,6 +195,8 @@ pub(crate) enum Reply<T> {
     Ready,
     /// How far it is; any number of them before the last line.
     Progress(Progress),
+    /// Some of the objects that are listed; any number of them before the last line.
+    Objects(Vec<ListedObject>),
     /// Done; the last line.
     Done(T),
     /// Not done, and why; the last line.

@@ -3,6 +3,10 @@
 //! Times are RFC 3339 in UTC, digests and keys lower-case hexadecimal digits. URLs are shown whole, their queries
 //! included: whoever reads this owns the data. Credentials of requests are not stored, so they cannot be shown.
 
+mod held;
+
+pub(crate) use held::{Listed, ListedObject, Pinned, Purged, WouldPurge};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -228,6 +232,15 @@ pub(crate) struct Status {
     pub(crate) store_bytes: u64,
     /// What they may take, as last measured; none before that.
     pub(crate) store_budget_bytes: Option<u64>,
+    /// Objects that are never evicted; no metric says it.
+    #[serde(default)]
+    pub(crate) store_pinned_objects: u64,
+    /// Purges that are being worked off.
+    #[serde(default)]
+    pub(crate) store_bans: u64,
+    /// Objects that purges have removed or marked.
+    #[serde(default)]
+    pub(crate) store_purged_objects_total: u64,
     /// Fills running now.
     pub(crate) fill_active: u64,
     /// Client connections open now.

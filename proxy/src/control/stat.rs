@@ -1,7 +1,9 @@
-//! `weir stat`: what the gateway holds and does. Every number is one that the metrics show under the same name.
+//! `weir stat`: what the gateway holds and does. Every number is one that the metrics show under the same
+//! name; only pinned objects are counted for it.
 
 use super::Vitals;
 use super::shown::{Ratio, Status};
+use crate::gateway::Gateway;
 use crate::metrics::{ByteSource, Collected};
 use std::collections::BTreeMap;
 use weir_policies::outcome::Outcome;
@@ -26,7 +28,8 @@ const MISSES: [Outcome; 7] = [
     Outcome::NotCached,
 ];
 
-pub(super) fn stat(vitals: &Vitals) -> Status {
+pub(super) async fn stat(vitals: &Vitals, gateway: &Gateway) -> Status {
+    let inventory = gateway.engine.inventory().await;
     let reading = vitals.metrics.read();
     let count = |outcomes: &[Outcome]| {
         let each = outcomes
@@ -46,6 +49,9 @@ pub(super) fn stat(vitals: &Vitals) -> Status {
         store_bytes: reading.sum(Collected::StoreBytes),
         store_budget_bytes: Some(reading.sum(Collected::StoreBudgetBytes))
             .filter(|bytes| *bytes > 0),
+        store_pinned_objects: inventory.pinned,
+        store_bans: inventory.bans_pending,
+        store_purged_objects_total: reading.sum(Collected::StorePurgedObjects),
         fill_active: reading.sum(Collected::FillActive),
         client_connections: reading.sum(Collected::ClientConnections),
         tunnel_active: reading.sum(Collected::TunnelActive),

@@ -20,7 +20,7 @@ use weir_policies::freshness::{self, Exchange};
 use weir_policies::outcome::Outcome;
 use weir_policies::target::Resource;
 use weir_policies::time::UnixSeconds;
-use weir_policies::verdict::{self, Plan, Verdict};
+use weir_policies::verdict::{self, Plan, PurgeRight, Verdict};
 
 /// Interim responses on their way to a client; the adapter sends no more than these for one fetch.
 const INTERIM_MAX: usize = 10;
@@ -32,14 +32,20 @@ const NOT_CACHED: Cause<'_> = Cause::with_advice(
 );
 
 impl Gateway {
-    /// What is done with a request.
+    /// What is done with a request of a client that may, or may not, purge.
     pub(crate) fn judge(
         &self,
         method: &Method,
         headers: &HeaderMap,
         resource: &Resource,
+        purging: PurgeRight,
     ) -> Verdict {
-        verdict::judge(method, headers, resource, &self.rules, &self.node)
+        verdict::judge(method, headers, resource, &self.rules, &self.node, purging)
+    }
+
+    /// What would be done with a GET, whoever asks.
+    pub(crate) fn judge_get(&self, headers: &HeaderMap, resource: &Resource) -> Verdict {
+        self.judge(&Method::GET, headers, resource, PurgeRight::Denied)
     }
 
     /// A request as the engine takes it.

@@ -16,13 +16,15 @@ impl Gateway {
     /// Why it would be refused.
     pub(crate) fn filling(&self, mut resource: Resource) -> Result<FetchRequest, String> {
         let headers = HeaderMap::new();
-        let plan = match self.judge(&Method::GET, &headers, &resource) {
+        let plan = match self.judge_get(&headers, &resource) {
             Verdict::Cache(plan) => plan,
             Verdict::Refuse(refusal) => {
                 let (status, word) = (refusal.status(), refusal.as_str());
                 return Err(format!("refused by policy: {status} {word}"));
             }
-            Verdict::Pass => return Err("it is handed through, never cached".to_owned()),
+            Verdict::Pass | Verdict::Purge => {
+                return Err("it is handed through, never cached".to_owned());
+            }
         };
         let plan = self.overlaid(&resource, plan);
         let plan = plan.map_err(|Prohibited| PROHIBITED.to_owned())?;

@@ -19,11 +19,11 @@ use weir_policies::verdict::Refusal;
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// A small body of ours.
-struct Page {
-    status: StatusCode,
-    media_type: &'static str,
-    body: Vec<u8>,
-    extra: Vec<(&'static str, String)>,
+pub(super) struct Page {
+    pub(super) status: StatusCode,
+    pub(super) media_type: &'static str,
+    pub(super) body: Vec<u8>,
+    pub(super) extra: Vec<(&'static str, String)>,
 }
 
 impl Turn<'_> {
@@ -101,7 +101,7 @@ impl Turn<'_> {
             ),
             Refusal::MethodUnknown => format!("method {} is not known", self.request.method),
             Refusal::PurgeNotAllowed => {
-                "PURGE is not taken from clients: what is stored is everybody's".to_owned()
+                "this client is not in [access] purge: what is stored is everybody's".to_owned()
             }
             Refusal::MetadataService => {
                 "metadata services are not reached through this gateway".to_owned()
@@ -238,7 +238,8 @@ impl Turn<'_> {
         .await
     }
 
-    async fn send(&mut self, conn: &mut Conn, page: Page) -> Flow {
+    /// Sends a body of ours.
+    pub(super) async fn send(&mut self, conn: &mut Conn, page: Page) -> Flow {
         let mut fields = HeaderMap::new();
         fields.insert(
             header::CONTENT_TYPE,

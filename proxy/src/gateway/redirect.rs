@@ -213,7 +213,7 @@ mod tests {
     use weir_policies::effect::Effect;
     use weir_policies::rules::{RuleSpec, Rules};
     use weir_policies::target::{Asked, Forms, ask};
-    use weir_policies::verdict::{Verdict, judge};
+    use weir_policies::verdict::{PurgeRight, Verdict, judge};
 
     /// Where a GET of `target` with one more field goes under a rule for everything.
     fn decided(miss: MissMode, target: &str, field: &str) -> Option<(String, Fetch)> {
@@ -238,7 +238,9 @@ mod tests {
             ..RuleSpec::default()
         };
         let rules = Arc::new(Rules::compile(vec![rule]).unwrap());
-        let Verdict::Cache(plan) = judge(&Method::GET, &headers, &resource, &rules, "node") else {
+        let denied = PurgeRight::Denied;
+        let verdict = judge(&Method::GET, &headers, &resource, &rules, "node", denied);
+        let Verdict::Cache(plan) = verdict else {
             panic!("{target} is not cached")
         };
         elsewhere(&resource, &plan, &headers, None).map(|found| (found.location, found.fetch))

@@ -128,6 +128,8 @@ pub(crate) enum Collected {
     StoreBudgetBytes,
     StoreObjects,
     StoreEvictedBytes,
+    StorePurgedObjects,
+    StoreBans,
     StoreCorruptBlocks,
     StoreUnderprotectedObjects,
     BoundHits,
@@ -142,7 +144,7 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 33] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::ClientConnections,
         Self::TunnelActive,
         Self::TunnelBytes,
@@ -166,6 +168,8 @@ impl Collected {
         Self::StoreBudgetBytes,
         Self::StoreObjects,
         Self::StoreEvictedBytes,
+        Self::StorePurgedObjects,
+        Self::StoreBans,
         Self::StoreCorruptBlocks,
         Self::StoreUnderprotectedObjects,
         Self::BoundHits,
@@ -310,6 +314,18 @@ impl Collected {
                 "bytes",
                 &["cause"],
                 "Bytes removed from the store, by cause",
+            ),
+            Self::StorePurgedObjects => counter(
+                "weir_store_purged_objects_total",
+                "objects",
+                &[],
+                "Objects that purges have removed or marked to be asked about",
+            ),
+            Self::StoreBans => gauge(
+                "weir_store_bans",
+                "purges",
+                &[],
+                "Purges that are remembered because something that they cover may still be there",
             ),
             Self::StoreCorruptBlocks => counter(
                 "weir_store_corrupt_blocks_total",

@@ -52,6 +52,7 @@ impl Label for Answered {
         Self(Outcome::Pass),
         Self(Outcome::Tunnel),
         Self(Outcome::Local),
+        Self(Outcome::Purged),
         Self(Outcome::Refused),
         Self(Outcome::Failed),
         Self(Outcome::NotCached),
@@ -101,6 +102,7 @@ impl ByteSource {
                 Self::Upstream
             }
             Outcome::Local
+            | Outcome::Purged
             | Outcome::Redirected
             | Outcome::Refused
             | Outcome::Failed

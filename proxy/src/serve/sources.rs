@@ -92,6 +92,12 @@ fn store_samples(store: &Store, samples: &mut Samples) {
         "",
         stats.digest_mismatches.get(),
     );
+    samples.add(
+        Collected::StorePurgedObjects,
+        "",
+        stats.purged_objects.get(),
+    );
+    samples.add(Collected::StoreBans, "", stats.bans.get());
     samples.add(Collected::StoreLogBytes, "", stats.metadata_log_bytes.get());
     samples.add(Collected::StoreLogProblems, "", stats.log_problems.get());
     samples.add(

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use weir_policies::outcome::Outcome;
 use weir_policies::rules::Rules;
 use weir_policies::target::{Form, Resource, Target};
-use weir_policies::verdict::{self, Verdict};
+use weir_policies::verdict::{self, PurgeRight, Verdict};
 
 pub(crate) struct World {
     pub(crate) device: Arc<MemoryDevice>,
@@ -178,7 +178,9 @@ pub(crate) fn request(method: Method, url: &str, fields: &[(&'static str, &str)]
         cdn: false,
     };
     let rules = Arc::new(Rules::default());
-    let Verdict::Cache(plan) = verdict::judge(&method, &headers, &resource, &rules, "node") else {
+    let denied = PurgeRight::Denied;
+    let verdict = verdict::judge(&method, &headers, &resource, &rules, "node", denied);
+    let Verdict::Cache(plan) = verdict else {
         panic!("{method} {url} is not for the cache");
     };
     FetchRequest::new(resource, method, &headers, plan)
