@@ -19,6 +19,9 @@ const DOWNLOAD: &str = "/download/";
 /// What a path form or a URL behind [`DOWNLOAD`] may start with.
 const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::Https, Scheme::Ftp];
 
+/// What a client makes of a colon in a path.
+const ESCAPED_COLON: [&str; 2] = ["%3A", "%3a"];
+
 /// Reads a request target of any form.
 ///
 /// `method` decides between CONNECT's authority-form, `OPTIONS *` and the rest. The Host header is only checked by
@@ -110,22 +113,32 @@ fn download(rest: &str) -> Result<Asked, TargetError> {
     }
 }
 
-/// Splits `https://h/p`, `https:/h/p` (collapsed by a front that merges slashes) or `https/h/p` behind its scheme.
+/// Splits `https://h/p`, `https:/h/p` (collapsed by a front that merges slashes) or `https/h/p` behind its scheme. The
+/// colon may be escaped: pip and others do that to one in a path when they resolve a relative link.
 fn embedded(text: &str) -> Option<(Scheme, &str)> {
     SCHEMES.into_iter().find_map(|scheme| {
         let (head, rest) = text.split_at_checked(scheme.as_str().len())?;
         if !head.eq_ignore_ascii_case(scheme.as_str()) {
             return None;
         }
-        let behind = rest.strip_prefix("://").or_else(|| rest.strip_prefix(":/"));
-        behind
-            .or_else(|| rest.strip_prefix('/'))
-            .map(|url| (scheme, url))
+        let colon = [":", ESCAPED_COLON[0], ESCAPED_COLON[1]];
+        let mut behind = colon.iter().filter_map(|colon| rest.strip_prefix(colon));
+        let behind = behind.next().unwrap_or(rest).strip_prefix('/')?;
+        let has_colon = behind.len() + 1 < rest.len();
+        let url = behind.strip_prefix('/').filter(|_| has_colon);
+        Some((scheme, url.unwrap_or(behind)))
     })
 }
 
 fn embedded_resource(form: Form, scheme: Scheme, rest: &str) -> Result<Asked, TargetError> {
-    let url = format!("{}://{rest}", scheme.as_str());
+    let (authority, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // As the one behind the scheme; elsewhere in a URL escapes stay as they are.
+    let authority = ESCAPED_COLON
+        .iter()
+        .fold(authority.to_owned(), |text, escaped| {
+            text.replace(escaped, ":")
+        });
+    let url = format!("{}://{authority}{behind}", scheme.as_str());
     let target = Target::parse(&url)?;
     Ok(resource(form, target, without_userinfo(&url)))
 }

@@ -46,7 +46,7 @@ async fn publish(site: &Site, python: &str, versions: &[&str]) {
         .put(&format!("/packages/{}", wheel(newest)), &made);
     let links = versions
         .iter()
-        .map(|version| format!("<a href=\"/packages/{0}\">{0}</a>\n", wheel(version)));
+        .map(|version| format!("<a href=\"../../packages/{0}\">{0}</a>\n", wheel(version)));
     let page = format!(
         "<!DOCTYPE html><html><body>{}</body></html>",
         links.collect::<String>()
@@ -56,7 +56,7 @@ async fn publish(site: &Site, python: &str, versions: &[&str]) {
         .iter()
         .map(|version| {
             format!(
-                "{{\"filename\":\"{0}\",\"url\":\"/packages/{0}\",\"hashes\":{{}}}}",
+                "{{\"filename\":\"{0}\",\"url\":\"../../packages/{0}\",\"hashes\":{{}}}}",
                 wheel(version)
             )
         })
@@ -71,6 +71,11 @@ async fn publish(site: &Site, python: &str, versions: &[&str]) {
 /// pip with nothing of its own from earlier runs installs into a folder.
 async fn install(site: &Site, python: &str, home: &str, options: &[&str]) -> Run {
     let (proxy, index) = (site.gateway.proxy_url(), site.nginx.url("/simple/"));
+    let from = ["--index-url", &index, "--proxy", &proxy];
+    install_from(site, python, home, &[&from, options].concat()).await
+}
+
+async fn install_from(site: &Site, python: &str, home: &str, options: &[&str]) -> Run {
     let pip = [
         "-m",
         "pip",
@@ -80,16 +85,10 @@ async fn install(site: &Site, python: &str, home: &str, options: &[&str]) -> Run
         "--retries",
         "0",
     ];
-    let place = [
-        "install",
-        "--target",
-        "into",
-        "--index-url",
-        &index,
-        "--proxy",
-        &proxy,
-    ];
-    let python = site.fresh(python, home).args(pip).args(place);
+    let place = ["install", "--target", "into"];
+    // Options say where the proxy is, if there is to be one.
+    let python = site.fresh(python, home).env("http_proxy", "");
+    let python = python.args(pip).args(place);
     python.args(options).run().await
 }
 
@@ -130,6 +129,27 @@ async fn pip_is_right_in_every_state() {
     let run = install(&site, python, "none", &["weir-other"]).await;
     assert!(run.assert_code(1).shows("weir-other"), "{}", run.stderr);
     site.gateway.finish_with_warnings().await;
+}
+
+#[tokio::test]
+async fn pip_follows_relative_links_of_the_path_form() {
+    let Some(python) = python_with("pip").await else {
+        return;
+    };
+    let site = Site::serving(INDEX).await;
+    publish(&site, python, &["1.0"]).await;
+    let (gateway, index) = (site.gateway.proxy_url(), site.nginx.url("/simple/"));
+    // pip escapes the colons in the path when it resolves the links.
+    let index = format!("{gateway}/{index}");
+    for home in ["cold", "warm"] {
+        let options = ["--index-url", &index, "weir-demo"];
+        let run = install_from(&site, python, home, &options);
+        run.await.assert_code(0);
+        assert_eq!(installed(&site, home), "VERSION = '1.0'");
+        site.gateway.settled().await;
+    }
+    site.assert_fetched_once(&[&wheel("1.0")]);
+    site.gateway.finish().await;
 }
 
 #[tokio::test]

@@ -100,6 +100,22 @@ fn path_forms_take_three_spellings() {
 }
 
 #[test]
+fn a_colon_may_be_escaped_where_a_client_resolves_links() {
+    check(
+        "/http%3A/127.0.0.1%3A8000/p%3Aq",
+        "path http://127.0.0.1:8000/p%3Aq",
+    );
+    check("/https%3a//h%3a444/p?x=%3A", "path https://h:444/p?x=%3A");
+    check("/https/h%3A444/p", "path https://h:444/p");
+    check("/download/https%3A//h/p", "download https://h/p");
+    check("/https%3A", "Unknown");
+    check("/https%3Ah/p", "Unknown");
+    check("/http/user%3Apass@h/", "malformed");
+    check("/http/h%2Fp/", "malformed");
+    check("/x/../http%3A/h/", "malformed");
+}
+
+#[test]
 fn the_longest_mirror_wins_and_keeps_its_order() {
     check("/debian/dists/x?q", "mirror http://one/debian/dists/x?q");
     check("/debian", "mirror http://one/debian/");
