@@ -61,7 +61,8 @@ struct Rates {
     memcpy: f64,
     encode: f64,
     one_lost: f64,
-    two_lost: Option<f64>,
+    /// 0 where the code does not survive it.
+    two_lost: f64,
 }
 
 impl Rates {
@@ -71,80 +72,93 @@ impl Rates {
         parity_shards: usize,
     ) -> Result<Self, ParityError> {
         let data = buffers(data_shards);
-        let mut parity = buffers(parity_shards);
-        let mut copies = buffers(data_shards);
-        let bytes = data_shards * UNIT_BYTES;
         let sources: Vec<&[u8]> = data.iter().map(Unit::bytes).collect();
+        let mut parity = buffers(parity_shards);
+        encode(coder, &sources, &mut parity)?;
+        let all = sources.iter().copied();
+        let all: Vec<&[u8]> = all.chain(parity.iter().map(Unit::bytes)).collect();
+        let bytes = data_shards * UNIT_BYTES;
+        let mut copies = buffers(data_shards);
+        let mut encoded = buffers(parity_shards);
+        let mut rebuilt = buffers(parity_shards);
 
-        let memcpy = rate(bytes, || {
-            for (source, copy) in sources.iter().zip(&mut copies) {
-                copy.bytes_mut().copy_from_slice(black_box(source));
+        let mut rates: [Vec<f64>; 4] = [const { Vec::new() }; 4];
+        let [memcpy, encodes, one_lost, two_lost] = &mut rates;
+        // Side by side within a round, so that a disturbance meets all alike.
+        for _ in 0..ROUNDS {
+            memcpy.push(rate(bytes, || copy(&sources, &mut copies))?);
+            encodes.push(rate(bytes, || encode(coder, &sources, &mut encoded))?);
+            one_lost.push(rate(bytes, || rebuild(coder, &all, &mut rebuilt, 1))?);
+            if parity_shards > 1 {
+                two_lost.push(rate(bytes, || rebuild(coder, &all, &mut rebuilt, 2))?);
             }
-            black_box(&mut copies);
-            Ok(())
-        })?;
-        let mut outputs: Vec<&mut [u8]> = parity.iter_mut().map(Unit::bytes_mut).collect();
-        let encode = rate(bytes, || {
-            coder.encode(black_box(&sources), &mut outputs)?;
-            black_box(&mut outputs);
-            Ok(())
-        })?;
-        let all: Vec<&[u8]> = sources
-            .iter()
-            .copied()
-            .chain(parity.iter().map(Unit::bytes))
-            .collect();
-        // The first data shards: all losses of data cost the same.
-        let mut lost_rate = |lost: usize| {
-            rate(bytes, || {
-                let wanted = copies.iter_mut().take(lost).map(Unit::bytes_mut);
-                let present = all.iter().skip(lost).copied();
-                let shards = wanted.map(Shard::Wanted).chain(present.map(Shard::Present));
-                let mut shards: Vec<Shard<'_>> = shards.collect();
-                coder.reconstruct(black_box(&mut shards))
-            })
-        };
+        }
+        let [memcpy, encode, one_lost, two_lost] = rates.map(median);
         Ok(Self {
             memcpy,
             encode,
-            one_lost: lost_rate(1)?,
-            two_lost: (parity_shards > 1).then(|| lost_rate(2)).transpose()?,
+            one_lost,
+            two_lost,
         })
     }
 
     fn write(&self, table: &mut impl Write, name: &str, data_shards: usize) -> io::Result<()> {
-        let two_lost = self
-            .two_lost
-            .map_or("-".to_owned(), |rate| format!("{rate:.1}"));
         writeln!(
             table,
-            "{name:>20} {data_shards:>3} {:>8.1} {:>8.1} {:>9.1} {two_lost:>9}",
-            self.memcpy, self.encode, self.one_lost
+            "{name:>20} {data_shards:>3} {:>8.1} {:>8.1} {:>9.1} {:>9.1}",
+            self.memcpy, self.encode, self.one_lost, self.two_lost
         )
     }
 }
 
-/// The median rate of several rounds.
+fn copy(sources: &[&[u8]], copies: &mut [Unit]) -> Result<(), ParityError> {
+    for (source, copy) in sources.iter().zip(copies) {
+        copy.bytes_mut().copy_from_slice(black_box(source));
+        black_box(copy.bytes());
+    }
+    Ok(())
+}
+
+fn encode(coder: &Coder, sources: &[&[u8]], parity: &mut [Unit]) -> Result<(), ParityError> {
+    let mut outputs: Vec<&mut [u8]> = parity.iter_mut().map(Unit::bytes_mut).collect();
+    coder.encode(black_box(sources), black_box(&mut outputs))
+}
+
+/// Of the first data shards: all losses of data cost the same.
+fn rebuild(
+    coder: &Coder,
+    all: &[&[u8]],
+    rebuilt: &mut [Unit],
+    lost: usize,
+) -> Result<(), ParityError> {
+    let wanted = rebuilt.iter_mut().take(lost).map(Unit::bytes_mut);
+    let present = all.iter().skip(lost).copied();
+    let shards = wanted.map(Shard::Wanted).chain(present.map(Shard::Present));
+    let mut shards: Vec<Shard<'_>> = shards.collect();
+    coder.reconstruct(black_box(&mut shards))
+}
+
+/// The rate of one round.
 #[expect(clippy::cast_precision_loss, reason = "a rate is shown with one digit")]
 fn rate(
     bytes: usize,
     mut work: impl FnMut() -> Result<(), ParityError>,
 ) -> Result<f64, ParityError> {
     work()?;
-    let mut rates = Vec::with_capacity(ROUNDS);
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        let mut done_bytes = 0_usize;
-        while start.elapsed() < ROUND_MIN {
-            for _ in 0..16 {
-                work()?;
-            }
-            done_bytes += 16 * bytes;
+    let start = Instant::now();
+    let mut done_bytes = 0_usize;
+    while start.elapsed() < ROUND_MIN {
+        for _ in 0..16 {
+            work()?;
         }
-        rates.push(done_bytes as f64 / start.elapsed().as_secs_f64() / 1e9);
+        done_bytes += 16 * bytes;
     }
+    Ok(done_bytes as f64 / start.elapsed().as_secs_f64() / 1e9)
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
-    Ok(rates.get(ROUNDS / 2).copied().unwrap_or_default())
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 /// One unit in memory of its own, aligned as the store's buffers are.

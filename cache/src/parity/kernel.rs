@@ -16,6 +16,7 @@
 
 use std::sync::OnceLock;
 
+use super::shard::check_length;
 use super::{DATA_SHARDS_MAX, ParityError};
 
 #[cfg(target_arch = "x86_64")]
@@ -146,7 +147,7 @@ impl<'a> Sources<'a> {
 
     /// Adds a shard that is there: data by index, then P, then Q.
     pub(super) fn add(&mut self, shard: usize, bytes: &'a [u8]) -> Result<(), ParityError> {
-        check_length(bytes, self.bytes)?;
+        check_length(bytes.len(), self.bytes)?;
         let shards = self.data_shards + 2;
         let place = match shard.checked_sub(self.data_shards) {
             Some(0) => &mut self.p,
@@ -186,9 +187,17 @@ impl Weights {
         plain: 0,
         weighted: 1,
     };
+
+    /// What the combination leaves of the plain sum.
+    pub(super) const fn rest(self) -> Self {
+        Self {
+            plain: self.plain ^ 1,
+            weighted: self.weighted,
+        }
+    }
 }
 
-/// What is written, and where to. Sums as they are have their own variants because they cost no multiplication.
+/// What is written, and where to. What needs no multiplication, or one for two outputs, has its own variant.
 #[derive(Debug)]
 pub(super) enum Outputs<'a> {
     /// The plain sum.
@@ -197,8 +206,8 @@ pub(super) enum Outputs<'a> {
     Both([&'a mut [u8]; 2]),
     /// One combination.
     One(Weights, &'a mut [u8]),
-    /// Two combinations.
-    Two([Weights; 2], [&'a mut [u8]; 2]),
+    /// A combination, and what it leaves of the plain sum.
+    OneAndRest(Weights, [&'a mut [u8]; 2]),
 }
 
 impl<'a> Outputs<'a> {
@@ -211,33 +220,13 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// The cheapest way to write two combinations.
-    pub(super) fn two(weights: [Weights; 2], outputs: [&'a mut [u8]; 2]) -> Self {
-        if weights == [Weights::PLAIN, Weights::WEIGHTED] {
-            Self::Both(outputs)
-        } else {
-            Self::Two(weights, outputs)
-        }
-    }
-
     fn check(&self, bytes: usize) -> Result<(), ParityError> {
         match self {
-            Self::Plain(output) | Self::One(_, output) => check_length(output, bytes),
-            Self::Both([first, second]) | Self::Two(_, [first, second]) => {
-                check_length(first, bytes)?;
-                check_length(second, bytes)
+            Self::Plain(output) | Self::One(_, output) => check_length(output.len(), bytes),
+            Self::Both([first, second]) | Self::OneAndRest(_, [first, second]) => {
+                check_length(first.len(), bytes)?;
+                check_length(second.len(), bytes)
             }
         }
-    }
-}
-
-fn check_length(shard: &[u8], bytes: usize) -> Result<(), ParityError> {
-    if shard.len() == bytes {
-        Ok(())
-    } else {
-        Err(ParityError::UnequalLengths {
-            bytes,
-            found_bytes: shard.len(),
-        })
     }
 }

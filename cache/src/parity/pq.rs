@@ -76,7 +76,16 @@ impl PlusQ {
         let [of_first, of_second] = self.solution(first, second);
         let to_second = second.and_then(|role| sorted.take_wanted(role));
         let outputs = match (sorted.take_wanted(first), to_second) {
-            (Some(first), Some(second)) => Outputs::two([of_first, of_second], [first, second]),
+            (Some(first), Some(second)) if of_second == of_first.rest() => {
+                Outputs::OneAndRest(of_first, [first, second])
+            }
+            (Some(p), Some(q)) if of_first == Weights::PLAIN && of_second == Weights::WEIGHTED => {
+                Outputs::Both([p, q])
+            }
+            (Some(first), Some(second)) => {
+                self.kernel.write(&sources, Outputs::one(of_first, first))?;
+                Outputs::one(of_second, second)
+            }
             (Some(first), None) => Outputs::one(of_first, first),
             (None, Some(second)) => Outputs::one(of_second, second),
             (None, None) => return Ok(()),

@@ -22,7 +22,8 @@ pub(super) fn write(sources: &Sources<'_>, outputs: Outputs<'_>) {
 // SAFETY: `load` and `store` touch eight bytes.
 unsafe impl Lane for u64 {
     const BYTES: usize = 8;
-    type Factor = u8;
+    /// What each bit of an element contributes to the product.
+    type Factor = [Self; 8];
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -56,18 +57,19 @@ unsafe impl Lane for u64 {
 
     #[inline(always)]
     unsafe fn factor(element: u8) -> Self::Factor {
-        element
+        let mut bit = 0x80_u8;
+        [(); 8].map(|()| {
+            bit = bit.rotate_left(1);
+            Self::from(field::multiply(element, bit))
+        })
     }
 
     #[inline(always)]
-    unsafe fn multiply(self, factor: Self::Factor) -> Self {
+    unsafe fn multiply(self, contributions: Self::Factor) -> Self {
         let mut product = 0;
-        for bit in (0..8).rev() {
-            // SAFETY: integers need no special instructions.
-            product = unsafe { product.double() };
-            if factor >> bit & 1 == 1 {
-                product ^= self;
-            }
+        for (bit, contribution) in contributions.into_iter().enumerate() {
+            // 0 or 1 in each byte times at most 255: no byte overflows into the next.
+            product ^= ((self >> bit) & ONES) * contribution;
         }
         product
     }
