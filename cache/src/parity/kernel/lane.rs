@@ -123,43 +123,78 @@ unsafe fn sum<L: Lane, T: Target, const ABREAST: usize>(
     sources: &Sources<'_>,
     at: usize,
 ) -> [Sums<L>; ABREAST] {
+    let mut shards = sources.data.iter().take(sources.data_shards).rev();
     // SAFETY: the caller keeps all vectors within the length, which every source has.
     unsafe {
-        let zero = L::zero();
-        let mut sums = [Sums {
-            plain: zero,
-            weighted: zero,
-        }; ABREAST];
-        for shard in sources.data.iter().take(sources.data_shards).rev() {
+        // Horner's rule begins with the last shard as it is.
+        let mut plain = match shards.next() {
+            Some(Some(bytes)) => load::<L, ABREAST>(bytes, at),
+            Some(None) | None => [L::zero(); ABREAST],
+        };
+        let mut weighted = plain;
+        for shard in shards {
             if T::IS_WEIGHTED {
-                for sums in &mut sums {
-                    sums.weighted = sums.weighted.double();
-                }
+                double(&mut weighted);
             }
             if let Some(bytes) = shard {
-                for (index, sums) in sums.iter_mut().enumerate() {
-                    let vector = L::load(bytes.as_ptr().add(at + index * L::BYTES));
-                    sums.plain = sums.plain.add(vector);
-                    if T::IS_WEIGHTED {
-                        sums.weighted = sums.weighted.add(vector);
-                    }
+                let vectors = load(bytes, at);
+                add(&mut plain, vectors);
+                if T::IS_WEIGHTED {
+                    add(&mut weighted, vectors);
                 }
             }
         }
         if let Some(bytes) = sources.p {
-            for (index, sums) in sums.iter_mut().enumerate() {
-                let vector = L::load(bytes.as_ptr().add(at + index * L::BYTES));
-                sums.plain = sums.plain.add(vector);
-            }
+            add(&mut plain, load(bytes, at));
         }
         if let (true, Some(bytes)) = (T::IS_WEIGHTED, sources.q) {
-            for (index, sums) in sums.iter_mut().enumerate() {
-                let vector = L::load(bytes.as_ptr().add(at + index * L::BYTES));
-                sums.weighted = sums.weighted.add(vector);
-            }
+            add(&mut weighted, load(bytes, at));
         }
-        sums
+        pair(plain, weighted)
     }
+}
+
+#[inline(always)]
+unsafe fn load<L: Lane, const ABREAST: usize>(bytes: &[u8], at: usize) -> [L; ABREAST] {
+    // SAFETY: the caller vouches for the instructions and keeps the vectors within the bytes.
+    unsafe {
+        let mut vectors = [L::zero(); ABREAST];
+        for (index, vector) in vectors.iter_mut().enumerate() {
+            *vector = L::load(bytes.as_ptr().add(at + index * L::BYTES));
+        }
+        vectors
+    }
+}
+
+#[inline(always)]
+unsafe fn add<L: Lane, const ABREAST: usize>(sums: &mut [L; ABREAST], vectors: [L; ABREAST]) {
+    for (sum, vector) in sums.iter_mut().zip(vectors) {
+        // SAFETY: the caller vouches for the instructions.
+        *sum = unsafe { sum.add(vector) };
+    }
+}
+
+#[inline(always)]
+unsafe fn double<L: Lane, const ABREAST: usize>(sums: &mut [L; ABREAST]) {
+    for sum in sums {
+        // SAFETY: the caller vouches for the instructions.
+        *sum = unsafe { sum.double() };
+    }
+}
+
+#[inline(always)]
+fn pair<L: Lane, const ABREAST: usize>(
+    plain: [L; ABREAST],
+    weighted: [L; ABREAST],
+) -> [Sums<L>; ABREAST] {
+    let mut pairs = plain.map(|plain| Sums {
+        plain,
+        weighted: plain,
+    });
+    for (pair, weighted) in pairs.iter_mut().zip(weighted) {
+        pair.weighted = weighted;
+    }
+    pairs
 }
 
 /// The plain sum.
