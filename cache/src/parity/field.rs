@@ -2,6 +2,10 @@
 //!
 //! Addition is XOR, so every element is its own negative. The tables are made by the compiler; they serve the few
 //! scalars of a reconstruction and the bytes of a location, never the bulk of a unit: that is [`super::kernel`].
+#![expect(
+    clippy::indexing_slicing,
+    reason = "tables of 256 are indexed with bytes, those of the exponentials with at most the sum of two logarithms"
+)]
 
 /// What remains of the polynomial after its leading term is cut off.
 pub(super) const REDUCTION: u8 = 0x1d;
@@ -48,10 +52,6 @@ pub(super) const fn double(element: u8) -> u8 {
 }
 
 /// The product.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "bytes index tables of 256; two logarithms sum to at most 508"
-)]
 pub(super) const fn multiply(left: u8, right: u8) -> u8 {
     if left == 0 || right == 0 {
         return 0;
@@ -60,10 +60,6 @@ pub(super) const fn multiply(left: u8, right: u8) -> u8 {
 }
 
 /// The element whose product with this one is 1; 0 for 0, which has none.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "bytes index tables of 256; 255 − a logarithm is at most 255"
-)]
 pub(super) const fn inverse(element: u8) -> u8 {
     if element == 0 {
         return 0;
@@ -72,13 +68,11 @@ pub(super) const fn inverse(element: u8) -> u8 {
 }
 
 /// The generator to this power: the weight of the data shard with this index in Q.
-#[expect(clippy::indexing_slicing, reason = "a remainder of 255 is below 255")]
 pub(super) const fn power(exponent: usize) -> u8 {
     EXPONENTIAL[exponent % ORDER]
 }
 
 /// The exponent that makes `numerator ÷ denominator` of the generator; None if either is 0.
-#[expect(clippy::indexing_slicing, reason = "bytes index tables of 256")]
 pub(super) const fn logarithm_of_quotient(numerator: u8, denominator: u8) -> Option<usize> {
     if numerator == 0 || denominator == 0 {
         return None;

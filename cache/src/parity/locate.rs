@@ -13,6 +13,8 @@
 //! Every damaged position is asked, and all must name the same shard: that makes the answer trustworthy
 //! ([`Verdict::OneBad`] has the numbers).
 
+use std::ops::Range;
+
 use super::kernel::Outputs;
 use super::pq::PlusQ;
 use super::shard::check_count;
@@ -36,9 +38,15 @@ impl PlusQ {
         // Compares all lengths, so that the blocks below exist in all shards.
         self.sources(bytes, shards.iter().copied().enumerate())?;
         let mut verdict = Verdict::Consistent;
+        let mut syndromes = [[0; BLOCK_BYTES]; 2];
         for at in (0..bytes).step_by(BLOCK_BYTES) {
-            let end = bytes.min(at + BLOCK_BYTES);
-            verdict = self.locate_in_block(shards, at..end, verdict)?;
+            let block = at..bytes.min(at + BLOCK_BYTES);
+            let [p, q] = self.syndromes(shards, block, &mut syndromes)?;
+            if is_clean(p) && is_clean(q) {
+                continue;
+            }
+            let testimonies = p.iter().zip(q).map(|(p, q)| self.testimony(*p, *q));
+            verdict = testimonies.fold(verdict, weigh);
             if verdict == Verdict::Unlocatable {
                 break;
             }
@@ -46,34 +54,22 @@ impl PlusQ {
         Ok(verdict)
     }
 
-    /// The verdict so far, with what this block adds.
-    fn locate_in_block(
+    /// P* and Q* of one block.
+    fn syndromes<'a>(
         &self,
         shards: &[&[u8]],
-        block: std::ops::Range<usize>,
-        so_far: Verdict,
-    ) -> Result<Verdict, ParityError> {
-        const CLEAN: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
-        let mut syndromes = [[0; BLOCK_BYTES]; 2];
-        let [p, q] = &mut syndromes;
-        let (Some(p), Some(q), Some(clean)) = (
-            p.get_mut(..block.len()),
-            q.get_mut(..block.len()),
-            CLEAN.get(..block.len()),
-        ) else {
-            return Ok(so_far);
-        };
+        block: Range<usize>,
+        buffers: &'a mut [[u8; BLOCK_BYTES]; 2],
+    ) -> Result<[&'a [u8]; 2], ParityError> {
+        let [p, q] = buffers
+            .each_mut()
+            .map(|buffer| buffer.get_mut(..block.len()).unwrap_or_default());
         let parts = shards
             .iter()
-            .enumerate()
-            .filter_map(|(role, shard)| Some((role, shard.get(block.clone())?)));
-        let sources = self.sources(block.len(), parts)?;
+            .map(|shard| shard.get(block.clone()).unwrap_or_default());
+        let sources = self.sources(block.len(), parts.enumerate())?;
         self.kernel.write(&sources, Outputs::Both([p, q]))?;
-        if p == clean && q == clean {
-            return Ok(so_far);
-        }
-        let testimonies = p.iter().zip(q.iter()).map(|(p, q)| self.testimony(*p, *q));
-        Ok(testimonies.fold(so_far, weigh))
+        Ok([p, q])
     }
 
     /// What the syndromes of one position say.
@@ -92,6 +88,11 @@ impl PlusQ {
             },
         }
     }
+}
+
+fn is_clean(syndromes: &[u8]) -> bool {
+    const CLEAN: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+    CLEAN.starts_with(syndromes)
 }
 
 /// One contradiction is enough to trust no name.
