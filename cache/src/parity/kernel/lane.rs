@@ -1,8 +1,9 @@
 //! The one algorithm of all kernels, generic over a vector of bytes.
 //!
 //! Everything here is inlined into the function of a kernel that enables its instructions; that, and not the functions
-//! here, is where machine code is made. Pointers instead of slices, because a bounds check per shard and vector is a
-//! measurable part of so short a loop.
+//! here, is where machine code is made. So whatever handles vectors by value is `inline(always)`, and the loop passes none
+//! through a closure, which might stay a call. Pointers instead of slices, because a bounds check per shard and vector is
+//! a measurable part of so short a loop.
 #![expect(
     unsafe_code,
     reason = "vector instructions and pointers into slices whose lengths were compared once"
@@ -49,7 +50,7 @@ trait Target: Copy {
     unsafe fn store<L: Lane>(self, factors: Self::Factors<L>, sums: Sums<L>, at: usize);
 }
 
-/// The two sums of one vector.
+/// The two sums, of one vector or of some abreast.
 #[derive(Clone, Copy)]
 struct Sums<L> {
     plain: L,
@@ -108,8 +109,9 @@ unsafe fn walk<L: Lane, T: Target, const ABREAST: usize>(
         let factors = target.factors::<L>();
         while sources.bytes - at >= step {
             let sums = sum::<L, T, ABREAST>(sources, at);
-            for (index, sums) in sums.into_iter().enumerate() {
-                target.store(factors, sums, at + index * L::BYTES);
+            let pairs = sums.plain.iter().zip(&sums.weighted).enumerate();
+            for (index, (&plain, &weighted)) in pairs {
+                target.store(factors, Sums { plain, weighted }, at + index * L::BYTES);
             }
             at += step;
         }
@@ -122,7 +124,7 @@ unsafe fn walk<L: Lane, T: Target, const ABREAST: usize>(
 unsafe fn sum<L: Lane, T: Target, const ABREAST: usize>(
     sources: &Sources<'_>,
     at: usize,
-) -> [Sums<L>; ABREAST] {
+) -> Sums<[L; ABREAST]> {
     let mut shards = sources.data.iter().take(sources.data_shards).rev();
     // SAFETY: the caller keeps all vectors within the length, which every source has.
     unsafe {
@@ -150,7 +152,7 @@ unsafe fn sum<L: Lane, T: Target, const ABREAST: usize>(
         if let (true, Some(bytes)) = (T::IS_WEIGHTED, sources.q) {
             add(&mut weighted, load(bytes, at));
         }
-        pair(plain, weighted)
+        Sums { plain, weighted }
     }
 }
 
@@ -168,9 +170,9 @@ unsafe fn load<L: Lane, const ABREAST: usize>(bytes: &[u8], at: usize) -> [L; AB
 
 #[inline(always)]
 unsafe fn add<L: Lane, const ABREAST: usize>(sums: &mut [L; ABREAST], vectors: [L; ABREAST]) {
-    for (sum, vector) in sums.iter_mut().zip(vectors) {
+    for (sum, vector) in sums.iter_mut().zip(&vectors) {
         // SAFETY: the caller vouches for the instructions.
-        *sum = unsafe { sum.add(vector) };
+        *sum = unsafe { sum.add(*vector) };
     }
 }
 
@@ -180,21 +182,6 @@ unsafe fn double<L: Lane, const ABREAST: usize>(sums: &mut [L; ABREAST]) {
         // SAFETY: the caller vouches for the instructions.
         *sum = unsafe { sum.double() };
     }
-}
-
-#[inline(always)]
-fn pair<L: Lane, const ABREAST: usize>(
-    plain: [L; ABREAST],
-    weighted: [L; ABREAST],
-) -> [Sums<L>; ABREAST] {
-    let mut pairs = plain.map(|plain| Sums {
-        plain,
-        weighted: plain,
-    });
-    for (pair, weighted) in pairs.iter_mut().zip(weighted) {
-        pair.weighted = weighted;
-    }
-    pairs
 }
 
 /// The plain sum.
