@@ -19,6 +19,7 @@ pub mod engine;
 pub mod events;
 pub mod metrics;
 pub mod object;
+pub mod parity;
 pub mod ports;
 pub mod store;
 pub mod tasks;
