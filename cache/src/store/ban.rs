@@ -80,7 +80,7 @@ pub(super) struct Left {
 }
 
 /// Paths kept; more come from a disk that refuses everything.
-const LEFT_MAX: usize = 4096;
+pub(super) const LEFT_MAX: usize = 4096;
 
 /// What the bans say of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

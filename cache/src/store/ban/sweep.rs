@@ -62,7 +62,9 @@ impl Core {
         self.stats.bans.set(self.bans.in_force().len() as u64);
     }
 
-    fn retry_left(&self) {
+    /// Removes what could not be removed before; not what has found its way back into the index. Pool, or the end of
+    /// the store.
+    pub(in crate::store) fn retry_left(&self) {
         self.await_removals();
         for path in self.bans.take_left() {
             let is_in_use = crate::store::layout::ShardName::of_path(&path)
