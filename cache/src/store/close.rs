@@ -92,10 +92,12 @@ fn mark_clean(core: &Core, left: Duration) -> io::Result<()> {
     core.device.sync_all()?;
     remove_replaced(core)?;
     if !core.bans.has_left_nothing() {
-        return Err(io::Error::other("files of removed objects are still on the disk"));
+        return Err(io::Error::other(
+            "files of removed objects are still on the disk",
+        ));
     }
-    let mut superblock = lock(&core.superblock);
     let sequence = core.sequences.next();
+    let mut superblock = lock(&core.superblock);
     let records = collect(core);
     let checkpoint = Checkpoint {
         use_now: core.use_now(),
