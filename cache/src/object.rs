@@ -89,6 +89,20 @@ pub struct Amendment {
     pub lifetime_max: Option<u64>,
 }
 
+impl Amendment {
+    /// The one that changes nothing about `head`: to change what is meant, and to keep the rest.
+    #[must_use]
+    pub fn of(head: &ObjectHead) -> Self {
+        Self {
+            headers: head.headers.clone(),
+            exchange: head.exchange,
+            invalidated: head.invalidated,
+            pinned: head.pinned,
+            lifetime_max: head.lifetime_max,
+        }
+    }
+}
+
 /// Digests of the whole body, known at commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Digests {

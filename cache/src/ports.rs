@@ -58,8 +58,8 @@ pub trait Device: Send + Sync + fmt::Debug {
 pub trait DeviceFile: Send + Sync + fmt::Debug {
     /// Reads exactly `buffer.len()` bytes at `offset`; `UnexpectedEof` when the file is shorter.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Reads exactly `buffer.len()` bytes at `offset` if that needs no waiting for the disk. `false`, and the buffer holds
-    /// anything, when it does or when this cannot be told.
+    /// Reads exactly `buffer.len()` bytes at `offset` if that needs no waiting for the disk. `false`, and the buffer
+    /// holds anything, when it does or when this cannot be told.
     fn read_resident_at(&self, buffer: &mut [u8], offset: u64) -> bool;
     /// Writes all of `buffers`, one after the other, at `offset`.
     fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()>;
@@ -213,7 +213,10 @@ pub enum OriginError {
     #[error("a redirect of {0} is not followed: {1}")]
     Redirect(String, &'static str),
     /// The origin is left alone after failures or because it asked for it: 503.
-    #[error("{0} failed several times in a row or asked to wait, and is left alone for {secs} s more", secs = whole_seconds(*.1))]
+    #[error(
+        "{0} failed several times in a row or asked to wait, and is left alone for {secs} s more",
+        secs = whole_seconds(*.1)
+    )]
     Suspended(String, Duration),
     /// The whole body is here and is not what was expected: 502.
     #[error("{0} delivered bytes with another digest than the rule expects")]

@@ -1,10 +1,10 @@
 //! The local store: objects as verified files on one or more disks. One disk so far; the format is the final one.
 //!
 //! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
-//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`]
-//! and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) and [`forget`] →
-//! [`open`], [`recovery`], [`close`] and [`retire`] (how a store begins and ends) → [`amend`] and [`log`] (how a head changes
-//! afterwards) → [`ban`] (what was purged) and [`survey`] (what there is).
+//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`],
+//! [`handles`] and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) and
+//! [`forget`] → [`open`], [`recovery`], [`close`] and [`retire`] (how a store begins and ends) → [`amend`] and [`log`]
+//! (how a head changes afterwards) → [`ban`] (what was purged) and [`survey`] (what there is).
 //!
 //! Invariants
 //! - No byte is returned that was not compared with its checksum; [`send`] says what counts as compared there.
@@ -149,7 +149,8 @@ pub enum StoreError {
         /// File name.
         object: String,
     },
-    /// The body is not what was published. Nothing was committed; the bytes are in quarantine/ as long as that has room.
+    /// The body is not what was published. Nothing was committed; the bytes are in quarantine/ as long as that has
+    /// room.
     #[error("{object} has {found} instead of {expected}")]
     Digest {
         /// File name.
@@ -260,8 +261,8 @@ impl Store {
         self.core.on_pool("begin", begin).await?
     }
 
-    /// Writes the checkpoint, marks the store clean, stops the pools. Afterwards everything answers `Closed`. Of a store
-    /// that has retired only the reads are left to end.
+    /// Writes the checkpoint, marks the store clean, stops the pools. Afterwards everything answers `Closed`. Of a
+    /// store that has retired only the reads are left to end.
     pub async fn close(&self, deadline: Duration) {
         if self.has_retired() {
             return self.end_reading();

@@ -1,8 +1,8 @@
 //! What one client gets alone: because of what it sent, because a rule says so, or because there is no place for a fill
 //! that others could join.
 //!
-//! Invariant: nothing of it is told to anybody else. It may be stored all the same, where RFC 9111 allows that, by a flight
-//! that is listed nowhere.
+//! Invariant: nothing of it is told to anybody else. It may be stored all the same, where RFC 9111 allows that, by a
+//! flight that is listed nowhere.
 
 use super::failure::Failure;
 use super::last::Fate;

@@ -56,11 +56,8 @@ impl Engine {
             return;
         }
         let amendment = Amendment {
-            headers: head.headers.clone(),
-            exchange: head.exchange,
             invalidated: true,
-            pinned: head.pinned,
-            lifetime_max: head.lifetime_max,
+            ..Amendment::of(head)
         };
         match self.store.amend(object, amendment).await {
             Ok(Some(_)) => self.stats.invalidated.add(1),
@@ -73,8 +70,8 @@ impl Engine {
         }
     }
 
-    /// Whether something has come into the entry of `arriving` meanwhile that it must not replace: an operator's import,
-    /// or the original behind an immutable URL.
+    /// Whether something has come into the entry of `arriving` meanwhile that it must not replace: an operator's
+    /// import, or the original behind an immutable URL.
     pub(super) async fn stands_already(
         &self,
         request: &FetchRequest,
@@ -115,8 +112,8 @@ impl Engine {
         }
     }
 
-    /// New fields for an object that its origin vouched for, and what redirects leave of its lifetime now. The object to go on with: also where the store could
-    /// not write them down, the bytes hold.
+    /// New fields for an object that its origin vouched for, and what redirects leave of its lifetime now. The object
+    /// to go on with: also where the store could not write them down, the bytes hold.
     pub(super) async fn update(
         &self,
         object: &Arc<Object>,
@@ -128,8 +125,8 @@ impl Engine {
             headers: storable_fields(&headers),
             exchange,
             invalidated: false,
-            pinned: object.head().pinned,
             lifetime_max,
+            ..Amendment::of(object.head())
         };
         let amended = self.amend(object, amendment).await;
         amended.unwrap_or_else(|| Arc::clone(object))

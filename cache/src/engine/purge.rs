@@ -127,13 +127,9 @@ impl Engine {
         let mut count = 0;
         for entry in Entry::ALL {
             for object in self.store.lookup(&entry.key(target)).await {
-                let head = object.head();
                 let amendment = Amendment {
-                    headers: head.headers.clone(),
-                    exchange: head.exchange,
-                    invalidated: head.invalidated,
                     pinned: pinning == Pinning::Pin,
-                    lifetime_max: head.lifetime_max,
+                    ..Amendment::of(object.head())
                 };
                 let amended = self.store.amend(&object, amendment).await?;
                 count += usize::from(amended.is_some());

@@ -7,8 +7,8 @@
 //! in the order of the log and before the lock is given away: what a start would find is what lookups have shown. The
 //! index decides against replacement and removal; a record that loses is dead.
 //!
-//! Amendments of one object meet field by field: the last one's headers, exchange and lifetime count, but nobody takes back a pin
-//! or an invalidation that came in since the object that he holds was looked up.
+//! Amendments of one object meet field by field: the last one's headers, exchange and lifetime count, but nobody takes
+//! back a pin or an invalidation that came in since the object that he holds was looked up.
 
 use super::ban::Verdict;
 use super::core::{Core, lock};

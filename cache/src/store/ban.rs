@@ -3,10 +3,10 @@
 //! ```text
 //! announced ─► sequence ─► record in the metadata log, synced ─► in force ─► (sweep.rs: seen everything) ─► over
 //! ```
-//! A ban is a scope, a mode, a sequence and the number of its record. In force it applies to every object that it covers
-//! and whose sequence is lower; a soft one only as long as nothing was written down about the object since (a record
-//! with a higher number), and never to what an operator has imported. So one comparison of numbers decides, also for
-//! what a crash brings back.
+//! A ban is a scope, a mode, a sequence and the number of its record. In force it applies to every object that it
+//! covers and whose sequence is lower; a soft one only as long as nothing was written down about the object since (a
+//! record with a higher number), and never to what an operator has imported. So one comparison of numbers decides, also
+//! for what a crash brings back.
 //!
 //! What was asked of an upstream before, and arrives later, has a higher sequence. It is caught by its [`BanWatch`],
 //! taken before anything is asked: a commit is refused when a ban came since. From its announcement on a ban forbids
@@ -80,7 +80,7 @@ pub(super) struct Left {
 }
 
 /// Paths kept; more come from a disk that refuses everything.
-const LEFT_MAX: usize = 4096;
+pub(super) const LEFT_MAX: usize = 4096;
 
 /// What the bans say of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

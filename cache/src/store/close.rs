@@ -1,8 +1,13 @@
 //! The end of a run: nothing new, everything out, and a superblock that says so.
 //!
 //! ```text
-//! pool closed → its queue runs dry → syncfs → replaced files removed → checkpoint → superblock "clean" → lock released
+//! pool closed → its queue runs dry → leftovers removed → syncfs → replaced files removed → syncfs → checkpoint →
+//! superblock "clean" → lock released
 //! ```
+//! Invariant: a store is clean only when every object on the platter is in the checkpoint. A file that could not be
+//! removed is in no index, and who starts from a checkpoint would never learn of it: its ban would end, and a later
+//! scan would find it.
+//!
 //! Only when each step succeeded does the next start trust the checkpoint. A disk that hangs past the deadline is left
 //! alone: the next start then finds an unclean store, which costs a scan and loses nothing.
 //!
@@ -82,15 +87,17 @@ fn mark_clean(core: &Core, left: Duration) -> io::Result<()> {
     if left.is_zero() || core.suspect.load(Ordering::Acquire) {
         return Err(io::Error::other("out of time, or a sync failed earlier"));
     }
-    for path in std::mem::take(&mut *lock(&core.leftovers)) {
-        core.unlink_uncounted(&path);
-    }
+    core.remove_leftovers();
+    core.retry_left();
     core.device.sync_all()?;
-    for old in core.replaced.take_oldest(usize::MAX) {
-        core.unlink_counted(&old, EvictionCause::Replaced);
+    remove_replaced(core)?;
+    if !core.bans.has_left_nothing() {
+        return Err(io::Error::other(
+            "files of removed objects are still on the disk",
+        ));
     }
-    let mut superblock = lock(&core.superblock);
     let sequence = core.sequences.next();
+    let mut superblock = lock(&core.superblock);
     let records = collect(core);
     let checkpoint = Checkpoint {
         use_now: core.use_now(),
@@ -108,6 +115,18 @@ fn mark_clean(core: &Core, left: Duration) -> io::Result<()> {
     next.store(core.device.as_ref())?;
     *superblock = next;
     Ok(())
+}
+
+/// Removes what still waited for the sync that is over now, from the platter as well.
+fn remove_replaced(core: &Core) -> io::Result<()> {
+    let waiting = core.replaced.take_oldest(usize::MAX);
+    for old in &waiting {
+        core.unlink_counted(old, EvictionCause::Replaced);
+    }
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    core.device.sync_all()
 }
 
 /// All records, with the last uses that the open handles know.

@@ -1,9 +1,18 @@
 //! What all parts of a running store share: the disk, the index, the open handles and the numbers.
 //!
-//! Lock order: the sweep of `bans` → the writer of `log` → `removals` (for reading; waited for with no lock held) → `superblock` and `sequences` (sequences may call into superblock) → nothing. `index`, `replaced`,
-//! `leftovers` and the rest of `bans` are leaves: no lock and no handle is touched while one of them is held (the handle cache calls back
-//! into the index when it lets go of a handle). No guard lives across an await, and all device calls are made on the
-//! disk's pool or before the store is open.
+//! Lock order, outermost first; while one is held only those behind it may be taken:
+//!
+//! 1. the state of one object writer
+//! 2. the `sweep` of `bans`
+//! 3. the writer of `log`
+//! 4. `removals`, for reading, to remove something. [`Core::await_removals`] waits for it with at most the `sweep` held
+//! 5. `sequences`, which call into the superblock for more numbers
+//! 6. `superblock`
+//! 7. leaves: `index`, `replaced`, `leftovers`, the rest of `bans` and of `log`, the queue of `amending`. No lock and
+//!    no handle is touched while one of them is held: the handle cache calls back into the index when it lets go.
+//!
+//! No guard lives across an await, and device calls are made on the disk's pool, or before it runs and after it ran
+//! dry; the one exception is the recheck after a send, which drops what is corrupt on a thread of its own.
 
 use super::amend::Amending;
 use super::ban::Bans;

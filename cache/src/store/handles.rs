@@ -72,7 +72,8 @@ impl Core {
     }
 
     /// Keeps a handle for the next reader, unless the object was evicted or replaced meanwhile: then it would hold the
-    /// space of a file that nobody finds any more. Nor when it was amended meanwhile: the next reader gets the new head.
+    /// space of a file that nobody finds any more. Nor when it was amended meanwhile: the next reader gets the new
+    /// head.
     pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
         let (slot, sequence) = (object.shard.name.slot, object.sequence());
         self.handles.insert((slot, sequence), Arc::clone(object));

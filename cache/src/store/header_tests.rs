@@ -138,7 +138,11 @@ fn a_head_without_a_key_is_refused() {
 
 proptest! {
     #[test]
-    fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 1_u16..12, optional: bool) {
+    fn garbage_never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        kind in 1_u16..12,
+        optional: bool,
+    ) {
         prop_assert!(Header::decode(&bytes, IDENTITY).is_err());
         let mut writer = FieldWriter::default();
         writer.put(if optional { OPTIONAL | kind } else { kind }, &bytes);

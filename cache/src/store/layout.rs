@@ -218,7 +218,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_name_is_read_back(key: u128, variant: u64, sequence: u64, geometry: u16, index in 0_u8..16, length: u64) {
+        fn every_name_is_read_back(
+            key: u128,
+            variant: u64,
+            sequence: u64,
+            geometry: u16,
+            index in 0_u8..16,
+            length: u64,
+        ) {
             let name = ShardName {
                 slot: Slot { key, variant }, sequence: Sequence(sequence), geometry: Geometry(geometry), index, length,
             };

@@ -24,10 +24,10 @@
 //!   conditional request each and serves nothing that was taken back. A lost pin is lost: its object may be evicted.
 //!   The decision is itself a record (a [`Doubt`]), so it outlives the damaged file, which goes to quarantine/.
 //! - A record that cannot be read when its object is opened is treated alike, for that object.
-//!
 //! - A ban is on the platter before its purge is acknowledged. It counts until a later record of **survivors** does not
-//!   name it, and that is written only when everything the ban has removed is gone from the platter (ban.rs). A ban that
-//!   was lost with a damaged part is covered by the doubt: what it had removed and a crash brings back is asked about.
+//!   name it, and that is written only when everything the ban has removed is gone from the platter (ban.rs). A ban
+//!   that was lost with a damaged part is covered by the doubt: what it had removed and a crash brings back is asked
+//!   about.
 //!
 //! Deliberately not here: last-use hints, whose kind is reserved.
 

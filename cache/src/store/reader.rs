@@ -111,8 +111,8 @@ impl Object {
         core.on_reading_pool(read).await?
     }
 
-    /// As [`Self::read`] for a range that is small and in memory: at once, on the caller's thread. `None`: it is not, or
-    /// something is wrong with it; [`Self::read`] finds out.
+    /// As [`Self::read`] for a range that is small and in memory: at once, on the caller's thread. `None`: it is not,
+    /// or something is wrong with it; [`Self::read`] finds out.
     #[must_use]
     pub fn read_at_hand(&self, offset: u64, length: u64) -> Option<Bytes> {
         let is_small = length <= AT_HAND_BYTES_MAX && self.length() <= AT_HAND_BYTES_MAX;

@@ -44,6 +44,14 @@ impl ReplacedFiles {
         waiting.drain(..count).collect()
     }
 
+    /// Takes the oldest file if the list is still full.
+    pub(crate) fn take_excess(&self) -> Option<ShardName> {
+        let mut waiting = lock(&self.waiting);
+        (waiting.len() >= WAITING_MAX)
+            .then(|| waiting.pop_front())
+            .flatten()
+    }
+
     /// Takes all files of one (key, variant).
     pub(crate) fn take(&self, slot: Slot) -> Vec<ShardName> {
         self.take_where(|name| name.slot == slot)

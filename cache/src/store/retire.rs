@@ -9,8 +9,10 @@
 //! becomes of their object is for the new owner to say. Files in tmp/ stay where they are; the new owner's start
 //! removes their names, which takes nothing from who has them open.
 //!
-//! Invariant: a change of the disk runs on the store's own pool, which is dry before the lock is released, or under
-//! [`Core::begin_removal`], which is awaited; both look here first.
+//! Invariants
+//! - No read is refused on the way: the pool for reading is there before the disk's own takes no more.
+//! - A change of the disk runs on the store's own pool, which is dry before the lock is released, or under
+//!   [`Core::begin_removal`], which is awaited; both look here first.
 
 use super::close;
 use super::core::{Core, lock};
@@ -43,17 +45,12 @@ impl Store {
     /// has begun it goes on.
     pub async fn retire(&self, deadline: Duration) {
         let core = &self.core;
+        // Before anything else: whom the disk's pool sends away must find this one.
+        core.start_readers();
         if core.retirement.begun.swap(true, Ordering::AcqRel) {
             return;
         }
         lock(&self.timer).take();
-        let settings = &core.settings;
-        match Pool::start(0, settings.threads_per_disk, settings.queue_per_disk) {
-            Ok(pool) => drop(core.retirement.readers.set(pool)),
-            Err(error) => {
-                tracing::error!(%error, "cannot start the threads that go on reading: running hits break off");
-            }
-        }
         close::close(core, deadline).await;
     }
 
@@ -72,18 +69,27 @@ impl Store {
 }
 
 impl Core {
+    fn start_readers(&self) {
+        let settings = &self.settings;
+        match Pool::start(0, settings.threads_per_disk, settings.queue_per_disk) {
+            // A second call's threads end at once.
+            Ok(pool) => drop(self.retirement.readers.set(pool)),
+            Err(error) => {
+                tracing::error!(%error, "cannot start the threads that go on reading: running hits break off");
+            }
+        }
+    }
+
     /// Runs a read of an open file on the disk's pool, or on the one that is left when the store has retired.
     pub(super) async fn on_reading_pool<T: Send + 'static>(
         self: &Arc<Self>,
         job: impl FnOnce() -> T + Clone + Send + 'static,
     ) -> Result<T, StoreError> {
-        if !self.retirement.has_begun() {
-            match self.on_pool("read", job.clone()).await {
-                Err(StoreError::Closed) => {}
-                settled => return settled,
-            }
+        // The pool itself says when it is over; until then it reads, also of a store that is retiring.
+        match self.on_pool("read", job.clone()).await {
+            Err(StoreError::Closed) => {}
+            settled => return settled,
         }
-        // It may have retired while this one waited for its turn.
         let Some(readers) = self.retirement.readers.get() else {
             return Err(self.pool_error("read", PoolError::Closed));
         };

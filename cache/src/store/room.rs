@@ -123,8 +123,8 @@ impl Core {
         self.remove_object(&name, cause)
     }
 
-    /// Removes the variants of a key beyond the bound, the one used longest ago first; the newest stays, and pinned ones
-    /// go only when nothing else is left. Pool only.
+    /// Removes the variants of a key beyond the bound, the one used longest ago first; the newest stays, and pinned
+    /// ones go only when nothing else is left. Pool only.
     pub(super) fn limit_variants(&self, key: u128) {
         let mut variants = lock(&self.index).find(key);
         let excess = variants.len().saturating_sub(VARIANTS_MAX);

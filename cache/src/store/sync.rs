@@ -29,9 +29,7 @@ pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 impl Core {
     /// One pass. Pool only.
     pub(super) fn maintain(self: &Arc<Self>) {
-        for path in std::mem::take(&mut *lock(&self.leftovers)) {
-            self.unlink_uncounted(&path);
-        }
+        self.remove_leftovers();
         if let Err(error) = self.sync_pass() {
             tracing::error!(disk = self.device.name(), %error, "sync failed; nothing is claimed as durable any more");
         }
@@ -152,12 +150,21 @@ impl Core {
         }
         if self.replaced.add(name) {
             self.stats.replaced_bound_hits.add(1);
-            // On failure the files stay until the next start, which removes them as outdated.
             if self.sync_pass().is_err() || self.suspect.load(Ordering::Acquire) {
-                drop(self.replaced.take_oldest(1));
+                // It stays on the disk. Noted, so that no ban ends and no store counts as clean as long as it does.
+                if let Some(oldest) = self.replaced.take_excess() {
+                    self.bans.note_left(&oldest.path());
+                }
             }
         }
         self.stats.replaced_waiting.set(self.replaced.len() as u64);
+    }
+
+    /// Removes the files that no counter knows and that could not be removed at once.
+    pub(super) fn remove_leftovers(&self) {
+        for path in std::mem::take(&mut *lock(&self.leftovers)) {
+            self.unlink_uncounted(&path);
+        }
     }
 
     /// Removes a file that no counter knows.

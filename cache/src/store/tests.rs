@@ -10,6 +10,7 @@ mod concurrency;
 mod corruption;
 mod crash;
 mod forgetting;
+mod left_files;
 mod limits;
 mod metadata_log;
 mod opening;

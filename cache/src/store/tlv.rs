@@ -161,7 +161,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fields_are_read_back(fields in proptest::collection::vec((any::<u16>(), proptest::collection::vec(any::<u8>(), 0..50)), 0..10)) {
+        fn fields_are_read_back(
+            fields in proptest::collection::vec(
+                (any::<u16>(), proptest::collection::vec(any::<u8>(), 0..50)),
+                0..10,
+            ),
+        ) {
             let mut writer = FieldWriter::default();
             for (kind, value) in &fields {
                 writer.put(*kind, value);

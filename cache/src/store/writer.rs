@@ -180,8 +180,8 @@ impl ObjectWriter {
     /// Footer, trailer, rename, index. The object becomes a hit when this returns, and not before.
     ///
     /// # Errors
-    /// [`StoreError::Purged`] when a purge since the writer's [`BanWatch`] concerns it; the body is as expected then. On
-    /// error nothing is visible and the file is removed; with [`StoreError::Digest`] it goes to quarantine/ as long
+    /// [`StoreError::Purged`] when a purge since the writer's [`BanWatch`] concerns it; the body is as expected then.
+    /// On error nothing is visible and the file is removed; with [`StoreError::Digest`] it goes to quarantine/ as long
     /// as that has room.
     pub async fn commit(mut self) -> Result<Arc<Object>, StoreError> {
         self.claim_turn()?;

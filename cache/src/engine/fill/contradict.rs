@@ -48,8 +48,8 @@ impl Fill {
         }
         // Nobody waits for bytes that will not be served.
         self.stand(Arc::clone(&original), Outcome::StaleWhileRevalidate);
-        // An original that must not be used without asking is asked about again and again; what contradicts it is fetched
-        // once.
+        // An original that must not be used without asking is asked about again and again; what contradicts it is
+        // fetched once.
         let key = self.request.conflict_key(&original);
         let known = self.engine.store.lookup(&key).await;
         if known.iter().any(|other| is_same(other, &asked.response)) {
@@ -92,7 +92,8 @@ pub(super) fn note_conflict(fill: &Fill, original: &Object, consequence: &str) {
     tracing::warn!(
         url,
         consequence,
-        "the origin now has other bytes behind an immutable URL; the original is served on: see weir explain, weir conflict"
+        "the origin now has other bytes behind an immutable URL; the original is served on: see weir explain, \
+         weir conflict"
     );
 }
 

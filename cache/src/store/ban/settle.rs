@@ -139,7 +139,7 @@ impl Core {
     /// Does at once what the keys of a ban allow. Pool only.
     pub(super) fn settle(self: &Arc<Self>, ban: &Ban) -> Banned {
         let mut banned = Banned {
-            is_pending: !ban.scope.is_one_url(),
+            is_pending: !ban.is_found_by_keys(),
             ..Banned::default()
         };
         for key in &ban.keys {
@@ -170,8 +170,8 @@ impl Core {
         }
     }
 
-    /// As [`Core::remove_object`], but the entry comes back whoever was asked to forget it: as long as the file is there,
-    /// so is the entry, and the ban with it.
+    /// As [`Core::remove_object`], but the entry comes back whoever was asked to forget it: as long as the file is
+    /// there, so is the entry, and the ban with it.
     pub(in crate::store) fn remove_banned(&self, name: &ShardName) -> Option<bool> {
         let _removal = self.begin_removal();
         let Some((record, place)) = self.take_entry(name) else {
@@ -196,11 +196,8 @@ impl Core {
             return Some(false);
         }
         let amendment = Amendment {
-            headers: head.headers.clone(),
-            exchange: head.exchange,
             invalidated: true,
-            pinned: head.pinned,
-            lifetime_max: head.lifetime_max,
+            ..Amendment::of(head)
         };
         let marked = self.amend_now(&object, amendment).ok()?.is_some();
         self.stats.purged_objects.add(u64::from(marked));

@@ -1,7 +1,7 @@
 //! The end of bans: everything older is looked at once, then the ban is forgotten.
 //!
 //! ```text
-//! files left over retried → one URL: by its keys → others: a walk through the index → nothing awaited, nothing half
+//! files left over retried → found by keys: one URL → others: a walk through the index → nothing awaited, nothing half
 //! done, nothing replaced waiting → syncfs → record of the bans that survive, synced → over
 //! ```
 //! Part of the maintenance pass; each pass walks for [`WALK_TIME`] at most. Entries keep their place in the index while
@@ -62,7 +62,9 @@ impl Core {
         self.stats.bans.set(self.bans.in_force().len() as u64);
     }
 
-    fn retry_left(&self) {
+    /// Removes what could not be removed before; not what has found its way back into the index. Pool, or the end of
+    /// the store.
+    pub(in crate::store) fn retry_left(&self) {
         self.await_removals();
         for path in self.bans.take_left() {
             let is_in_use = crate::store::layout::ShardName::of_path(&path)
@@ -76,7 +78,7 @@ impl Core {
 
     fn settle_again(self: &Arc<Self>, sweep: &mut Sweep) {
         for ban in self.bans.in_force().iter() {
-            if ban.scope.is_one_url() && !sweep.seen.contains_key(&ban.number) {
+            if ban.is_found_by_keys() && !sweep.seen.contains_key(&ban.number) {
                 let put_back = lock(&self.index).put_back_count();
                 if !self.settle(ban).is_pending {
                     sweep.seen.insert(ban.number, put_back);
@@ -107,7 +109,7 @@ impl Core {
         let bans = self.bans.in_force();
         let unseen = bans
             .iter()
-            .filter(|ban| !ban.scope.is_one_url() && !sweep.seen.contains_key(&ban.number));
+            .filter(|ban| !ban.is_found_by_keys() && !sweep.seen.contains_key(&ban.number));
         let bans: Vec<Arc<Ban>> = unseen.cloned().collect();
         let put_back = lock(&self.index).put_back_count();
         (!bans.is_empty()).then_some(Walk {
@@ -141,8 +143,8 @@ impl Core {
         Some(())
     }
 
-    /// The head of an object as it was stored, read without opening the rest; `Some(None)` when the object is gone or was
-    /// dropped, `None` when it could not be read for now.
+    /// The head of an object as it was stored, read without opening the rest; `Some(None)` when the object is gone or
+    /// was dropped, `None` when it could not be read for now.
     pub(in crate::store) fn stored_head(&self, record: &Record) -> Option<Option<ObjectHead>> {
         let name = record.name();
         match self.read_head(&name) {

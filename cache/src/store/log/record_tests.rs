@@ -77,7 +77,9 @@ fn a_payload_that_looks_like_records_hides_none() {
 
 proptest! {
     #[test]
-    fn records_are_read_back(payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..8)) {
+    fn records_are_read_back(
+        payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..8),
+    ) {
         let bytes = file(&payloads);
         let found: Vec<Vec<u8>> = Scan::new(&bytes, LOG, START).map(|piece| match piece {
             Piece::Record { record, .. } => record.payload.to_vec(),

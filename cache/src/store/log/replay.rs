@@ -131,7 +131,8 @@ impl Replayed {
         }
     }
 
-    /// Takes a ban, or the list of those that are not over. The copy that cleaning has made counts, as good as the other.
+    /// Takes a ban, or the list of those that are not over. The copy that cleaning has made counts, as good as the
+    /// other.
     fn take_ban(
         &mut self,
         place: Place,

@@ -233,6 +233,23 @@ async fn a_file_that_cannot_be_removed_keeps_its_ban_until_it_can() {
 }
 
 #[tokio::test]
+async fn a_ban_of_one_url_whose_keys_nobody_knows_is_carried_out_by_the_walk() {
+    for mode in [PurgeMode::Remove, PurgeMode::Stale] {
+        let device = Arc::new(MemoryDevice::new());
+        let store = filled(&device).await;
+        let (scope, covered) = &scopes()[0];
+        let banned = store.ban(scope, mode, &[]).await.unwrap();
+        assert!(banned.is_pending && banned.objects == 0, "{banned:?}");
+        check_states(&store, covered, mode, "at once").await;
+        maintain(&store).await;
+        assert_eq!(store.stats().bans.get(), 0);
+        let after = Arc::new(device.surviving(Survival::Kill));
+        let store = open(&after).await;
+        check_states(&store, covered, mode, "restarted").await;
+    }
+}
+
+#[tokio::test]
 async fn bans_are_bounded_and_those_of_one_scope_are_one() {
     let device = Arc::new(MemoryDevice::new());
     let store = open(&device).await;

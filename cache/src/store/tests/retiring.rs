@@ -5,7 +5,7 @@ use crate::device::memory::Operation;
 use crate::ports::{DeviceFile, Space};
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// A disk as one process sees it: counts what this process changes, and opens.
 #[derive(Debug)]
@@ -153,6 +153,57 @@ async fn open_objects_are_read_on_whatever_the_next_owner_does() {
     maintain(&new).await;
     assert_eq!(read_all(&object).await.unwrap(), bytes);
     assert_eq!(get(&new, 1).await, Some(body(2, 10)));
+}
+
+/// Reads objects over and over until told to stop.
+async fn read_until(
+    object: Arc<Object>,
+    partial: PartialObject,
+    reads: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+) {
+    while !stop.load(Ordering::SeqCst) {
+        assert_eq!(read_all(&object).await.unwrap().len(), 1000);
+        assert_eq!(partial.read(0, 1000).await.unwrap().len(), 1000);
+        reads.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_read_is_cut_off_by_the_retiring_itself() {
+    for _ in 0..50 {
+        let disk = Arc::new(MemoryDevice::new());
+        let (_, store) = watched_store(&disk).await;
+        let object = fill(&store, head(1), &body(1, 1000)).await.unwrap();
+        let writer = begun(&store, 2, &body(2, 65_536)).await;
+        let (reads, stop): (Arc<AtomicU64>, Arc<AtomicBool>) = Default::default();
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                let (reads, stop) = (Arc::clone(&reads), Arc::clone(&stop));
+                tokio::spawn(read_until(
+                    Arc::clone(&object),
+                    writer.partial(),
+                    reads,
+                    stop,
+                ))
+            })
+            .collect();
+        let more_reads = async |count| {
+            let wanted = reads.load(Ordering::SeqCst) + count;
+            while reads.load(Ordering::SeqCst) < wanted
+                && !readers.iter().any(|reader| reader.is_finished())
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        more_reads(8).await;
+        store.retire(CLOSE).await;
+        more_reads(8).await;
+        stop.store(true, Ordering::SeqCst);
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]
