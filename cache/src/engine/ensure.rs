@@ -48,7 +48,7 @@ pub enum Lack {
     Response(LastResponse),
     /// A rule says that it is for one client only.
     NotShared,
-    /// Too many fills, or the gateway stops.
+    /// Too many fills, or the gateway stops, or the data is another process's.
     Full,
     /// Its origin has other bytes than the immutable object.
     Contradicted,
@@ -100,6 +100,10 @@ impl Engine {
     ///
     /// Cancel-safe: a fill that this call started goes on without it.
     pub async fn ensure(self: &Arc<Self>, request: &FetchRequest, onlooker: &Onlooker) -> Ensured {
+        if !self.owns_data() {
+            // What is found when the data has come would look as if it had been fetched.
+            return Ensured::Missing(Lack::Full);
+        }
         let since = self.now();
         let mut stale = match self.look_up(request).await {
             Found::Fresh(usable) => return Ensured::Here(usable.object, Way::Hit),
