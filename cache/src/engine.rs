@@ -5,7 +5,7 @@
 //! ```text
 //! look up ─ fresh ───────────────────────────────────────────► Answer::Stored
 //!    │ stale or absent
-//!    ├─ the data is not ours (yet, or any more) ──────────────► Answer::Private
+//!    ├─ the data is given away ───────────────────────────────► Answer::Private
 //!    ├─ for one client only (credentials, no-store, a rule) ──► Answer::Private, or an unlisted flight
 //!    ├─ held down ────────────────────────────────────────────► Answer::Failed
 //!    ├─ a flight runs ─ wait for its head ─ fits ─────────────► Answer::Growing
@@ -28,6 +28,7 @@ mod fill;
 mod flight;
 mod growing;
 mod guarded;
+mod handover;
 mod holdings;
 mod import;
 mod invalidate;
@@ -175,7 +176,7 @@ impl Engine {
         Self::over(StoreSlot::holding(store), origin, clock, settings, events)
     }
 
-    /// An engine whose store is still another process's: everything is fetched uncached until [`Self::install`].
+    /// An engine whose store is still another process's: nothing is found or kept until [`Self::install`].
     #[must_use]
     pub fn awaiting_store(
         origin: Arc<dyn Origin>,
@@ -212,17 +213,6 @@ impl Engine {
             clock,
             settings: ArcSwap::from_pointee(settings),
         })
-    }
-
-    /// The store that was waited for. Another one than the first is not taken.
-    pub fn install(&self, store: Arc<Store>) {
-        self.store.install(store);
-    }
-
-    /// The store; `None` while it is another process's.
-    #[must_use]
-    pub fn store(&self) -> Option<&Arc<Store>> {
-        self.store.get()
     }
 
     /// Other settings from now on. Running fills keep the times that they began with; where a bound is lower now than
@@ -272,24 +262,10 @@ impl Engine {
                 let parts = self.assembled(request).await;
                 return parts.unwrap_or(Answer::NotCached);
             }
-            if !self.owns_data() {
-                return self.private(request, Outcome::Bypass, stale).await;
-            }
-            if let Some(stale) = &stale
-                && stale.may.while_revalidating
-            {
-                self.look_after(request, stale).await;
-                return stale.usable.clone().answer(Outcome::StaleWhileRevalidate);
-            }
-            if !request.plan.shared {
-                return self.fetch_alone(request, stale).await;
-            }
-            let again = if request.method == Method::HEAD {
-                self.answer_head(request, stale).await
-            } else if stale.is_none() && request.wants_part() && !self.flights.has(&request.key) {
-                self.part(request).await
+            let again = if self.owns_data() {
+                self.fetch_into_store(request, stale).await
             } else {
-                self.share(request, stale).await
+                self.fetch_without_data(request, stale).await
             };
             match again {
                 Again::Answered(answer) => return answer,
@@ -299,6 +275,30 @@ impl Engine {
         }
         // Waited for others too often: every time the response was not for this request.
         self.private(request, Outcome::Bypass, None).await
+    }
+
+    async fn fetch_into_store(
+        self: &Arc<Self>,
+        request: &FetchRequest,
+        stale: Option<StaleObject>,
+    ) -> Again {
+        if let Some(stale) = &stale
+            && stale.may.while_revalidating
+        {
+            self.look_after(request, stale).await;
+            let answer = stale.usable.clone().answer(Outcome::StaleWhileRevalidate);
+            return Again::Answered(answer);
+        }
+        if !request.plan.shared {
+            return Again::Answered(self.fetch_alone(request, stale).await);
+        }
+        if request.method == Method::HEAD {
+            self.answer_head(request, stale).await
+        } else if stale.is_none() && request.wants_part() && !self.flights.has(&request.key) {
+            self.part(request).await
+        } else {
+            self.share(request, stale).await
+        }
     }
 
     /// HEAD: from a running flight's head, else forwarded. It never starts a fill; what it says of a stored object is
@@ -329,26 +329,6 @@ impl Engine {
     #[must_use]
     pub fn tasks(&self) -> &TaskSet {
         &self.tasks
-    }
-
-    /// Gives the data to another process: no fill starts from now on, those that run become streams for their readers,
-    /// and the store retires. Returns when its lock is free, at the `deadline` at the latest.
-    pub async fn retire(&self, deadline: Duration) {
-        self.tasks.refuse();
-        if let Some(store) = self.store.get() {
-            store.retire(deadline).await;
-        }
-    }
-
-    /// Whether anything can be stored: the data is neither awaited nor given away.
-    #[must_use]
-    pub fn owns_data(&self) -> bool {
-        self.store.is_ours()
-    }
-
-    /// Whether the data was given to another process.
-    pub(crate) fn has_retired(&self) -> bool {
-        self.store.get().is_some_and(|store| store.has_retired())
     }
 
     /// Waits for running fills until the deadline, then gives them up. From now on misses are streamed uncached.

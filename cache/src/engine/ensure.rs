@@ -48,7 +48,7 @@ pub enum Lack {
     Response(LastResponse),
     /// A rule says that it is for one client only.
     NotShared,
-    /// Too many fills, or the gateway stops.
+    /// Too many fills, or the gateway stops, or the data is another process's.
     Full,
     /// Its origin has other bytes than the immutable object.
     Contradicted,
@@ -100,6 +100,10 @@ impl Engine {
     ///
     /// Cancel-safe: a fill that this call started goes on without it.
     pub async fn ensure(self: &Arc<Self>, request: &FetchRequest, onlooker: &Onlooker) -> Ensured {
+        if !self.owns_data() {
+            // What is found when the data has come would look as if it had been fetched.
+            return Ensured::Missing(Lack::Full);
+        }
         let since = self.now();
         let mut stale = match self.look_up(request).await {
             Found::Fresh(usable) => return Ensured::Here(usable.object, Way::Hit),
@@ -107,12 +111,13 @@ impl Engine {
             Found::Nothing => None,
         };
         for _ in 0..ROUNDS_MAX {
+            let known = sequence_of(stale.as_ref());
             match self.ensure_once(request, stale, since, onlooker).await {
                 Round::Settled(ensured) => return ensured,
                 Round::Again => {}
             }
             stale = match self.look_up(request).await {
-                Found::Fresh(usable) => return Ensured::Here(usable.object, Way::Fetched),
+                Found::Fresh(usable) => return here(usable.object, known),
                 Found::Stale(stale) => Some(stale),
                 Found::Nothing => None,
             };
@@ -134,28 +139,30 @@ impl Engine {
         if !request.plan.shared {
             return Round::Settled(lacking(stale, Lack::NotShared));
         }
-        let known = stale.as_ref().map(|stale| stale.usable.object.sequence());
+        let known = sequence_of(stale.as_ref());
         let Some(fill) = self.fill_unread(request, stale.clone()) else {
             return Round::Settled(lacking(stale, Lack::Full));
         };
         let (flight, is_own) = fill.into_flight();
         onlooker.look_at(&flight);
         let phase = flight.ended().await;
-        let way = match phase {
-            Phase::Validated(..) => Way::Revalidated,
-            _ => Way::Fetched,
-        };
         // What the index says counts, whatever the flight came to.
         let stale = match self.look_up(request).await {
-            Found::Fresh(usable) => return Round::Settled(Ensured::Here(usable.object, way)),
+            Found::Fresh(usable) => return Round::Settled(here(usable.object, known)),
             Found::Stale(stale) => Some(stale),
             Found::Nothing => None,
         };
         if let Some(object) = vouched_for(stale.as_ref(), known, &phase) {
-            return Round::Settled(Ensured::Here(object, way));
+            return Round::Settled(here(object, known));
         }
         // Behind a redirect something else was wanted than what this request wants.
         if flight.follows != request.plan.follows {
+            return Round::Again;
+        }
+        // Of another variant it says nothing.
+        if let Phase::Validated(object, _) = &phase
+            && Some(object.sequence()) != sequence_of(stale.as_ref())
+        {
             return Round::Again;
         }
         self.why_not(request, &phase, is_own, since)
@@ -197,16 +204,36 @@ fn is_final(fate: Fate, is_own: bool) -> bool {
 }
 
 /// The object that its origin has sent or vouched for since `known` was looked up, though it must be asked about again
-/// at once.
+/// at once. A flight is one of a URL: that an origin vouches for another variant says nothing of this one.
 fn vouched_for(
     stale: Option<&StaleObject>,
     known: Option<Sequence>,
     phase: &Phase,
 ) -> Option<Arc<Object>> {
     let object = &stale?.usable.object;
-    let is_validated = matches!(phase, Phase::Validated(_, Outcome::Revalidated));
-    let is_current = is_validated || Some(object.sequence()) != known;
-    (is_current && !object.head().invalidated).then(|| Arc::clone(object))
+    let is_validated = match phase {
+        Phase::Validated(validated, Outcome::Revalidated) => {
+            validated.sequence() == object.sequence()
+        }
+        _ => false,
+    };
+    // An older one was here all the time, behind one that is gone.
+    let is_newer = Some(object.sequence()) > known;
+    ((is_validated || is_newer) && !object.head().invalidated).then(|| Arc::clone(object))
+}
+
+/// `known`: what was here before, and too old.
+fn here(object: Arc<Object>, known: Option<Sequence>) -> Ensured {
+    let way = if Some(object.sequence()) == known {
+        Way::Revalidated
+    } else {
+        Way::Fetched
+    };
+    Ensured::Here(object, way)
+}
+
+fn sequence_of(stale: Option<&StaleObject>) -> Option<Sequence> {
+    stale.map(|stale| stale.usable.object.sequence())
 }
 
 /// A stale object is only worth a word where it may stand in.

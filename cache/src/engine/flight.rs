@@ -64,8 +64,9 @@ pub(crate) struct Flight {
     publication: watch::Sender<Publication>,
     /// The origin has said that what is stored is not what it has.
     disowned: AtomicBool,
-    /// A purge came after it had asked: what it brings, a failure included, is for those who wait already.
-    passed_over: AtomicBool,
+    /// A purge came after it had asked: what it brings, a failure included, is for those who wait already. Held while
+    /// its failure is remembered: the purge forgets it afterwards, or it is not remembered at all.
+    passed_over: Mutex<bool>,
 }
 
 /// What a flight may put into the index.
@@ -91,7 +92,7 @@ impl Flight {
             phase: watch::Sender::new(Phase::Waiting),
             publication: watch::Sender::default(),
             disowned: AtomicBool::new(false),
-            passed_over: AtomicBool::new(false),
+            passed_over: Mutex::default(),
         })
     }
 
@@ -144,8 +145,20 @@ impl Flight {
         self.disowned.load(Ordering::Acquire)
     }
 
-    pub(crate) fn is_passed_over(&self) -> bool {
-        self.passed_over.load(Ordering::Acquire)
+    /// Runs `remember`, unless a purge or a change has overtaken this flight. Whoever comes later with either waits for
+    /// it, and forgets what it has remembered.
+    pub(crate) fn unless_overtaken(&self, remember: impl FnOnce()) {
+        let Some(_publishing) = self.publish() else {
+            return;
+        };
+        let passed_over = self.passed_over.lock();
+        if !*passed_over {
+            remember();
+        }
+    }
+
+    fn pass_over(&self) {
+        *self.passed_over.lock() = true;
     }
 
     /// Waits until nothing more comes of it.
@@ -278,7 +291,7 @@ impl Flights {
         let running: Vec<Arc<Flight>> = self.running.lock().values().flatten().cloned().collect();
         let mut count = 0;
         for flight in running.iter().filter(|flight| is_concerned(flight)) {
-            flight.passed_over.store(true, Ordering::Release);
+            flight.pass_over();
             take_out(&self.listed, &flight.key, flight);
             count += 1;
         }
@@ -327,5 +340,63 @@ impl Drop for Listing {
         if self.flight.is_waiting() {
             self.flight.advance(Phase::Over);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn flight() -> (Arc<Flights>, Listing) {
+        let target = Target::parse("http://origin.test/").unwrap();
+        let plain = CacheKey::of("", false, &target);
+        let about = About {
+            plain,
+            target: &target,
+            follows: false,
+        };
+        let flights = Flights::new(10);
+        let Entered::Lead(listing) = flights.enter(plain, about, |_| false) else {
+            panic!("there is room")
+        };
+        (flights, listing)
+    }
+
+    #[test]
+    fn a_purge_waits_for_a_failure_that_is_being_remembered() {
+        let (flights, listing) = flight();
+        let (said, heard) = mpsc::sync_channel(2);
+        let (begun, begin) = mpsc::sync_channel(1);
+        std::thread::scope(|scope| {
+            let forgetting = said.clone();
+            scope.spawn(move || {
+                begin.recv().unwrap();
+                assert_eq!(flights.pass_over(|_| true), 1);
+                forgetting.send("forgotten").unwrap();
+            });
+            listing.flight.unless_overtaken(|| {
+                begun.send(()).unwrap();
+                // A purge that does not wait would be done long before.
+                for _ in 0..1000 {
+                    std::thread::yield_now();
+                }
+                said.send("remembered").unwrap();
+            });
+        });
+        assert_eq!(heard.recv(), Ok("remembered"));
+        assert_eq!(heard.recv(), Ok("forgotten"));
+        listing
+            .flight
+            .unless_overtaken(|| panic!("remembered after the purge"));
+    }
+
+    #[tokio::test]
+    async fn what_a_change_has_overtaken_is_not_remembered() {
+        let (_flights, listing) = flight();
+        listing.flight.overtake().await;
+        listing
+            .flight
+            .unless_overtaken(|| panic!("remembered after the change"));
     }
 }

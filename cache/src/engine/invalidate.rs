@@ -32,11 +32,13 @@ impl Engine {
 
     /// Every stored or arriving response of a URL is stale from now on, whatever its fields say; parts are forgotten.
     ///
-    /// Flights come first: what they publish until then is found in the store, and later they publish nothing.
+    /// Flights come first: what they publish until then is found in the store, and later they publish nothing. While
+    /// the data is another process's it is remembered for later.
     pub async fn invalidate(&self, target: &Target) {
         for flight in self.flights.invalidate(&Entry::Plain.key(target)) {
             flight.overtake().await;
         }
+        self.store.note_change(target);
         for entry in Entry::ALL {
             let key = entry.key(target);
             self.hold_down.forget(&key);
@@ -55,11 +57,7 @@ impl Engine {
         if head.immutable {
             return;
         }
-        let amendment = Amendment {
-            invalidated: true,
-            ..Amendment::of(head)
-        };
-        match self.store.amend(object, amendment).await {
+        match self.store.amend(object, marked(head)).await {
             Ok(Some(_)) => self.stats.invalidated.add(1),
             Ok(None) => {}
             // It cannot be marked, and must not be used.
@@ -156,6 +154,14 @@ impl Engine {
     pub(super) async fn is_contradicted(&self, request: &FetchRequest, object: &Object) -> bool {
         let key = request.conflict_key(object);
         self.rejected.contains_key(&key) || !self.store.lookup(&key).await.is_empty()
+    }
+}
+
+/// What makes an object be asked about before its next use.
+pub(super) fn marked(head: &ObjectHead) -> Amendment {
+    Amendment {
+        invalidated: true,
+        ..Amendment::of(head)
     }
 }
 

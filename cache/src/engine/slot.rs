@@ -1,32 +1,79 @@
 //! The engine's store, which may come later and may be given away.
 //!
 //! A process that takes over from another one serves before it owns the data: until then there is nothing to find, and
-//! whatever wants to store is told `Closed`, as by a store that has retired.
+//! whatever wants to store is told `Closed`, as by a store that has retired. Changes that it learns of meanwhile are made
+//! up for before the first lookup finds anything.
+
+mod missed;
 
 use crate::object::{Amendment, ObjectHead};
 use crate::store::{BanWatch, Object, ObjectWriter, Store, StoreError};
+use missed::Missed;
+use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::OnceCell;
 use weir_policies::effect::ExpectedDigests;
 use weir_policies::key::CacheKey;
+use weir_policies::target::Target;
 
-/// A store, or the place for one. The methods are those of [`Store`].
+/// A store, or the place for one. Most methods are those of [`Store`].
 #[derive(Debug, Default)]
-pub(super) struct StoreSlot(OnceLock<Arc<Store>>);
+pub(super) struct StoreSlot {
+    store: OnceLock<Arc<Store>>,
+    /// Changes from before the store came; none are added afterwards.
+    missed: Mutex<Missed>,
+    /// Set when they are made up for.
+    made_up: OnceCell<()>,
+}
 
 impl StoreSlot {
     pub(super) fn holding(store: Arc<Store>) -> Self {
-        Self(OnceLock::from(store))
+        Self {
+            store: OnceLock::from(store),
+            missed: Mutex::default(),
+            made_up: OnceCell::new_with(Some(())),
+        }
     }
 
     /// The first one stays.
     pub(super) fn install(&self, store: Arc<Store>) {
-        if self.0.set(store).is_err() {
+        // Under the lock: who has seen no store has left a note.
+        let _missed = self.missed.lock();
+        if self.store.set(store).is_err() {
             tracing::error!("a second store was opened, which is a bug; the first one stays");
         }
     }
 
+    /// A URL has changed. While the store is not here this is kept for it.
+    pub(super) fn note_change(&self, target: &Target) {
+        let mut missed = self.missed.lock();
+        if self.get().is_none() {
+            missed.note(target);
+        }
+    }
+
+    /// Whether changes are not made up for.
+    pub(super) fn has_missed(&self) -> bool {
+        !self.missed.lock().is_empty()
+    }
+
+    /// Makes up for the changes from before the store came, or waits until somebody else has. Cancel-safe.
+    pub(super) async fn make_up(&self) {
+        if let Some(store) = self.get() {
+            self.made_up.get_or_init(|| self.make_up_in(store)).await;
+        }
+    }
+
+    async fn make_up_in(&self, store: &Store) {
+        let missed = self.missed.lock().clone();
+        if !missed.is_empty() {
+            missed.make_up(store).await;
+            *self.missed.lock() = Missed::default();
+        }
+    }
+
     pub(super) fn get(&self) -> Option<&Arc<Store>> {
-        self.0.get()
+        self.store.get()
     }
 
     /// The store, for who cannot do without.
@@ -41,7 +88,10 @@ impl StoreSlot {
 
     pub(super) async fn lookup(&self, key: &CacheKey) -> Vec<Arc<Object>> {
         match self.get() {
-            Some(store) => store.lookup(key).await,
+            Some(store) => {
+                self.make_up().await;
+                store.lookup(key).await
+            }
             None => Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! The engine's promises, one test each, over a memory disk and a scripted origin.
 
+mod awaiting;
 mod conflict;
 mod contradictions;
 mod ensuring;

@@ -20,7 +20,8 @@ pub enum Warmed {
     Filling(Box<WarmFill>),
     /// It failed a moment ago.
     Failed(Arc<Failure>),
-    /// Nothing can be filled for this request: too many fills, or it is for one client only.
+    /// Nothing can be filled for this request: too many fills, it is for one client only, or the data is another
+    /// process's.
     Full,
 }
 
@@ -68,7 +69,7 @@ impl Engine {
         if let Some(failure) = self.hold_down.failure(request) {
             return Warmed::Failed(failure);
         }
-        if !request.plan.shared {
+        if !request.plan.shared || !self.owns_data() {
             return Warmed::Full;
         }
         match self.fill_unread(request, stale) {

@@ -37,23 +37,29 @@ impl Fill {
                 self.remember(Some(answer.status), Fate::NotStored(answer.reason));
             }
         }
-        // A request with credentials fails for its client alone, and so does one whose fields nobody else sends: they
-        // may be what provoked the failure.
-        let counts = !self.listing.flight.is_passed_over();
-        if counts && self.listing.is_listed() && self.request.is_ordinary() {
-            let hold = self.engine.settings.load().hold_down;
-            let negative_ttl = Duration::from_secs(self.request.plan.effect.negative_ttl);
-            self.engine.hold_down.remember(
-                &self.request,
-                Arc::clone(&failure),
-                (hold, negative_ttl),
-            );
-        }
+        self.hold_down(&failure);
         self.listing.unlist();
         self.listing
             .flight
             .advance(Phase::Failed(Arc::clone(&failure)));
         failure
+    }
+
+    /// Lets the failure answer those who ask again. A request with credentials fails for its client alone, and so does
+    /// one whose fields nobody else sends: they may be what provoked the failure.
+    fn hold_down(&self, failure: &Arc<Failure>) {
+        if !(self.listing.is_listed() && self.request.is_ordinary()) {
+            return;
+        }
+        let hold = self.engine.settings.load().hold_down;
+        let negative_ttl = Duration::from_secs(self.request.plan.effect.negative_ttl);
+        self.listing.flight.unless_overtaken(|| {
+            let failure = Arc::clone(failure);
+            let times = (hold, negative_ttl);
+            self.engine
+                .hold_down
+                .remember(&self.request, failure, times);
+        });
     }
 
     /// A short error that is for sharing goes to everybody as it is. Of any other one the waiters learn the status,

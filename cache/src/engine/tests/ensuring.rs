@@ -3,13 +3,15 @@
 use super::URL;
 use super::origin::Script;
 use super::world::{Got, World, content, engine_settings, read, request};
+use crate::engine::flight::{Entered, Phase};
 use crate::engine::{
-    Arrived, EngineSettings, Ensured, Fate, FetchRequest, Lack, LastResponse, OnAbandon, Onlooker,
-    Way,
+    Answer, Arrived, EngineSettings, Ensured, Fate, FetchRequest, Lack, LastResponse, OnAbandon,
+    Onlooker, Way,
 };
 use http::{Method, StatusCode};
 use std::sync::Arc;
 use weir_policies::effect::StoreRule;
+use weir_policies::outcome::Outcome;
 use weir_policies::storability::NotStored;
 
 fn wanted() -> FetchRequest {
@@ -244,6 +246,46 @@ async fn what_must_be_asked_about_every_time_counts_when_it_was() {
         here(&ensured(&world, &wanted()).await),
         (3, Way::Revalidated)
     );
+}
+
+#[tokio::test]
+async fn what_is_said_of_another_variant_is_not_said_of_this_one() {
+    for said in [Outcome::Revalidated, Outcome::StaleWhileRevalidate] {
+        let world = World::new().await;
+        let variant = |body: &'static str, tag| {
+            let script = Script::body(body).header("vary", "accept-encoding");
+            script.header("etag", tag)
+        };
+        world.script(URL, variant("zip", "\"z\""));
+        let packed = [("accept-encoding", "gzip")];
+        read(world.fetch(URL, &packed).await).await;
+        world.script(URL, variant("plain", "\"p\""));
+        assert_eq!(here(&ensured(&world, &wanted()).await), (5, Way::Fetched));
+        world.settle().await;
+        let Answer::Stored { object: other, .. } = world.fetch(URL, &packed).await else {
+            panic!("not stored")
+        };
+        world.later(61);
+
+        let wanted = wanted();
+        let Entered::Lead(listing) = world.engine.enter(&wanted) else {
+            panic!("a flight runs")
+        };
+        let flight = Arc::clone(&listing.flight);
+        let unjoined = Arc::strong_count(&flight);
+        let engine = Arc::clone(&world.engine);
+        let ensuring =
+            tokio::spawn(async move { engine.ensure(&wanted, &Onlooker::default()).await });
+        while Arc::strong_count(&flight) == unjoined {
+            tokio::task::yield_now().await;
+        }
+        world.script(URL, variant("newer", "\"n\""));
+        flight.advance(Phase::Validated(other, said));
+        drop(listing);
+        let ensured = ensuring.await.unwrap();
+        assert_eq!(here(&ensured), (5, Way::Fetched), "{said:?}");
+        assert_eq!(world.origin.asked(URL).gets, 3, "{said:?}: it was asked");
+    }
 }
 
 #[tokio::test]

@@ -169,6 +169,29 @@ async fn a_failure_from_before_a_purge_answers_nobody_after_it() {
 }
 
 #[tokio::test]
+async fn a_failure_that_arrives_after_a_purge_or_a_change_answers_only_those_who_wait() {
+    for scope in scopes().into_iter().map(Some).chain([None]) {
+        let world = World::new().await;
+        let (slow, gate) = Script::error(404).gated();
+        world.script(URL, slow);
+        let client = world.get(URL);
+        let between = async {
+            while world.origin.asked(URL).running == 0 {
+                tokio::task::yield_now().await;
+            }
+            match &scope {
+                Some(scope) => assert_eq!(purge(&world, scope, PurgeMode::Stale).await.flights, 1),
+                None => world.engine.invalidate(&target()).await,
+            }
+            gate.add_permits(10);
+        };
+        assert_eq!(tokio::join!(client, between).0.0, Got::Status(404));
+        world.script(URL, script("now", "\"1\""));
+        assert_eq!(world.get(URL).await.0, whole("now"), "{scope:?}");
+    }
+}
+
+#[tokio::test]
 async fn pins_are_set_taken_back_and_listed() {
     let world = World::new().await;
     world.script(

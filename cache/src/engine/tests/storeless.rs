@@ -5,6 +5,7 @@ use super::origin::Script;
 use super::world::{Got, World, content, engine_settings, outcome, read};
 use crate::engine::{Answer, EngineSettings};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use weir_policies::outcome::Outcome;
 
@@ -96,6 +97,17 @@ async fn without_a_store_a_stalled_reader_is_cut_off_and_the_others_go_on() {
         panic!("the stalled reader got what nobody kept")
     };
     assert!(got.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_store_a_lone_reader_may_take_its_time() {
+    let world = World::new().await;
+    world.device.limit_bytes(0);
+    let body = content(12, 3_000_000);
+    world.script(URL, Script::body(body.clone()));
+    let alone = world.fetch(URL, &[]).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(read(alone).await == Got::Whole(body));
 }
 
 #[tokio::test]
