@@ -248,7 +248,13 @@ impl<H: Handler> Front<H> {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, client)) => {
                         pause = ACCEPT_PAUSE_FIRST;
-                        let Some(seat) = self.seat(&mut shutdown).await else { break };
+                        let Some(seat) = self.seat(&mut shutdown).await else {
+                            if self.is_handed_over() {
+                                let front = Arc::clone(&self);
+                                connections.spawn(front.welcome_late(stream, client, shutdown));
+                            }
+                            break;
+                        };
                         let front = Arc::clone(&self);
                         connections.spawn(front.welcome(stream, client, seat, shutdown.clone()));
                     }
@@ -277,16 +283,20 @@ impl<H: Handler> Front<H> {
         self.crowded.notify_one();
         tokio::select! {
             seat = self.admission.sit() => Some(seat),
-            () = self.refusing(shutdown) => None,
+            () = stopped(shutdown) => None,
         }
     }
 
-    /// Returns when a client that was accepted is not served any more.
-    async fn refusing(&self, shutdown: &mut watch::Receiver<bool>) {
-        stopped(shutdown).await;
-        if self.is_handed_over() {
-            std::future::pending::<()>().await;
-        }
+    /// Serves one connection that was accepted just before another process took over: it waits for its place by itself,
+    /// so that the listener can close.
+    async fn welcome_late(
+        self: Arc<Self>,
+        stream: TcpStream,
+        client: SocketAddr,
+        shutdown: watch::Receiver<bool>,
+    ) {
+        let seat = self.admission.sit().await;
+        self.welcome(stream, client, seat, shutdown).await;
     }
 
     /// Serves one connection, or says that its client has enough.

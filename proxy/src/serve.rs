@@ -1,8 +1,11 @@
 //! How Weir is run: started, told by signals what to do, drained.
 //!
-//! Reading order: [`start`] (assembly, in order) → the loop in [`serve`] → [`reload`] → [`upgrade`] → [`stop`]. [`shared`] is what
-//! outlives a configuration, [`data`] what runs only while the data folder is ours, [`settings`] says what each component is told, [`listeners`], [`admin`] and [`node`] where
-//! we are reached, [`sources`] and [`observers`] who is counted and who hears of it.
+//! Reading order: [`start`] (assembly, in order) → the loop in [`Running::go_on`] → [`reload`] → [`upgrade`] → [`stop`].
+//! [`shared`] is what outlives a configuration, [`data`] what runs only while the data folder is ours, [`settings`] says
+//! what each component is told, [`signals`] what the process is told, [`listeners`], [`admin`] and [`node`] where we are
+//! reached, [`sources`] and [`observers`] who is counted and who hears of it.
+//!
+//! The loop waits for nothing but what is to be done next: whatever takes long runs beside it.
 
 mod admin;
 mod data;
@@ -12,6 +15,7 @@ mod observers;
 mod reload;
 pub(crate) mod settings;
 mod shared;
+mod signals;
 mod sources;
 mod start;
 mod stop;
@@ -35,13 +39,13 @@ use listeners::Listeners;
 use reload::Reloading;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::Shared;
+use signals::Signals;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use upgrade::{Predecessor, Successor};
 use weir_cache::store::Store;
 
@@ -109,6 +113,8 @@ struct Running {
     control_tasks: JoinSet<()>,
     /// The store, while it is still another process's; at most one.
     arriving: JoinSet<Arc<Store>>,
+    /// The handshake with a process that wants to take over; at most one.
+    offering: JoinSet<Option<Successor>>,
     /// Where a new process takes over.
     upgrades: Option<Socket>,
     upgrade_socket: Option<PathBuf>,
@@ -125,6 +131,16 @@ struct Running {
     reload_requests: mpsc::Receiver<oneshot::Sender<reload::Outcome>>,
 }
 
+/// Why it ends.
+enum Ending {
+    /// Somebody said so.
+    Told,
+    /// Another process has taken over.
+    HandedOver(Successor),
+    /// It cannot do what it is for.
+    Broken(anyhow::Error),
+}
+
 async fn serve(
     sources: Sources,
     settings: Settings,
@@ -132,70 +148,129 @@ async fn serve(
     beginning: Beginning,
 ) -> anyhow::Result<()> {
     // Before anything is started: a signal in the middle of the start must not be lost.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut rotated = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
-    let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let mut signals = Signals::listen()?;
     let predecessor = match beginning {
         Beginning::Fresh => None,
         Beginning::Upgrade => predecessor(&settings).await?,
     };
     let mut running = start::start(sources, settings, verbosity, predecessor).await?;
-    let successor = loop {
-        let reload_for;
-        tokio::select! {
-            _ = terminate.recv() => break None,
-            _ = interrupt.recv() => break None,
-            Some(Ok(store)) = running.arriving.join_next() => {
-                tracing::info!("the data folder is ours: storing from now on");
-                running.own(store);
-                continue;
-            }
-            stream = newcomer(running.upgrades.as_ref()) => tokio::select! {
-                successor = Successor::offer(stream, running.sockets()) => match successor {
-                    Some(successor) => break Some(successor),
+    let ending = running.go_on(&mut signals).await;
+    end(running, ending, signals).await
+}
+
+impl Running {
+    /// Does what it is told, until it is to end.
+    async fn go_on(&mut self, signals: &mut Signals) -> Ending {
+        loop {
+            let reload_for;
+            tokio::select! {
+                () = signals.stop.received() => return Ending::Told,
+                Some(arrived) = self.arriving.join_next() => {
+                    match arrived {
+                        Ok(store) => {
+                            tracing::info!("the data folder is ours: storing from now on");
+                            self.own(store);
+                        },
+                        Err(error) => return Ending::Broken(never_opened(error)),
+                    }
+                    continue;
+                }
+                // One at a time: the next one waits, as long as it likes to.
+                stream = newcomer(self.upgrades.as_ref()), if self.offering.is_empty() => {
+                    self.offer(stream);
+                    continue;
+                }
+                Some(offered) = self.offering.join_next() => match successor(offered) {
+                    Some(successor) => return Ending::HandedOver(successor),
                     None => continue,
                 },
-                _ = terminate.recv() => break None,
-                _ = interrupt.recv() => break None,
-            },
-            Some(()) = rotated.recv() => {
-                running.access_log.reopen();
-                continue;
+                Some(()) = signals.rotated.recv() => {
+                    self.access_log.reopen();
+                    continue;
+                }
+                Some(()) = signals.hung_up.recv() => reload_for = None,
+                Some(asker) = self.reload_requests.recv() => reload_for = Some(asker),
             }
-            Some(()) = hung_up.recv() => reload_for = None,
-            Some(asker) = running.reload_requests.recv() => reload_for = Some(asker),
-        }
-        let outcome = tokio::select! {
-            outcome = running.reload() => outcome,
-            // Before it has changed anything: see there.
-            _ = terminate.recv() => break None,
-            _ = interrupt.recv() => break None,
-        };
-        if let Some(asker) = reload_for {
-            // Who asked may have gone: the log says it as well.
-            drop(asker.send(outcome));
-        }
-    };
-    let end = async {
-        match successor {
-            None => {
-                tracing::info!(
-                    "stopping: running responses may end, a second signal exits at once"
-                );
-                stop::drain(running).await;
+            let outcome = tokio::select! {
+                outcome = self.reload() => outcome,
+                // Before it has changed anything: see there.
+                () = signals.stop.received() => return Ending::Told,
+            };
+            if outcome
+                .as_ref()
+                .is_ok_and(|reloaded| !reloaded.changed.is_empty())
+            {
+                // Who is about to take over may have read what was written before, and would bring it back.
+                self.offering.abort_all();
             }
-            Some(successor) => {
-                tracing::info!("another process takes over: a signal exits at once");
-                stop::hand_over(running, successor).await;
+            if let Some(asker) = reload_for {
+                // Who asked may have gone: the log says it as well.
+                drop(asker.send(outcome));
             }
         }
-    };
-    tokio::select! {
-        () = end => Ok(()),
-        _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal"),
-        _ = interrupt.recv() => anyhow::bail!("stopped at once by a second signal"),
     }
+}
+
+/// Ends in good order; a signal more ends it at once.
+async fn end(running: Running, ending: Ending, mut signals: Signals) -> anyhow::Result<()> {
+    let access_log = Arc::clone(&running.access_log);
+    let mut end = std::pin::pin!(end_in_order(running, ending));
+    loop {
+        tokio::select! {
+            outcome = &mut end => return outcome,
+            () = signals.stop.received() => anyhow::bail!("stopped at once by a second signal"),
+            // Responses that run on are logged on.
+            Some(()) = signals.rotated.recv() => access_log.reopen(),
+            Some(()) = signals.hung_up.recv() => {
+                tracing::warn!("configuration not reloaded: this process is about to end");
+            }
+        }
+    }
+}
+
+async fn end_in_order(running: Running, ending: Ending) -> anyhow::Result<()> {
+    match ending {
+        Ending::Told => {
+            tracing::info!("stopping: running responses may end, a second signal exits at once");
+            stop::drain(running).await;
+            Ok(())
+        }
+        Ending::HandedOver(successor) => {
+            tracing::info!("another process takes over: a signal exits at once");
+            stop::hand_over(running, successor).await;
+            Ok(())
+        }
+        Ending::Broken(error) => {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "stopping: running responses may end"
+            );
+            stop::drain(running).await;
+            Err(error)
+        }
+    }
+}
+
+/// Who has taken over, if somebody has.
+fn successor(offered: Result<Option<Successor>, JoinError>) -> Option<Successor> {
+    match offered {
+        Ok(successor) => successor,
+        Err(error) if error.is_cancelled() => {
+            tracing::warn!(
+                "an upgrade came to nothing: the configuration was reloaded meanwhile; try it again"
+            );
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "an upgrade came to nothing by a bug; everything goes on as before");
+            None
+        }
+    }
+}
+
+/// Nobody would ever try again: better a gateway that is started anew than one that never stores.
+fn never_opened(error: JoinError) -> anyhow::Error {
+    anyhow::Error::new(error).context("the store cannot be opened, by a bug")
 }
 
 /// The gateway to take over from, if one runs.

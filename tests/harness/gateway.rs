@@ -206,6 +206,20 @@ impl Gateway {
         self.home.start_upgrade(self.proxy, self.admin).await
     }
 
+    /// As [`Self::upgrade`], with a standard output that takes nothing: it says nowhere when it accepts.
+    pub fn upgrade_unheard(&self) -> Self {
+        self.home.start_upgrade_unheard(self.proxy, self.admin)
+    }
+
+    /// Open descriptors.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.pid());
+        std::fs::read_dir(folder).expect("reads").count()
+    }
+
     /// Waits until it holds the data that the process before had.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 
 use super::check::{Check, quoted};
 use super::span::TimeSpan;
+use crate::control::socket;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub(crate) struct ServerConfig {
     pub(crate) threads: u64,
     /// How long running responses may take to end at shutdown.
     pub(crate) drain: TimeSpan,
-    /// Where a new process takes over, relative to the first data folder; empty for nowhere.
+    /// Where a new process takes over: a file name in the first data folder, empty for nowhere.
     pub(crate) upgrade_socket: String,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct ServerSettings {
     pub(crate) threads: NonZeroUsize,
     /// Zero: running responses are cut at once.
     pub(crate) drain: Duration,
-    /// Relative to the first data folder. `None`: nobody takes over.
+    /// A file name in the first data folder. `None`: nobody takes over.
     pub(crate) upgrade_socket: Option<PathBuf>,
 }
 
@@ -59,8 +60,12 @@ impl ServerConfig {
             );
             section.refuse("name", quoted(&self.name), reason);
         }
-        if self.upgrade_socket.ends_with('/') {
-            let reason = "must name a file, not a folder, like \"upgrade.sock\"";
+        if !is_own_file_name(&self.upgrade_socket) {
+            let reason = format!(
+                "must be a file name of its own in the data folder, without \"/\" and other than \
+                 \"{}\", like \"upgrade.sock\"",
+                socket::NAME
+            );
             section.refuse("upgrade_socket", quoted(&self.upgrade_socket), reason);
         }
         let threads = section.count("threads", self.threads, 0..=1_024);
@@ -75,6 +80,11 @@ impl ServerConfig {
     }
 }
 
+/// A socket that is already there by this name is removed: it must not be the one of the commands, by whatever path.
+fn is_own_file_name(name: &str) -> bool {
+    !name.contains(['/', '\0']) && !matches!(name, "." | ".." | socket::NAME)
+}
+
 /// Narrower than a token, so that the name also fits in a list, a URL and a file name.
 fn is_node_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -83,4 +93,28 @@ fn is_node_name(name: &str) -> bool {
 
 fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_socket_is_a_file_of_its_own() {
+        let check = |name: &str, expected: bool| {
+            assert_eq!(is_own_file_name(name), expected, "{name:?}");
+        };
+        check("upgrade.sock", true);
+        check("", true);
+        check("..sock", true);
+        check("control.sock", false);
+        check("./control.sock", false);
+        check("x/../control.sock", false);
+        check("control.sock/", false);
+        check("../upgrade.sock", false);
+        check("/run/weir.sock", false);
+        check("upgrade\0.sock", false);
+        check("..", false);
+        check(".", false);
+    }
 }

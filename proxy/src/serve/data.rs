@@ -3,7 +3,7 @@
 //! Usually all of it is there before the first accept. In an upgrade the process before still owns the data: then it
 //! comes later, and until then everything is passed through uncached.
 
-use super::upgrade::Predecessor;
+use super::upgrade::{Predecessor, Successor};
 use super::{Running, sources};
 use crate::control::{Control, socket};
 use crate::readiness::{Readiness, State};
@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use weir_cache::device::file::FileDevice;
 use weir_cache::events::Events;
@@ -73,6 +74,18 @@ impl Data {
         Store::open_telling(devices, settings, clock, self.events.clone()).await
     }
 
+    /// Opens the store, unless the process before has it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) async fn find(&self, predecessor: Option<&Predecessor>) -> Result<Found, OpenError> {
+        match self.open().await {
+            Ok(store) => Ok(Found::Opened(store)),
+            Err(OpenError::Owned { .. }) if predecessor.is_some() => Ok(Found::Owned),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens the store as soon as the process before has released it. What fails then is tried again for ever: the
     /// clients are served meanwhile.
     pub(super) async fn open_after(
@@ -104,6 +117,13 @@ impl Running {
         self.arriving.spawn(opening);
     }
 
+    /// Waits for the data no longer. The store, where it has come and nobody has taken it: it is to be closed.
+    pub(super) async fn await_no_data(&mut self) -> Option<Arc<Store>> {
+        self.arriving.abort_all();
+        let arrived = self.arriving.join_next().await?;
+        arrived.ok()
+    }
+
     /// The data is ours from now on.
     pub(super) fn own(&mut self, store: Arc<Store>) {
         store.tell_findings();
@@ -119,8 +139,14 @@ impl Running {
         self.readiness.advance(State::Ready);
     }
 
+    /// Offers everything to the process at the other end of `stream`, beside whatever else is to be done.
+    pub(super) fn offer(&mut self, stream: UnixStream) {
+        self.offering
+            .spawn(Successor::offer(stream, self.sockets()));
+    }
+
     /// Second descriptors of everything that is listened on.
-    pub(super) fn sockets(&self) -> Vec<OwnedFd> {
+    fn sockets(&self) -> Vec<OwnedFd> {
         self.listeners
             .sockets()
             .chain(self.admin.socket())

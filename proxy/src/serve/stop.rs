@@ -2,21 +2,22 @@
 //! data goes first, and whoever is here is served from what is open.
 
 use super::Running;
-use super::upgrade::Successor;
+use super::upgrade::{RELEASE_TIME_MAX, Successor};
 use crate::readiness::State;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// What is kept for closing the store and the logs when the drain deadline is used up.
 const CLOSE_TIME_MIN: Duration = Duration::from_secs(5);
-/// Of giving the data to another process. A disk that takes longer keeps it until this process ends.
-const RELEASE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Stop accepting → let responses end → finish or give up fills → close the store → last notifications → flush the log. The admin
-/// listener answers to the end, so that a load balancer can see why we are not ready.
+/// Stop accepting → let responses end → finish or give up fills → close the store → last notifications → flush the log.
+/// The admin listener answers to the end, so that a load balancer can see why we are not ready.
 pub(super) async fn drain(mut running: Running) {
     let deadline = Instant::now() + running.drain;
     running.readiness.advance(State::Draining);
+    // Who is asked to stop takes on nobody and nothing.
+    running.offering.abort_all();
+    running.arriving.abort_all();
     running.listeners.stop();
     finish(running, deadline).await;
 }
@@ -56,8 +57,8 @@ async fn finish(mut running: Running, deadline: Instant) {
     // Before the folder is anybody else's: the socket in it is ours.
     running.control_tasks.shutdown().await;
     running.upgrades.take();
-    running.arriving.shutdown().await;
-    if let Some(store) = running.shared.engine.store() {
+    let untaken = running.await_no_data().await;
+    if let Some(store) = running.shared.engine.store().or(untaken.as_ref()) {
         store.close(left.max(CLOSE_TIME_MIN)).await;
     }
     running.notifier.close().await;

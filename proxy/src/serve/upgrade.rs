@@ -4,11 +4,14 @@
 //! new ► "weir upgrade 1\n"                  over `[server] upgrade_socket`, before it has bound anything
 //! old ◄ "sockets N\n" with N descriptors    all that it listens on; both can accept from now on, only the old one does
 //! new ► "ready\n"                           everything is put together but the store
-//! old ◄ "yours\n"                           from here on the new one accepts; the old one stops, drains, retires its store
-//! old ◄ "released\n"                        the lock of the data is free: the new one opens the store
+//! old ◄ "yours\n"                           the old one is willing; it still accepts
+//! new ► "taken\n"                           the new one accepts; the old one stops, drains, retires its store
+//! old ◄ "released\n"                        the lock of the data is free, or not to be waited for any longer
 //! ```
-//! Until "yours" either end may leave: the old one goes on as if nothing had been, and the new one ends. The sockets are
-//! the same ones in both processes, so what waits to be accepted waits for whoever accepts next.
+//! Until "taken" either end may leave: the old one goes on as if nothing had been, and the new one ends. Only what the
+//! old one has heard makes it stop: a "yours" that nobody read leaves it where it is. Should a "taken" get lost on its
+//! way both accept, which is harmless: the sockets are the same ones in both processes, what waits to be accepted waits
+//! for whoever accepts next, and the lock of the data says who may store.
 //!
 //! Every step has a deadline, every message and the number of sockets a bound. Both ends check that the other one runs
 //! under the same account. Deliberately not handed over: connections, the store's index, and what was counted.
@@ -32,6 +35,7 @@ use tokio::time::timeout;
 const HELLO: &str = "weir upgrade 1";
 const READY: &str = "ready";
 const YOURS: &str = "yours";
+const TAKEN: &str = "taken";
 const RELEASED: &str = "released";
 /// Longest line, bytes.
 const LINE_BYTES_MAX: usize = 64;
@@ -41,6 +45,10 @@ const SOCKETS_MAX: usize = 128;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// From the sockets to "ready": reading certificates, and a store elsewhere that has to be scanned.
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
+/// Of giving the data to the new process. A disk that takes longer keeps it until the old process ends.
+pub(super) const RELEASE_TIME_MAX: Duration = Duration::from_secs(30);
+/// From "taken" to "released": the data, and before it the commands that run.
+const RELEASED_TIME_MAX: Duration = RELEASE_TIME_MAX.saturating_add(ANSWER_TIME_MAX);
 /// Before accepting again after a failure (out of files): it would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -86,8 +94,8 @@ impl Predecessor {
         Some(self.sockets.swap_remove(place).1)
     }
 
-    /// Tells it that we can go on, and returns when it has stopped accepting, or is about to. Sockets that nobody took
-    /// are closed.
+    /// Tells it that we can go on, and returns when it is about to stop accepting: from here on we must. Sockets that
+    /// nobody took are closed.
     ///
     /// # Errors
     /// It has changed its mind, or is gone: nothing was taken over.
@@ -98,17 +106,27 @@ impl Predecessor {
         say(&mut self.stream, READY).await?;
         let answer = timeout(ANSWER_TIME_MAX, hear(&mut self.stream)).await;
         match answer.context("the running gateway does not answer")? {
-            Ok(line) if line == YOURS => Ok(()),
+            Ok(line) if line == YOURS => {}
             Ok(line) => bail!("the running gateway says {line:?}, not {YOURS:?}"),
-            Err(error) => Err(error).context("the running gateway broke off the upgrade"),
+            Err(error) => return Err(error).context("the running gateway broke off the upgrade"),
         }
+        let taken = say(&mut self.stream, TAKEN).await;
+        taken.context("the running gateway waited no longer")
     }
 
-    /// Returns when it has given the data back, or is gone.
+    /// Returns when it has given the data back, is gone, or has had time enough: whose the data is, its lock says.
     pub(super) async fn released(mut self) {
-        match hear(&mut self.stream).await {
-            Ok(line) if line == RELEASED => {}
-            other => tracing::debug!(?other, "the gateway before said nothing of its data"),
+        match timeout(RELEASED_TIME_MAX, hear(&mut self.stream)).await {
+            Ok(Ok(line)) if line == RELEASED => {}
+            Ok(other) => {
+                tracing::warn!(
+                    ?other,
+                    "the gateway before left without a word about its data"
+                );
+            }
+            Err(_) => {
+                tracing::warn!("the gateway before keeps its data for long: trying to get it");
+            }
         }
     }
 }
@@ -130,7 +148,8 @@ impl Successor {
         }
     }
 
-    /// The lock of the data is free.
+    /// It may try to get the data: this process does nothing more to give it back. A retire that did not come to its
+    /// end in time keeps the lock until this process ends.
     pub(super) async fn tell_released(mut self) {
         if let Err(error) = say(&mut self.0, RELEASED).await {
             tracing::warn!(%error, "the gateway that took over is gone");
@@ -166,6 +185,11 @@ async fn offer(mut stream: UnixStream, sockets: &[OwnedFd]) -> anyhow::Result<Su
         bail!("it was not ready");
     }
     say(&mut stream, YOURS).await?;
+    let taken = timeout(ANSWER_TIME_MAX, hear(&mut stream)).await;
+    let taken = taken.context("it did not say that it took over")?;
+    if taken.context("it ended before it took over")? != TAKEN {
+        bail!("it did not take over");
+    }
     Ok(Successor(stream))
 }
 
@@ -261,69 +285,4 @@ fn listener(descriptor: OwnedFd) -> io::Result<(SocketAddr, TcpListener)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn pair() -> (UnixStream, UnixStream) {
-        UnixStream::pair().unwrap()
-    }
-
-    #[tokio::test]
-    async fn sockets_arrive_with_their_addresses() {
-        let (old, new) = pair().await;
-        let bound = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = bound.local_addr().unwrap();
-        send_sockets(&old, &[bound.into()]).await.unwrap();
-        let sockets = receive_sockets(&new).await.unwrap();
-        let mut predecessor = Predecessor {
-            stream: new,
-            sockets,
-        };
-        assert!(predecessor.take(([127, 0, 0, 1], 1).into()).is_none());
-        let taken = predecessor.take(address).unwrap();
-        assert_eq!(taken.local_addr().unwrap(), address);
-        assert!(predecessor.take(address).is_none());
-    }
-
-    #[tokio::test]
-    async fn what_is_no_listening_socket_is_refused() {
-        let (old, new) = pair().await;
-        let (other, _) = pair().await;
-        let other = OwnedFd::from(other.into_std().unwrap());
-        send_sockets(&old, &[other]).await.unwrap();
-        assert!(receive_sockets(&new).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_successor_that_leaves_or_babbles_gets_nothing() {
-        let check = async |lines: &[&str]| {
-            let (old, mut new) = pair().await;
-            for line in lines {
-                say(&mut new, line).await.unwrap();
-            }
-            let offering = tokio::spawn(async move { offer(old, &[]).await });
-            new.shutdown().await.unwrap();
-            assert!(offering.await.unwrap().is_err(), "{lines:?}");
-        };
-        check(&[]).await;
-        check(&["weir upgrade 2"]).await;
-        check(&[&"x".repeat(LINE_BYTES_MAX + 1)]).await;
-        check(&[HELLO]).await;
-        check(&[HELLO, "steady"]).await;
-    }
-
-    #[tokio::test]
-    async fn both_sides_come_to_the_end() {
-        let (old, mut new) = pair().await;
-        let offering = tokio::spawn(async move { offer(old, &[]).await });
-        say(&mut new, HELLO).await.unwrap();
-        let sockets = receive_sockets(&new).await.unwrap();
-        let mut predecessor = Predecessor {
-            stream: new,
-            sockets,
-        };
-        predecessor.relieve().await.unwrap();
-        let successor = offering.await.unwrap().unwrap();
-        tokio::join!(successor.tell_released(), predecessor.released());
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! How a gateway is set up: a folder, a configuration, a command line.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -279,6 +279,29 @@ impl Home {
         arguments
     }
 
+    /// As [`Self::start_upgrade`], with a standard output that takes nothing.
+    pub(super) fn start_upgrade_unheard(
+        self: &Arc<Self>,
+        proxy: SocketAddr,
+        admin: SocketAddr,
+    ) -> Gateway {
+        let full = File::options().write(true).open("/dev/full");
+        let mut command = self.command(self.upgrade_arguments(proxy, admin));
+        command.stdout(full.expect("opens"));
+        let mut child = spawn(command);
+        let stderr = Lines::follow(child.stderr.take().expect("piped"));
+        let expected = Vec::new();
+        Gateway {
+            home: Arc::clone(self),
+            child,
+            stdout: Lines::follow(tokio::io::empty()),
+            stderr,
+            proxy,
+            admin,
+            expected,
+        }
+    }
+
     async fn follow(self: &Arc<Self>, mut child: Child) -> Gateway {
         let stdout = Lines::follow(child.stdout.take().expect("piped"));
         let stderr = Lines::follow(child.stderr.take().expect("piped"));
@@ -343,6 +366,10 @@ impl Home {
     }
 
     fn spawn(&self, arguments: Vec<String>) -> Child {
+        spawn(self.command(arguments))
+    }
+
+    fn command(&self, arguments: Vec<String>) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(self.folder.path());
         command
@@ -357,9 +384,13 @@ impl Home {
             command.env_remove(variable);
         }
         command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
     }
+}
+
+fn spawn(mut command: Command) -> Child {
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
 }
 
 fn set(config: &mut Table, name: &str, value: Value) {

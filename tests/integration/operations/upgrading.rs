@@ -1,5 +1,8 @@
 //! `weir serve --upgrade`: a new process takes over, and whoever is connected notices nothing.
 
+mod broken_off;
+mod meanwhile;
+
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -169,6 +169,11 @@ fn a_value_that_makes_no_sense_is_told_what_would() {
          only, at most 128, like \"weir-1.example.org\"",
     );
     check(
+        "[server]\nupgrade_socket = \"control.sock\"",
+        "weir.toml:2: [server] upgrade_socket = \"control.sock\": must be a file name of its own \
+         in the data folder, without \"/\" and other than \"control.sock\", like \"upgrade.sock\"",
+    );
+    check(
         "[log]\naccess = \"stdot\"",
         "weir.toml:2: [log] access = \"stdot\": must be \"stdout\", \"stderr\", \"off\" or the \
          path of a file with at least one \"/\", like \"./access.log\"",

@@ -122,6 +122,40 @@ async fn shutdown_closes_idle_connections_and_lets_running_requests_finish() {
 }
 
 #[tokio::test]
+async fn a_listener_that_is_handed_over_closes_also_while_a_client_waits_for_its_place() {
+    let mut world = World::local(FrontSettings {
+        connections_max: 1,
+        ..settings()
+    })
+    .await;
+    let mut running = world.client().await;
+    running.send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    timeout(PATIENCE, world.held.recv()).await.unwrap().unwrap();
+    let mut waiting = world.client().await;
+    waiting.send(HIT).await;
+    until(|| world.front.counts().crowded > 0).await;
+
+    world.front.hand_over();
+    world.shutdown.send(true).unwrap();
+    let closed = async { while TcpStream::connect(world.address).await.is_ok() {} };
+    timeout(PATIENCE, closed).await.unwrap();
+
+    world.handler.hold.add_permits(1);
+    assert_eq!(running.answer().await.body, "held");
+    assert_eq!(waiting.answer().await.body, "hit");
+    timeout(PATIENCE, world.served).await.unwrap().unwrap();
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let held = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, held).await.unwrap();
+}
+
+#[tokio::test]
 async fn row_100_a_client_gets_its_share_of_connections() {
     let world = World::local(FrontSettings {
         connections_per_client_max: 1,

@@ -302,6 +302,7 @@ fn content_length(head: &str) -> Option<usize> {
 /// A front with everything around it.
 pub(super) struct World {
     pub(super) address: SocketAddr,
+    pub(super) front: Arc<Front<Scripted>>,
     pub(super) handler: Arc<Scripted>,
     pub(super) held: mpsc::Receiver<()>,
     pub(super) records: Arc<Records>,
@@ -373,9 +374,10 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, signal) = watch::channel(false);
-        let served = tokio::spawn(front.serve(listener, signal));
+        let served = tokio::spawn(Arc::clone(&front).serve(listener, signal));
         Self {
             address,
+            front,
             handler,
             held: held_receiver,
             records,
