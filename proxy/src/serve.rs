@@ -126,6 +126,7 @@ struct Running {
     notifier: Notifier,
     notify_settings: watch::Sender<Arc<NotifySettings>>,
     drain: Duration,
+    upgrade_drain: Duration,
     reloading: Reloading,
     /// From the control socket.
     reload_requests: mpsc::Receiver<oneshot::Sender<reload::Outcome>>,

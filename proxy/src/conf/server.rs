@@ -18,6 +18,8 @@ pub(crate) struct ServerConfig {
     pub(crate) threads: u64,
     /// How long running responses may take to end at shutdown.
     pub(crate) drain: TimeSpan,
+    /// How long they may take when another process has taken over.
+    pub(crate) upgrade_drain: TimeSpan,
     /// Where a new process takes over: a file name in the first data folder, empty for nowhere.
     pub(crate) upgrade_socket: String,
 }
@@ -28,6 +30,7 @@ impl Default for ServerConfig {
             name: String::new(),
             threads: 0,
             drain: TimeSpan::from_secs(30),
+            upgrade_drain: TimeSpan::from_secs(3600),
             upgrade_socket: "upgrade.sock".to_owned(),
         }
     }
@@ -42,6 +45,8 @@ pub(crate) struct ServerSettings {
     pub(crate) threads: NonZeroUsize,
     /// Zero: running responses are cut at once.
     pub(crate) drain: Duration,
+    /// As `drain`, after a hand-over.
+    pub(crate) upgrade_drain: Duration,
     /// A file name in the first data folder. `None`: nobody takes over.
     pub(crate) upgrade_socket: Option<PathBuf>,
 }
@@ -73,6 +78,7 @@ impl ServerConfig {
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
             threads: NonZeroUsize::new(threads).unwrap_or_else(cores),
             drain: self.drain.get(),
+            upgrade_drain: self.upgrade_drain.get(),
             upgrade_socket: Some(&self.upgrade_socket)
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),

@@ -35,7 +35,7 @@ const RELOADABLE: [&str; 11] = [
     "rule",
 ];
 /// Keys of other sections that it takes over.
-const RELOADABLE_KEYS: [(&str, &str); 1] = [("server", "drain")];
+const RELOADABLE_KEYS: [(&str, &str); 2] = [("server", "drain"), ("server", "upgrade_drain")];
 
 impl Written {
     pub(super) fn of(config: &Config) -> Self {

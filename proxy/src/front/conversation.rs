@@ -37,26 +37,16 @@ enum Next {
     Gone,
 }
 
-/// Where in a connection a request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    First,
-    Later,
-}
-
 /// Serves a connection to its end.
 pub(super) async fn converse<H: Handler>(
     front: &Front<H>,
     mut conn: Box<Conn>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut place = Place::First;
     loop {
-        if conn.buffer.is_empty() && !wait_for_client(front, &mut conn, &mut shutdown, place).await
-        {
+        if conn.buffer.is_empty() && !wait_for_client(front, &mut conn, &mut shutdown).await {
             return;
         }
-        place = Place::Later;
         let live = front.live();
         conn.set_send_timeout(live.settings.send_timeout);
         let kept = match next_request(front, &live, &mut conn, &shutdown).await {
@@ -108,26 +98,22 @@ async fn wait_for_client<H: Handler>(
     front: &Front<H>,
     conn: &mut Conn,
     shutdown: &mut watch::Receiver<bool>,
-    place: Place,
 ) -> bool {
     tokio::select! {
         biased;
         // First: what is here already was sent before the end began.
         filled = conn.fill_from_idle() => matches!(filled, Ok(bytes) if bytes > 0),
-        () = unwanted(front, shutdown, place) => false,
+        () = unwanted(front, shutdown) => false,
         () = front.crowded.notified() => false,
         () = sleep(front.live().settings.idle_timeout) => false,
     }
 }
 
-/// Returns when nobody is waited for any more.
-async fn unwanted<H: Handler>(
-    front: &Front<H>,
-    shutdown: &mut watch::Receiver<bool>,
-    place: Place,
-) {
+/// Returns when nobody is waited for any more. Who was handed over may still send one request, and learns from its
+/// answer that the connection ends: closing an idle connection at once may cross with a request on its way.
+async fn unwanted<H: Handler>(front: &Front<H>, shutdown: &mut watch::Receiver<bool>) {
     super::stopped(shutdown).await;
-    if place == Place::First && front.is_handed_over() {
+    if front.is_handed_over() {
         sleep(front.live().settings.head_timeout).await;
     }
 }
@@ -143,7 +129,9 @@ fn take_request<H: Handler>(
     let head = conn.buffer.split_to(head.len()).freeze();
     match head::parse(&head, &limits, front.clock.elapsed()) {
         Ok(mut request) => {
-            request.keep_alive &= is_drainable(&request) && !*shutdown.borrow();
+            // What the client has sent behind this request is answered as well.
+            let ends = *shutdown.borrow() && conn.buffer.is_empty();
+            request.keep_alive &= is_drainable(&request) && !ends;
             Next::Request(Box::new(request))
         }
         Err(refusal) => refused(refusal, &head),

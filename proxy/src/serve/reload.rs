@@ -175,6 +175,7 @@ impl Running {
             self.access_log.switch(opened);
         }
         self.drain = settings.server.drain;
+        self.upgrade_drain = settings.server.upgrade_drain;
         self.notify_settings
             .send_replace(Arc::new(settings.notify.clone()));
         self.reloading.written = settings.written.clone();

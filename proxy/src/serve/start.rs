@@ -214,7 +214,8 @@ fn assemble(
     let proxy = shared.pass_proxy(upstream.ca_file.as_deref(), upstream.pool_size);
     let reloading = Reloading::new(sources, settings.written.clone(), verbosity, &shared.clock);
     metrics.watch(reloading.source());
-    let (disks, drain) = (settings.disks.clone(), settings.server.drain);
+    let disks = settings.disks.clone();
+    let (drain, upgrade_drain) = (settings.server.drain, settings.server.upgrade_drain);
     let upgrade_socket = settings.server.upgrade_socket.clone();
     let live = shared.live(settings, tunnels, proxy);
     let (reloads, reload_requests) = mpsc::channel(1);
@@ -252,6 +253,7 @@ fn assemble(
         admin: AdminListener::new(admin),
         background: JoinSet::new(),
         drain,
+        upgrade_drain,
         notifier,
         notify_settings,
         reloading,

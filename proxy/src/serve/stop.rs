@@ -25,7 +25,7 @@ pub(super) async fn drain(mut running: Running) {
 /// Stop accepting → end commands → give the data back → let responses end, from open files and streams. The commands'
 /// socket and the one of the next upgrade are gone before the data is: their names are the new process's then.
 pub(super) async fn hand_over(mut running: Running, successor: Successor) {
-    let deadline = Instant::now() + running.drain;
+    let deadline = Instant::now() + running.upgrade_drain;
     running.readiness.advance(State::Draining);
     running.front.hand_over();
     running.listeners.stop();
@@ -42,7 +42,7 @@ async fn finish(mut running: Running, deadline: Instant) {
     let ended = tokio::time::timeout_at(deadline, running.listeners.ended());
     if ended.await.is_err() {
         tracing::warn!(
-            "responses and tunnels cut at the drain deadline: [server] drain allows more time"
+            "responses and tunnels cut at the drain deadline: [server] drain, or upgrade_drain after an upgrade, allows more time"
         );
         running.listeners.cut().await;
     }

@@ -69,6 +69,7 @@ impl Builder {
         builder
             .set("server.name", "weir-test")
             .set("server.drain", "5s")
+            .set("server.upgrade_drain", "30s")
             .set("store.capacity", "2GiB")
             .set("store.reserve", "64MiB")
             .set("fill.hold_down", "0s")

@@ -75,7 +75,7 @@ async fn a_slow_hit_runs_on_in_the_old_process_to_its_last_byte() {
 
 #[tokio::test]
 async fn a_fill_runs_on_in_the_old_process_for_readers_near_and_far() {
-    let stage = Stage::with(Gateway::builder().set("server.drain", "60s")).await;
+    let stage = Stage::with(Gateway::builder().set("server.upgrade_drain", "60s")).await;
     let content = Content::new(2, 24 * MIB);
     let (gate, half) = (Gate::new(), 16 * MIB);
     let script = Script::ok_in_halves(FRESH, &content.bytes(), half, &gate);
@@ -94,6 +94,29 @@ async fn a_fill_runs_on_in_the_old_process_for_readers_near_and_far() {
     let fetched = stage.assert_fetched("/x").await;
     fetched.assert_is(200, &content.bytes());
     stage.assert_hit("/x", &content.bytes()).await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_answered_once_more_and_told_that_it_ends() {
+    let stage = Stage::new().await;
+    stage.fresh("/x", b"kept");
+    let request = forward("GET", &stage.origin.url("/x"), "");
+    let mut client = stage.gateway.connect().await;
+    client.exchange(&request).await.assert_is(200, b"kept");
+    stage.gateway.settled().await;
+    let (stage, old) = upgraded(stage).await;
+    // What is sent in one go is answered to its last request, which is told.
+    client.send(request.repeat(3)).await;
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let response = client.response("GET").await;
+        response.assert_is(200, b"kept");
+        told.push(response.field("connection").map(str::to_owned));
+    }
+    assert_eq!(told, [None, None, Some("close".to_owned())]);
+    assert_eq!(client.remainder().await.1, Close::Fin);
+    old.ends_well().await;
     stage.finish().await;
 }
 
@@ -227,7 +250,7 @@ async fn an_upgrade_that_fails_changes_nothing() {
 
 #[tokio::test]
 async fn the_old_process_ends_at_the_drain_deadline() {
-    let stage = Stage::with(Gateway::builder().set("server.drain", "1s")).await;
+    let stage = Stage::with(Gateway::builder().set("server.upgrade_drain", "1s")).await;
     let (content, gate) = (Content::new(3, MIB), Gate::new());
     let script = Script::ok_in_halves(FRESH, &content.bytes(), 1000, &gate);
     stage.origin.on("/x", script);
