@@ -1,5 +1,5 @@
-//! The handshake of an upgrade, one message at a time: the test sits between both processes, passes on what it likes, and
-//! ends whom it likes in between.
+//! The handshake of an upgrade, one message at a time: the test sits between both processes, passes on what it likes,
+//! and ends whom it likes in between.
 //!
 //! The socket of the gateway that runs is moved aside, and the new process finds the test's own in its place.
 

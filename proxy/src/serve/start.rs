@@ -1,8 +1,8 @@
 //! How everything is put together: a list of steps, each with its why.
 //!
 //! Listeners first (a taken port fails before a disk is touched), then the store, then everything between, then the
-//! first accept. In an upgrade the sockets come from the process before, which goes on until everything that may fail is
-//! done ([`super::upgrade`]), and the store comes behind the first accept ([`super::data`]).
+//! first accept. In an upgrade the sockets come from the process before, which goes on until everything that may fail
+//! is done ([`super::upgrade`]), and the store comes behind the first accept ([`super::data`]).
 
 use super::admin::AdminListener;
 use super::data::{Data, Found};
