@@ -1,9 +1,9 @@
 //! How Weir is run: started, told by signals what to do, drained.
 //!
-//! Reading order: [`start`] (assembly, in order) → the loop in [`Running::go_on`] → [`reload`] → [`upgrade`] → [`stop`].
-//! [`shared`] is what outlives a configuration, [`data`] what runs only while the data folder is ours, [`settings`] says
-//! what each component is told, [`signals`] what the process is told, [`listeners`], [`admin`] and [`node`] where we are
-//! reached, [`sources`] and [`observers`] who is counted and who hears of it.
+//! Reading order: [`start`] (assembly, in order) → the loop in [`Running::go_on`] → [`reload`] → [`upgrade`] →
+//! [`stop`]. [`shared`] is what outlives a configuration, [`data`] what runs only while the data folder is ours,
+//! [`settings`] says what each component is told, [`signals`] what the process is told, [`listeners`], [`admin`] and
+//! [`node`] where we are reached, [`sources`] and [`observers`] who is counted and who hears of it.
 //!
 //! The loop waits for nothing but what is to be done next: whatever takes long runs beside it.
 

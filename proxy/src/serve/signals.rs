@@ -1,6 +1,7 @@
 //! The signals that this process listens for.
 //!
-//! Listened for before anything is started, and to the end: one that comes while nobody looks waits until somebody does.
+//! Listened for before anything is started, and to the end: one that comes while nobody looks waits until somebody
+//! does.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};

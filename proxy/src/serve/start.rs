@@ -1,8 +1,8 @@
 //! How everything is put together: a list of steps, each with its why.
 //!
 //! Listeners first (a taken port fails before a disk is touched), then the store, then everything between, then the
-//! first accept. In an upgrade the sockets come from the process before, which goes on until everything that may fail is
-//! done ([`super::upgrade`]), and the store comes behind the first accept ([`super::data`]).
+//! first accept. In an upgrade the sockets come from the process before, which goes on until everything that may fail
+//! is done ([`super::upgrade`]), and the store comes behind the first accept ([`super::data`]).
 
 use super::admin::AdminListener;
 use super::data::{Data, Found};
@@ -74,25 +74,35 @@ pub(super) async fn start(
     let outlook = Outlook::start(access_log, &settings, &events, &node, &clock);
     let shared = shared(&settings, &sockets, &outlook, node, clock, events)?;
     let mut running = assemble(sources, settings, verbosity, shared, outlook);
-    let beginning = match &mut predecessor {
-        Some(predecessor) => {
-            predecessor.relieve().await?;
-            tracing::info!("taking over: the gateway before accepts nothing any more");
-            Beginning::Upgrade
-        }
-        None => Beginning::Fresh,
-    };
+    let beginning = take_over(&mut running, data, found, predecessor).await?;
+    running.admin.apply(sockets.admin);
+    running.listeners.apply(sockets.proxy, &running.front);
+    // Last: who waits for these lines may use what they name.
+    announce(&summary, beginning)?;
+    Ok(running)
+}
+
+/// Relieves the process before, if there is one, and takes the data, or waits for it. From here on nobody else accepts:
+/// what comes behind this must not fail.
+async fn take_over(
+    running: &mut Running,
+    data: Data,
+    found: Found,
+    mut predecessor: Option<Predecessor>,
+) -> anyhow::Result<Beginning> {
+    let mut beginning = Beginning::Fresh;
+    if let Some(predecessor) = &mut predecessor {
+        predecessor.relieve().await?;
+        tracing::info!("taking over: the gateway before accepts nothing any more");
+        beginning = Beginning::Upgrade;
+    }
     match (found, predecessor) {
         (Found::Owned, Some(predecessor)) => running.await_data(data, predecessor),
         (Found::Opened(store), _) => running.own(store),
         // Not possible: only with a predecessor it may be another's.
         (Found::Owned, None) => anyhow::bail!("the data folder is in use"),
     }
-    running.admin.apply(sockets.admin);
-    running.listeners.apply(sockets.proxy, &running.front);
-    // Last: who waits for these lines may use what they name.
-    announce(&summary, beginning)?;
-    Ok(running)
+    Ok(beginning)
 }
 
 /// Says where we are. Who has taken over is alone with the clients by now, and goes on also where nobody listens.

@@ -104,6 +104,37 @@ async fn an_old_process_that_dies_before_it_gave_its_data_back_leaves_it_to_the_
 }
 
 #[tokio::test]
+async fn an_old_process_that_is_stopped_in_the_middle_takes_the_new_one_with_it() {
+    let mut stage = Stage::new().await;
+    let door = Doorway::of(&stage.gateway.home());
+    let steps = async {
+        let mut handshake = door.newcomer().await;
+        go_to(Step::Sockets, &mut handshake).await;
+        stage.gateway.signal(Signal::TERM);
+        handshake.old_is_gone().await;
+    };
+    let (run, ()) = tokio::join!(stage.gateway.upgrade_in_vain(), steps);
+    run.assert_code(1);
+    assert_eq!(stage.gateway.exited().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_new_process_that_waits_for_the_data_can_be_stopped() {
+    let stage = Stage::new().await;
+    let door = Doorway::of(&stage.gateway.home());
+    let steps = async {
+        let mut handshake = door.newcomer().await;
+        go_to(Step::Yours, &mut handshake).await;
+        handshake.pass_up("taken").await;
+        handshake
+    };
+    let (new, handshake) = tokio::join!(stage.gateway.upgrade(), steps);
+    new.finish().await;
+    stage.gateway.ends_well().await;
+    drop(handshake);
+}
+
+#[tokio::test]
 async fn a_new_process_whose_output_is_full_goes_on() {
     let stage = Stage::new().await;
     stage.fresh("/x", b"x");
