@@ -1,8 +1,8 @@
 //! The engine's store, which may come later and may be given away.
 //!
 //! A process that takes over from another one serves before it owns the data: until then there is nothing to find, and
-//! whatever wants to store is told `Closed`, as by a store that has retired. Changes that it learns of meanwhile are made
-//! up for before the first lookup finds anything.
+//! whatever wants to store is told `Closed`, as by a store that has retired. Changes that it learns of meanwhile are
+//! made up for before the first lookup finds anything.
 
 mod missed;
 

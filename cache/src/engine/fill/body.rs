@@ -339,9 +339,9 @@ impl Body {
     }
 
     /// Without a store the tail is the only copy: go no further ahead of the slowest reader than the share allows. A
-    /// reader that keeps the others waiting for too long is cut off; the only one keeps nobody waiting. When the data was
-    /// given away only one that does not move at all: it may have relied on the store for a long way, and everything
-    /// ends with the drain anyway.
+    /// reader that keeps the others waiting for too long is cut off; the only one keeps nobody waiting. When the data
+    /// was given away only one that does not move at all: it may have relied on the store for a long way, and
+    /// everything ends with the drain anyway.
     async fn wait_for_readers(&self) {
         let keep_bytes = self.share.write_bytes;
         let gives_time = self.fill.engine.has_retired();
