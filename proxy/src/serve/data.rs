@@ -21,6 +21,8 @@ use weir_cache::store::{OpenError, Store, StoreSettings};
 const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two looks whether the data is free.
 const OWNED_PAUSE: Duration = Duration::from_millis(100);
+/// How often whoever starts by itself looks again.
+const ENDING_LOOKS: u32 = 10;
 /// Between two attempts on data that cannot be opened.
 const BROKEN_PAUSE: Duration = Duration::from_secs(5);
 
@@ -79,10 +81,16 @@ impl Data {
     /// # Errors
     /// As [`Self::open`].
     pub(super) async fn find(&self, predecessor: Option<&Predecessor>) -> Result<Found, OpenError> {
-        match self.open().await {
-            Ok(store) => Ok(Found::Opened(store)),
-            Err(OpenError::Owned { .. }) if predecessor.is_some() => Ok(Found::Owned),
-            Err(error) => Err(error),
+        let mut looks = 0;
+        loop {
+            match self.open().await {
+                Ok(store) => return Ok(Found::Opened(store)),
+                Err(OpenError::Owned { .. }) if predecessor.is_some() => return Ok(Found::Owned),
+                // One that has just died may still be closing its files.
+                Err(OpenError::Owned { .. }) if looks < ENDING_LOOKS => looks += 1,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(OWNED_PAUSE).await;
         }
     }
 

@@ -8,6 +8,7 @@
 //! new ► "taken\n"                           the new one accepts; the old one stops, drains, retires its store
 //! old ◄ "released\n"                        the lock of the data is free, or not to be waited for any longer
 //! ```
+//! An old process that dies on the way is no obstacle: the new one starts as where none ran, or goes on with what it has.
 //! Until "taken" either end may leave: the old one goes on as if nothing had been, and the new one ends. Only what the
 //! old one has heard makes it stop: a "yours" that nobody read leaves it where it is. Should a "taken" get lost on its
 //! way both accept, which is harmless: the sockets are the same ones in both processes, what waits to be accepted waits
@@ -26,7 +27,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -49,12 +50,16 @@ const READY_TIME_MAX: Duration = Duration::from_secs(120);
 pub(super) const RELEASE_TIME_MAX: Duration = Duration::from_secs(30);
 /// From "taken" to "released": the data, and before it the commands that run.
 const RELEASED_TIME_MAX: Duration = RELEASE_TIME_MAX.saturating_add(ANSWER_TIME_MAX);
+/// For a process that ends: so many looks, and the pause between them.
+const ENDING_LOOKS: u32 = 20;
+const ENDING_PAUSE: Duration = Duration::from_millis(50);
 /// Before accepting again after a failure (out of files): it would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the running process handed over so far; the new process holds it.
 #[derive(Debug)]
 pub(super) struct Predecessor {
+    path: PathBuf,
     stream: UnixStream,
     sockets: Vec<(SocketAddr, TcpListener)>,
 }
@@ -64,7 +69,7 @@ pub(super) struct Predecessor {
 pub(super) struct Successor(UnixStream);
 
 impl Predecessor {
-    /// Asks the process at `path` for its sockets; `None` when there is none.
+    /// Asks the process at `path` for its sockets; `None` when there is none, or none any more.
     ///
     /// # Errors
     /// It is there and does not do as it should.
@@ -77,12 +82,15 @@ impl Predecessor {
         stream.set_nonblocking(true)?;
         let mut stream = UnixStream::from_std(stream)?;
         check_peer(&stream).map_err(anyhow::Error::msg)?;
-        say(&mut stream, HELLO).await?;
-        let received = timeout(ANSWER_TIME_MAX, receive_sockets(&stream)).await;
-        let sockets = received
-            .context("the running gateway does not answer")?
-            .context("the running gateway hands over nothing")?;
-        Ok(Some(Self { stream, sockets }))
+        match ask_for_sockets(&mut stream).await {
+            Ok(sockets) => Ok(Some(Self {
+                path: path.to_owned(),
+                stream,
+                sockets,
+            })),
+            Err(_) if is_gone(path).await => Ok(None),
+            Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
     }
 
     /// The socket that listens on `address`, if it was handed over.
@@ -103,7 +111,19 @@ impl Predecessor {
         for (address, _) in self.sockets.drain(..) {
             tracing::info!(%address, "handed over and not configured: no longer listening");
         }
-        say(&mut self.stream, READY).await?;
+        let Err(error) = self.agree().await else {
+            return Ok(());
+        };
+        if is_gone(&self.path).await {
+            tracing::warn!("the gateway before has died: taking over without its word");
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    async fn agree(&mut self) -> anyhow::Result<()> {
+        let ready = say(&mut self.stream, READY).await;
+        ready.context("the running gateway waited no longer")?;
         let answer = timeout(ANSWER_TIME_MAX, hear(&mut self.stream)).await;
         match answer.context("the running gateway does not answer")? {
             Ok(line) if line == YOURS => {}
@@ -191,6 +211,30 @@ async fn offer(mut stream: UnixStream, sockets: &[OwnedFd]) -> anyhow::Result<Su
         bail!("it did not take over");
     }
     Ok(Successor(stream))
+}
+
+async fn ask_for_sockets(
+    stream: &mut UnixStream,
+) -> anyhow::Result<Vec<(SocketAddr, TcpListener)>> {
+    const BUSY: &str =
+        "the running gateway hung up: perhaps another upgrade is under way, its log says more";
+    say(stream, HELLO).await.context(BUSY)?;
+    let received = timeout(ANSWER_TIME_MAX, receive_sockets(stream)).await;
+    received
+        .context("the running gateway does not answer")?
+        .context(BUSY)
+}
+
+/// Whether the process at `path` has died: one that was told to stop takes its socket away first, and then nobody is to
+/// take its place. A process that dies closes one descriptor after the other.
+async fn is_gone(path: &Path) -> bool {
+    for _ in 0..ENDING_LOOKS {
+        match socket::connect_to(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return true,
+            Ok(_) | Err(_) => tokio::time::sleep(ENDING_PAUSE).await,
+        }
+    }
+    false
 }
 
 /// Nobody listens there.

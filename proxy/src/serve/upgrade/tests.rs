@@ -14,6 +14,7 @@ async fn sockets_arrive_with_their_addresses() {
     send_sockets(&old, &[bound.into()]).await.unwrap();
     let sockets = receive_sockets(&new).await.unwrap();
     let mut predecessor = Predecessor {
+        path: PathBuf::new(),
         stream: new,
         sockets,
     };
@@ -59,6 +60,7 @@ async fn both_sides_come_to_the_end() {
     say(&mut new, HELLO).await.unwrap();
     let sockets = receive_sockets(&new).await.unwrap();
     let mut predecessor = Predecessor {
+        path: PathBuf::new(),
         stream: new,
         sockets,
     };
@@ -70,6 +72,7 @@ async fn both_sides_come_to_the_end() {
 /// The new process, in the middle of an upgrade.
 fn predecessor(stream: UnixStream) -> Predecessor {
     Predecessor {
+        path: PathBuf::new(),
         stream,
         sockets: Vec::new(),
     }

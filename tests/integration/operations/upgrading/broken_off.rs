@@ -104,6 +104,40 @@ async fn an_old_process_that_dies_before_it_gave_its_data_back_leaves_it_to_the_
 }
 
 #[tokio::test]
+async fn an_old_process_that_is_killed_before_it_agreed_is_replaced() {
+    for step in [None, Some(Step::Sockets), Some(Step::Ready)] {
+        let stage = Stage::new().await;
+        stage.fresh("/x", b"x");
+        stage.get("/x").await;
+        stage.gateway.settled().await;
+        let door = Doorway::of(&stage.gateway.home());
+        let gateway = &stage.gateway;
+        let steps = async move {
+            let mut handshake = door.newcomer().await;
+            if let Some(step) = step {
+                go_to(step, &mut handshake).await;
+            }
+            gateway.signal(Signal::KILL);
+            handshake.old_is_gone().await;
+            // The sockets of a process that died are still there, and nobody listens.
+            drop((door, handshake));
+        };
+        let (mut new, ()) = tokio::join!(stage.gateway.upgrade(), steps);
+        if step.is_some() {
+            new.expect_log("the gateway before has died");
+            new.expect_log("left without a word about its data");
+        }
+        new.owns_data().await;
+        let stage = Stage {
+            gateway: new,
+            origin: stage.origin,
+        };
+        stage.assert_hit("/x", b"x").await;
+        stage.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn an_old_process_that_is_stopped_in_the_middle_takes_the_new_one_with_it() {
     let mut stage = Stage::new().await;
     let door = Doorway::of(&stage.gateway.home());
