@@ -155,16 +155,21 @@ impl ServeArguments {
 }
 
 impl Place {
-    /// The settings of the gateway that is meant.
+    /// The folder in which the gateway that is meant has its socket. Whatever else is wrong with the configuration is
+    /// the gateway's to say: a command must reach it all the same.
     ///
     /// # Errors
-    /// As [`settings`].
-    fn settings(&self) -> Result<Settings, Exit> {
+    /// [`Exit::Configuration`], after the reason was written to the standard error.
+    fn folder(&self) -> Result<PathBuf, Exit> {
         let flags = Flags {
             data: self.data.clone(),
             ..Flags::default()
         };
-        settings(&sources(self.config.clone(), flags))
+        conf::data_folder(&sources(self.config.clone(), flags)).map_err(|error| {
+            complain(&error);
+            complain(&"weir: so nobody knows where its data is: --data FOLDER says it as well");
+            Exit::Configuration
+        })
     }
 }
 
@@ -189,32 +194,37 @@ pub(crate) fn settings(sources: &Sources) -> Result<Settings, Exit> {
     })
 }
 
-/// `weir check-config`: the file by itself, whatever the environment says here.
+/// `weir check-config`: the file with the environment over it, as `weir serve` would read both here.
 pub(crate) fn check_config(file: PathBuf) -> Exit {
     let shown = file.display().to_string();
-    match conf::load(&Sources {
-        file: Some(file),
-        ..Sources::default()
-    }) {
-        Ok(_) => match writeln!(io::stdout(), "{shown}: ok") {
-            Ok(()) => Exit::Done,
-            Err(_) => Exit::Failed,
-        },
+    match settings(&sources(Some(file), Flags::default())) {
+        Ok(_) => print(&format!("{shown}: ok\n")),
+        Err(exit) => exit,
+    }
+}
+
+/// Writes an answer to the standard output; what keeps it from that has been said when this returns.
+fn print(text: &str) -> Exit {
+    match write(text) {
+        Ok(()) => Exit::Done,
         Err(error) => {
-            complain(&error);
-            Exit::Configuration
+            if let Some(reason) = unwritten(&error) {
+                complain(&format!("weir: {reason}"));
+            }
+            Exit::Failed
         }
     }
 }
 
-/// Writes an answer to the standard output.
-fn print(text: &str) -> Exit {
+fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Exit::Done,
-        // A reader that has seen enough (`| head`) is no failure of the command, but nothing more can be said.
-        Err(_) => Exit::Failed,
-    }
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+/// Why an answer could not be written; `None` where a reader has seen enough (`| head`), which nobody wants to hear of.
+fn unwritten(error: &io::Error) -> Option<String> {
+    let is_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+    (!is_pipe).then(|| format!("cannot write to the standard output: {error}"))
 }
 
 /// Tells the user. When even the standard error is gone, the exit code has to do.

@@ -1,7 +1,7 @@
 //! What Weir was told: defaults, overlaid by a file, the environment and the flags.
 //!
 //! Two stages: [`config`] mirrors what somebody wrote, key by key; [`settings`] holds it checked and built, in the
-//! types that the rest of Weir works with. Only the second leaves this room. Each section has a file of its own with
+//! types that the rest of Weir works with. Only the second leaves this room (and [`folder`], for commands). Each section has a file of its own with
 //! both of its stages, so that a new key is one place to edit, and a line in `conf/weir.toml`.
 //!
 //! Reading order: [`config`] → a section, say [`listen`] → [`settings`] → [`layers`] (how the sources meet).
@@ -18,6 +18,7 @@ mod config;
 mod environment;
 mod file;
 mod fill;
+mod folder;
 mod layers;
 mod listen;
 mod log;
@@ -40,6 +41,7 @@ mod written;
 pub(crate) use access::AccessSettings;
 pub(crate) use cache_proxy::{CacheProxySettings, SuffixRules};
 pub(crate) use fill::OnAbandon;
+pub(crate) use folder::data_folder;
 pub(crate) use log::{AccessFormat, AccessLog, LogSettings};
 pub(crate) use problem::ConfigError;
 pub(crate) use secret::Secret;
@@ -83,8 +85,10 @@ pub(crate) struct Flags {
 pub(crate) fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     let schema = Schema::new();
     let mut layers = Layers::new(&schema);
-    if let Some(path) = &sources.file {
-        file::lay(path, &mut layers);
+    if let Some(path) = &sources.file
+        && let Err(problem) = file::lay(path, &mut layers)
+    {
+        layers.refuse(problem);
     }
     environment::lay(&sources.environment, &mut layers);
     sources.flags.lay(&mut layers);

@@ -29,6 +29,7 @@ mod import;
 mod list;
 mod media_type;
 pub(crate) mod notify;
+pub(crate) mod owner;
 mod pin;
 pub(crate) mod protocol;
 mod purge;

@@ -10,3 +10,4 @@ mod purging;
 mod querying;
 mod socket;
 mod stat;
+mod upgrading;

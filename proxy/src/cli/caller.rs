@@ -1,29 +1,89 @@
 //! The command's end of the control socket: find the gateway, ask, read the answer.
+//!
+//! A connection that ends without an answer is no answer: the gateway may just have handed over to a new process. What
+//! can be asked twice is asked again then, of whoever runs by then.
+
+mod connecting;
+
+pub(super) use connecting::Patience;
 
 use super::table::harmless;
 use super::{Exit, Place, complain, print};
 use crate::control::protocol::{Command, Listing, Progress, Reply};
 use crate::control::shown::{Listed, ListedObject};
-use crate::control::socket::{self, NAME};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The longest line of an answer, bytes: all variants of a URL with all their fields.
 const REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Without an answer.
-const HUNG_UP: &str =
-    "the gateway hung up: it is busy, stopping or refuses this account; its log says which";
+/// So often a command is given again in a row without any word from the gateway.
+const REPEATS_MAX: u32 = 4;
+/// Before the first time, and twice as long before each more: together 1.5 s.
+const REPEAT_PAUSE: Duration = Duration::from_millis(100);
 
 const NO_BODY: &str = "the gateway waits for a body that there is not";
 
 /// A connection to a running gateway, for one command.
 pub(super) struct Caller {
+    folder: PathBuf,
     stream: BufReader<UnixStream>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    /// The connection ended.
+    #[error(
+        "the gateway hung up: it is busy, stopping or refuses this account; its log says which"
+    )]
+    HungUp,
+    /// Anything else, a refusal by the gateway included.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// How often a command may still be given again.
+struct Repeats {
+    most: u32,
+    left: u32,
+    pause: Duration,
+}
+
+impl Repeats {
+    fn of(command: &Command) -> Self {
+        let most = if command.is_repeatable() {
+            REPEATS_MAX
+        } else {
+            0
+        };
+        Self {
+            most,
+            left: most,
+            pause: REPEAT_PAUSE,
+        }
+    }
+
+    /// The gateway has said something: whoever ends that is not too busy to listen.
+    fn renew(&mut self) {
+        self.left = self.most;
+        self.pause = REPEAT_PAUSE;
+    }
+
+    /// Waits before the next time, when there is one.
+    fn take(&mut self) -> bool {
+        let Some(left) = self.left.checked_sub(1) else {
+            return false;
+        };
+        self.left = left;
+        connecting::wait(self.pause);
+        self.pause *= 2;
+        true
+    }
 }
 
 impl Caller {
@@ -32,20 +92,15 @@ impl Caller {
     /// # Errors
     /// The exit, after the reason was written to the standard error.
     pub(super) fn reach(place: &Place) -> Result<Self, Exit> {
-        Self::connect(&folder(place)?).map_err(|reason| {
-            complain(&format!("weir: {reason}"));
-            Exit::Failed
-        })
+        Self::connect(&place.folder()?, Patience::Upgrade).map_err(|reason| fail(&reason))
     }
 
     /// Connects to the gateway that keeps its data in `folder`.
-    pub(super) fn connect(folder: &Path) -> Result<Self, String> {
-        match socket::connect(folder) {
-            Ok(stream) => Ok(Self {
-                stream: BufReader::new(stream),
-            }),
-            Err(error) => Err(unreachable(folder, &error)),
-        }
+    pub(super) fn connect(folder: &Path, patience: Patience) -> Result<Self, String> {
+        Ok(Self {
+            stream: BufReader::new(connecting::connect(folder, patience)?),
+            folder: folder.to_owned(),
+        })
     }
 
     /// Sends the command.
@@ -65,20 +120,22 @@ impl Caller {
     }
 
     /// Reads one line of the answer.
-    pub(super) fn reply<T: DeserializeOwned>(&mut self) -> Result<Reply<T>, String> {
+    pub(super) fn reply<T: DeserializeOwned>(&mut self) -> Result<Reply<T>, Unanswered> {
         let mut line = Vec::new();
         let mut limited = (&mut self.stream).take(REPLY_BYTES_MAX);
         match limited.read_until(b'\n', &mut line) {
             // Closed with the command unread.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-            Err(error) => return Err(broken(&error)),
+            Err(error) => return Err(Unanswered::Other(broken(&error))),
             Ok(_) => {}
         }
         if line.last() != Some(&b'\n') {
-            return Err(HUNG_UP.to_owned());
+            return Err(Unanswered::HungUp);
         }
         serde_json::from_slice(&line).map_err(|error| {
-            format!("the gateway's answer is not understood ({error}): is it of another version?")
+            Unanswered::Other(format!(
+                "the gateway's answer is not understood ({error}): is it of another version?"
+            ))
         })
     }
 
@@ -93,38 +150,87 @@ impl Caller {
         command: &Command,
         mut watch: impl FnMut(Progress),
     ) -> Result<T, String> {
-        self.send(command)?;
+        let mut repeats = Repeats::of(command);
         loop {
-            match self.reply()? {
-                Reply::Progress(progress) => watch(progress),
-                Reply::Objects(_) => {
-                    return Err("the gateway lists what nobody asked for".to_owned());
-                }
-                Reply::Done(done) => return Ok(done),
-                Reply::Failed(reason) => return Err(reason),
-                Reply::Ready => return Err(NO_BODY.to_owned()),
+            let watch = |progress| {
+                repeats.renew();
+                watch(progress);
+            };
+            match self.ask_once(command, watch) {
+                Ok(done) => return Ok(done),
+                Err(Unanswered::HungUp) if repeats.take() => self.reconnect()?,
+                Err(unanswered) => return Err(unanswered.to_string()),
             }
         }
     }
 
-    /// Asks for a list and hands on its pages as they come; `None` when `show` does not want more of them.
-    pub(super) fn ask_listing(
+    fn ask_once<T: DeserializeOwned>(
+        &mut self,
+        command: &Command,
+        mut watch: impl FnMut(Progress),
+    ) -> Result<T, Unanswered> {
+        self.send(command).map_err(Unanswered::Other)?;
+        loop {
+            let unexpected = match self.reply()? {
+                Reply::Progress(progress) => {
+                    watch(progress);
+                    continue;
+                }
+                Reply::Done(done) => return Ok(done),
+                Reply::Failed(reason) => reason,
+                Reply::Objects(_) => "the gateway lists what nobody asked for".to_owned(),
+                Reply::Ready => NO_BODY.to_owned(),
+            };
+            return Err(Unanswered::Other(unexpected));
+        }
+    }
+
+    /// The next connection, to whoever runs by now.
+    fn reconnect(&mut self) -> Result<(), String> {
+        self.stream = BufReader::new(connecting::connect(&self.folder, Patience::Upgrade)?);
+        Ok(())
+    }
+
+    /// Asks for a list and hands on its pages as they come, until `show` wants no more of them. Asked again only before
+    /// the first page: what is shown stays shown.
+    pub(super) fn ask_listing<B>(
         &mut self,
         listing: Listing,
-        mut show: impl FnMut(Vec<ListedObject>) -> ControlFlow<()>,
-    ) -> Result<Option<Listed>, String> {
-        self.send(&Command::List(listing))?;
+        mut show: impl FnMut(Vec<ListedObject>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B, Listed>, String> {
+        let command = Command::List(listing);
+        let mut repeats = Repeats::of(&command);
+        let mut shown = false;
+        loop {
+            let show = |objects| {
+                shown = true;
+                show(objects)
+            };
+            match self.list_once(&command, show) {
+                Ok(end) => return Ok(end),
+                Err(Unanswered::HungUp) if !shown && repeats.take() => self.reconnect()?,
+                Err(unanswered) => return Err(unanswered.to_string()),
+            }
+        }
+    }
+
+    fn list_once<B>(
+        &mut self,
+        command: &Command,
+        mut show: impl FnMut(Vec<ListedObject>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B, Listed>, Unanswered> {
+        self.send(command).map_err(Unanswered::Other)?;
         loop {
             match self.reply()? {
                 Reply::Objects(objects) => {
-                    if show(objects).is_break() {
-                        return Ok(None);
+                    if let ControlFlow::Break(reason) = show(objects) {
+                        return Ok(ControlFlow::Break(reason));
                     }
                 }
-                Reply::Done(listed) => return Ok(Some(listed)),
-                Reply::Failed(reason) => return Err(reason),
+                Reply::Done(listed) => return Ok(ControlFlow::Continue(listed)),
+                Reply::Failed(reason) => return Err(Unanswered::Other(reason)),
                 Reply::Progress(_) => {}
-                Reply::Ready => return Err(NO_BODY.to_owned()),
+                Reply::Ready => return Err(Unanswered::Other(NO_BODY.to_owned())),
             }
         }
     }
@@ -137,46 +243,40 @@ pub(super) fn ask_each(
     subjects: &[String],
     ask: impl Fn(&mut Caller, &str) -> Result<String, String>,
 ) -> Exit {
-    let folder = match folder(place) {
+    let folder = match place.folder() {
         Ok(folder) => folder,
         Err(exit) => return exit,
     };
     let mut exit = Exit::Done;
     for subject in subjects {
-        let mut caller = match Caller::connect(&folder) {
+        let mut caller = match Caller::connect(&folder, Patience::Upgrade) {
             Ok(caller) => caller,
-            Err(reason) => {
-                complain(&format!("weir: {reason}"));
-                return Exit::Failed;
-            }
+            Err(reason) => return fail(&reason),
         };
         match ask(&mut caller, subject) {
             // What was asked for is done even when nobody reads about it.
             Ok(text) => drop(print(&text)),
             Err(reason) => {
-                complain(&format!("weir: {}", harmless(&reason)));
-                exit = Exit::Failed;
+                exit = fail(&reason);
             }
         }
     }
     exit
 }
 
-/// The folder in which the gateway of `place` has its socket.
-pub(super) fn folder(place: &Place) -> Result<PathBuf, Exit> {
-    let disks = place.settings()?.disks;
-    Ok(disks
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| PathBuf::from(".")))
-}
-
 /// Asks the gateway of `place`; what goes wrong has been said when this returns.
 pub(super) fn ask<T: DeserializeOwned>(place: &Place, command: &Command) -> Result<T, Exit> {
-    Caller::reach(place)?.ask(command).map_err(|reason| {
-        complain(&format!("weir: {reason}"));
-        Exit::Failed
-    })
+    Caller::reach(place)?
+        .ask(command)
+        .map_err(|reason| fail(&reason))
+}
+
+/// Says why a command failed. A reason may have several lines, like all that is wrong with a configuration.
+pub(super) fn fail(reason: &str) -> Exit {
+    for line in reason.lines() {
+        complain(&format!("weir: {}", harmless(line)));
+    }
+    Exit::Failed
 }
 
 /// As one line of JSON for other programs.
@@ -198,17 +298,4 @@ pub(super) fn json<T: Serialize>(answer: &T) -> Result<String, Exit> {
 
 fn broken(error: &io::Error) -> String {
     format!("the connection to the gateway broke: {error}")
-}
-
-fn unreachable(folder: &Path, error: &io::Error) -> String {
-    let shown = folder.display();
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
-            "no gateway runs on {shown}: start one with `weir serve`, or name another one by --config FILE or --data FOLDER"
-        ),
-        io::ErrorKind::PermissionDenied => format!(
-            "{shown}/{NAME}: {error}: only the account of the gateway and root may give commands"
-        ),
-        _ => format!("{shown}/{NAME}: {error}"),
-    }
 }

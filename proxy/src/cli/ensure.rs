@@ -3,23 +3,23 @@
 //! A thread for each URL that runs, a connection for each URL; lines come in the order in which URLs are finished. Only
 //! the gateway fetches: ending this command ends no fill.
 
+mod list;
 mod report;
 
-use super::caller::{self, Caller};
+use super::caller::{Caller, Patience, fail};
 use super::{Exit, Place, complain};
 use crate::control::protocol::{AskedForm, Command, Wanted};
 use crate::control::shown::Ensured;
 use clap::Args;
+use list::List;
 use report::Report;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// URLs at once, at most: as many as a gateway takes.
 const PARALLEL_MAX: u16 = 64;
-/// The longest line of a list, bytes: a URL and its escapes.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Lines of a list that are left out and named; of more the number is.
+const NAMED_MAX: usize = 10;
 
 /// Options of `weir ensure`.
 #[derive(Debug, Args)]
@@ -45,45 +45,56 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "\
 Every URL has a line when it is finished: cached (it was there), revalidated (its upstream says that it still holds), \
 fetched, stale (it is there, too old, and its upstream could not be asked) or failed. The exit code is 0 only when none \
-is stale or failed; each of those is named on the standard error with its reason.
+is stale or failed; each of those is named on the standard error with its reason as well, unless both outputs go to the \
+same place.
 
-In a list, empty lines and lines that begin with # are skipped.
+In a list, empty lines and lines that begin with # are skipped. A line that is no text is named and left out, and the \
+exit code is 1.
 
-Fills belong to the gateway: those that run when this command is interrupted go on.";
+Fills belong to the gateway: those that run when this command is interrupted go on. When a new gateway takes over \
+(weir serve --upgrade), it is asked for what is not finished.";
 
 impl Arguments {
     pub(crate) fn run(self) -> Exit {
-        let urls = match self.all_urls() {
-            Ok(urls) => urls,
-            Err(reason) => {
-                complain(&format!("weir: {reason}"));
-                return Exit::Failed;
-            }
+        let (urls, is_whole) = match self.all_urls() {
+            Ok(all) => all,
+            Err(reason) => return fail(&reason),
         };
         if urls.is_empty() && self.from.is_none() {
             complain(&"weir: which URLs? Name them, or a list with --from FILE");
             return Exit::Usage;
         }
-        let folder = match caller::folder(&self.place) {
+        let folder = match self.place.folder() {
             Ok(folder) => folder,
             Err(exit) => return exit,
         };
         // Without a gateway that is said once, not for every URL.
-        if let Err(reason) = Caller::connect(&folder) {
-            complain(&format!("weir: {reason}"));
-            return Exit::Failed;
+        if let Err(reason) = Caller::connect(&folder, Patience::Upgrade) {
+            return fail(&reason);
         }
-        self.ensure_all(&urls, &folder)
+        match self.ensure_all(&urls, &folder) {
+            Exit::Done if !is_whole => Exit::Failed,
+            exit => exit,
+        }
     }
 
-    fn all_urls(&self) -> Result<Vec<String>, String> {
+    /// The URLs, and whether they are all that were given.
+    fn all_urls(&self) -> Result<(Vec<String>, bool), String> {
         let mut urls = self.urls.clone();
-        if let Some(list) = &self.from {
-            let shown = list.display();
-            let read = read_list(list).map_err(|error| format!("{shown}: {error}"))?;
-            urls.extend(read);
+        let Some(path) = &self.from else {
+            return Ok((urls, true));
+        };
+        let shown = path.display();
+        let list = List::read(path).map_err(|error| format!("{shown}: {error}"))?;
+        for (number, why) in list.left_out.iter().take(NAMED_MAX) {
+            complain(&format!("weir: {shown}: line {number}: {why}: left out"));
         }
-        Ok(urls)
+        let more = list.left_out.len().saturating_sub(NAMED_MAX);
+        if more > 0 {
+            complain(&format!("weir: {shown}: {more} more lines are left out"));
+        }
+        urls.extend(list.urls);
+        Ok((urls, list.left_out.is_empty()))
     }
 
     fn ensure_all(&self, urls: &[String], folder: &Path) -> Exit {
@@ -93,13 +104,13 @@ impl Arguments {
             AskedForm::Download
         };
         let report = Report::new(urls.len());
-        let next = AtomicUsize::new(0);
+        let (next, gateway) = (AtomicUsize::new(0), Reach::new(folder));
         let threads = usize::from(self.parallel).min(urls.len());
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
                     while let Some(url) = urls.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        ensure(url, form, folder, &report);
+                        ensure(url, form, &gateway, &report);
                     }
                 });
             }
@@ -108,69 +119,41 @@ impl Arguments {
     }
 }
 
-fn ensure(url: &str, form: AskedForm, folder: &Path, report: &Report) {
+/// The gateway, for all threads.
+struct Reach<'f> {
+    folder: &'f Path,
+    /// It has been waited for in vain: not once more for every URL.
+    is_gone: AtomicBool,
+}
+
+impl<'f> Reach<'f> {
+    fn new(folder: &'f Path) -> Self {
+        Self {
+            folder,
+            is_gone: AtomicBool::new(false),
+        }
+    }
+
+    fn connect(&self) -> Result<Caller, String> {
+        let patience = if self.is_gone.load(Ordering::Relaxed) {
+            Patience::None
+        } else {
+            Patience::Upgrade
+        };
+        let caller = Caller::connect(self.folder, patience);
+        self.is_gone.store(caller.is_err(), Ordering::Relaxed);
+        caller
+    }
+}
+
+fn ensure(url: &str, form: AskedForm, gateway: &Reach<'_>, report: &Report) {
     let line = report.begin(url);
     let command = Command::Ensure(Wanted {
         url: url.to_owned(),
         form,
     });
-    let answer = Caller::connect(folder).and_then(|mut caller| {
+    let answer = gateway.connect().and_then(|mut caller| {
         caller.ask_watching::<Ensured>(&command, |progress| line.advance(progress))
     });
     report.end(line, url, answer);
-}
-
-fn read_list(path: &Path) -> io::Result<Vec<String>> {
-    if path == Path::new("-") {
-        return listed(io::stdin().lock());
-    }
-    listed(BufReader::new(File::open(path)?))
-}
-
-/// The URLs of a list.
-fn listed(list: impl BufRead) -> io::Result<Vec<String>> {
-    let mut urls = Vec::new();
-    for (number, line) in (1..).zip(list.lines()) {
-        let invalid =
-            |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("line {number}: {why}"));
-        let line = line.map_err(|error| invalid(&error.to_string()))?;
-        if line.len() > LINE_BYTES_MAX {
-            return Err(invalid("longer than any URL"));
-        }
-        let url = line.trim();
-        if !url.is_empty() && !url.starts_with('#') {
-            urls.push(url.to_owned());
-        }
-    }
-    Ok(urls)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_has_a_url_a_line_and_comments() {
-        let check = |list: &str, expected: &[&str]| {
-            assert_eq!(listed(list.as_bytes()).unwrap(), expected, "{list:?}");
-        };
-        check("", &[]);
-        check("\n# a comment\n  # another\n \t\n", &[]);
-        check(
-            "http://h/a\r\n\n http://h/b#c \n",
-            &["http://h/a", "http://h/b#c"],
-        );
-        check("http://h/a", &["http://h/a"]);
-    }
-
-    #[test]
-    fn a_list_that_is_none_is_refused_with_its_line() {
-        let check = |list: &[u8], words: &str| {
-            let error = listed(list).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        };
-        check(b"http://h/a\n\xff\xfe\n", "line 2");
-        let long = format!("http://h/{}", "a".repeat(LINE_BYTES_MAX));
-        check(long.as_bytes(), "line 1: longer");
-    }
 }

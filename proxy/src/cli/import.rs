@@ -3,7 +3,7 @@
 //! A file is read twice: once for its digests, which are announced, and once on its way. The gateway computes them
 //! again from what arrives and decides; a file that changes in between is refused.
 
-use super::caller::Caller;
+use super::caller::{Caller, Unanswered};
 use super::{Exit, Place, complain, print};
 use crate::control::protocol::{Announced, Command, OtherBytes, Reply};
 use crate::control::shown::Stored;
@@ -149,6 +149,12 @@ enum Trouble {
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self::Reason(error.to_string())
+    }
+}
+
+impl From<Unanswered> for Trouble {
+    fn from(unanswered: Unanswered) -> Self {
+        Self::Reason(unanswered.to_string())
     }
 }
 

@@ -5,11 +5,11 @@
 use super::caller::{self, Caller};
 use super::quantity::{duration, size};
 use super::table::harmless;
-use super::{Exit, Place, complain};
+use super::{Exit, Place, unwritten, write};
 use crate::control::protocol::{Filter, Listing};
 use crate::control::shown::ListedObject;
 use clap::Args;
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 
 /// Options of `weir ls`.
@@ -63,22 +63,21 @@ impl Arguments {
             Err(exit) => return exit,
         };
         match caller.ask_listing(listing, |objects| write_out(&objects, style)) {
-            Ok(_) => Exit::Done,
-            Err(reason) => {
-                complain(&format!("weir: {}", harmless(&reason)));
-                Exit::Failed
+            Ok(ControlFlow::Continue(_)) => Exit::Done,
+            Ok(ControlFlow::Break(error)) => {
+                unwritten(&error).map_or(Exit::Done, |reason| caller::fail(&reason))
             }
+            Err(reason) => caller::fail(&reason),
         }
     }
 }
 
-/// Writes a page to the standard output; a break when nobody reads it any more.
-pub(super) fn write_out(objects: &[ListedObject], style: Style) -> ControlFlow<()> {
-    let mut out = io::stdout().lock();
+/// Writes a page to the standard output; a break when that takes no more.
+pub(super) fn write_out(objects: &[ListedObject], style: Style) -> ControlFlow<io::Error> {
     let lines: String = objects.iter().map(|object| line(object, style)).collect();
-    match out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+    match write(&lines) {
         Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
+        Err(error) => ControlFlow::Break(error),
     }
 }
 

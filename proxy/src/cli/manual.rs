@@ -1,7 +1,7 @@
 //! `weir completions` and `weir man`: made from the definition of the commands itself, so they cannot disagree with it.
 
 use super::{Cli, Exit, complain, print};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use std::io;
@@ -47,12 +47,27 @@ impl ManArguments {
 
 fn page() -> io::Result<String> {
     let mut page = Vec::new();
-    Man::new(Cli::command()).render(&mut page)?;
+    Man::new(for_pages()).render(&mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
 fn pages(folder: &Path) -> io::Result<Exit> {
     std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Cli::command(), folder)?;
+    clap_mangen::generate_to(for_pages(), folder)?;
     Ok(Exit::Done)
+}
+
+/// The commands as pages show them: each with the usage that `--help` prints, and without `help`, which has no page.
+fn for_pages() -> Command {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    with_usages(command)
+}
+
+fn with_usages(mut command: Command) -> Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    command
+        .override_usage(usage)
+        .mut_subcommands(|command| with_usages(command.disable_help_subcommand(true)))
 }

@@ -4,10 +4,11 @@ use super::caller::{self, Caller};
 use super::list::{Style, write_out};
 use super::quantity::size;
 use super::table::harmless;
-use super::{Exit, Place};
+use super::{Exit, Place, unwritten};
 use crate::control::protocol::{Command, Filter, Listing, Purging, Scope, ScopeKind, Then};
 use crate::control::shown::{Purged, WouldPurge};
 use clap::Args;
+use std::ops::ControlFlow;
 
 /// Options of `weir purge`.
 #[derive(Debug, Args)]
@@ -94,15 +95,15 @@ impl Arguments {
             filter: Filter::Scope(scope),
             limit: None,
         };
-        let listed = caller.ask_listing(listing, |objects| write_out(&objects, style))?;
-        listed.map_or(Ok(String::new()), |listed| {
-            self.would(&WouldPurge {
+        match caller.ask_listing(listing, |objects| write_out(&objects, style))? {
+            ControlFlow::Continue(listed) => self.would(&WouldPurge {
                 by: by.to_owned(),
                 scope: what.to_owned(),
                 objects: listed.objects,
                 bytes: listed.bytes,
-            })
-        })
+            }),
+            ControlFlow::Break(error) => unwritten(&error).map_or(Ok(String::new()), Err),
+        }
     }
 
     fn would(&self, would: &WouldPurge) -> Result<String, String> {

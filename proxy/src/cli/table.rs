@@ -111,6 +111,9 @@ fn marks(object: &StoredObject) -> String {
     let marks = [
         object.pinned.then(|| "pinned".to_owned()),
         object.immutable.then(|| "immutable".to_owned()),
+        object
+            .immutable_by_rule
+            .then(|| "immutable by rule".to_owned()),
         object.invalidated.then(|| "invalidated".to_owned()),
         contradicts,
     ];

@@ -13,23 +13,24 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 /// Largest file that is read, bytes: thousands of mirrors and rules fit.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Reads the file at `path` into `layers`; what is wrong with it is noted there.
-pub(super) fn lay(path: &Path, layers: &mut Layers<'_>) {
-    match read_text(path, FILE_BYTES_MAX) {
-        Ok(text) => Reader {
-            path,
-            text: &text,
-            layers,
-        }
-        .read(),
-        Err(reason) => {
-            let origin = Origin::File {
-                path: path.to_owned(),
-                line: None,
-            };
-            layers.refuse(Problem::general(origin, reason));
-        }
-    }
+/// Reads the file at `path` into `layers`; what is wrong in it is noted there.
+///
+/// # Errors
+/// Why nothing of it could be read: it may have said anything.
+pub(super) fn lay(path: &Path, layers: &mut Layers<'_>) -> Result<(), Problem> {
+    let text = read_text(path, FILE_BYTES_MAX).map_err(|reason| {
+        let origin = Origin::File {
+            path: path.to_owned(),
+            line: None,
+        };
+        Problem::general(origin, reason)
+    })?;
+    let reader = Reader {
+        path,
+        text: &text,
+        layers,
+    };
+    reader.read()
 }
 
 /// Reads a whole text file of at most `bytes_max` bytes.
@@ -57,19 +58,20 @@ struct Reader<'r, 'l> {
 }
 
 impl Reader<'_, '_> {
-    fn read(mut self) {
+    fn read(mut self) -> Result<(), Problem> {
         let document = match DeTable::parse(self.text) {
             Ok(document) => document.into_inner(),
             Err(error) => {
                 let origin = self.origin(error.span().map_or(0, |span| span.start));
                 let reason = format!("not TOML: {}", error.message());
-                return self.layers.refuse(Problem::general(origin, reason));
+                return Err(Problem::general(origin, reason));
             }
         };
         for (name, content) in document {
             let start = name.span().start;
             self.read_section(name.get_ref(), start, content.into_inner());
         }
+        Ok(())
     }
 
     fn read_section(&mut self, name: &str, start: usize, content: DeValue<'_>) {

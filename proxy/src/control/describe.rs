@@ -89,6 +89,7 @@ impl Viewer {
             redirects: head.redirects.clone(),
             pinned: head.pinned,
             immutable: head.immutable,
+            immutable_by_rule: self.adjust(head).immutable,
             invalidated: head.invalidated,
             conflict_of: head.conflict_of.map(|original| original.0),
             selection: selection(&head.selection),

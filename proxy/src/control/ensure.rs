@@ -69,7 +69,7 @@ fn resource(wanted: &Wanted, forms: &Forms) -> Result<Resource, Refused> {
         Form::Download if !forms.path_forms => Form::Forward,
         form => form,
     };
-    subject::read(&wanted.url, form, forms)
+    subject::understand(&wanted.url, form, forms)
 }
 
 fn shown(target: String, ensured: &Ensured) -> Shown {

@@ -45,6 +45,28 @@ pub(crate) enum Command {
     Unpin(Subject),
 }
 
+impl Command {
+    /// Whether giving it again, when nobody knows whether it was done, does no harm and tells the same.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Explain(_)
+            | Self::ConflictShow(_)
+            | Self::Reload
+            | Self::Ensure(_)
+            | Self::Stat
+            | Self::WouldPurge(_)
+            | Self::List(_)
+            | Self::Pin(_)
+            | Self::Unpin(_) => true,
+            Self::ConflictAccept(_)
+            | Self::ConflictReject(_)
+            | Self::Import(_)
+            | Self::NotifyTest
+            | Self::Purge(_) => false,
+        }
+    }
+}
+
 /// What is to be purged, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

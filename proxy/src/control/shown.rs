@@ -142,6 +142,9 @@ pub(crate) struct StoredObject {
     pub(crate) pinned: bool,
     /// Imported: never changes.
     pub(crate) immutable: bool,
+    /// A rule says that what is stored under its URL never changes.
+    #[serde(default)]
+    pub(crate) immutable_by_rule: bool,
     /// Not used without asking the upstream.
     pub(crate) invalidated: bool,
     /// The sequence it contradicts.
@@ -199,6 +202,9 @@ pub(crate) struct Stored {
 pub(crate) struct Reloaded {
     /// The keys that have other values now; none when nothing differs.
     pub(crate) changed: Vec<String>,
+    /// The file that was read: the one the gateway was started with. None: it was started without.
+    #[serde(default)]
+    pub(crate) file: Option<String>,
 }
 
 /// What came of having a URL stored.

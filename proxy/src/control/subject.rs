@@ -2,10 +2,19 @@
 
 use super::Refused;
 use http::Method;
-use weir_policies::target::{self, Asked, Form, Forms, OwnPage, Resource};
+use weir_policies::target::{self, Asked, Form, Forms, OwnPage, Resource, Target};
 
-/// Reads an absolute URL asked for in `form`, or a path as clients ask this gateway for it (a mirror's, say).
+/// Reads an absolute URL asked for in `form`, or a path as clients ask this gateway for it (a mirror's, say). A refusal
+/// names it.
 pub(super) fn read(url: &str, form: Form, forms: &Forms) -> Result<Resource, Refused> {
+    understand(url, form, forms).map_err(|reason| format!("{url}: {reason}"))
+}
+
+/// As [`read`], where the URL is named by whoever tells the refusal.
+pub(super) fn understand(url: &str, form: Form, forms: &Forms) -> Result<Resource, Refused> {
+    if url.is_empty() {
+        return Err("an empty URL".to_owned());
+    }
     let request_target = match form {
         _ if url.starts_with('/') => url.to_owned(),
         Form::Download => format!("/download/{url}"),
@@ -14,19 +23,29 @@ pub(super) fn read(url: &str, form: Form, forms: &Forms) -> Result<Resource, Ref
     };
     match target::ask(&Method::GET, &request_target, forms) {
         Ok(Asked::Resource(resource)) => Ok(resource),
-        Ok(Asked::Own(OwnPage::Unknown)) if !forms.path_forms => Err(format!(
-            "{request_target}: no mirror has this path, and [listen] path_forms is off"
-        )),
-        Ok(Asked::Own(_)) => Err(format!("{request_target}: no mirror has this path")),
-        Ok(Asked::Tunnel { .. } | Asked::ServerWide) => Err(format!("{url}: not a URL")),
-        Err(error) => Err(format!("{url}: {error}")),
+        Ok(Asked::Own(_)) if !url.starts_with('/') => Err(no_url(url)),
+        Ok(Asked::Own(OwnPage::Unknown)) if !forms.path_forms => {
+            Err("no mirror has this path, and [listen] path_forms is off".to_owned())
+        }
+        Ok(Asked::Own(_)) => Err("no mirror has this path".to_owned()),
+        Ok(Asked::Tunnel { .. } | Asked::ServerWide) => Err("not a URL".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Why something that was to be one is none; behind a path form it may have looked like another path.
+fn no_url(text: &str) -> Refused {
+    match Target::parse(text) {
+        Err(error) => error.to_string(),
+        // Only where paths are not served.
+        Ok(_) => "not served in this form: [listen] path_forms is off".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_policies::target::{Mirror, Target};
+    use weir_policies::target::Mirror;
 
     fn forms(path_forms: bool) -> Forms {
         let upstream = Target::parse("http://origin/debian/").unwrap();
@@ -76,7 +95,9 @@ mod tests {
         check("/nowhere", true, "no mirror");
         check("/https/h/a", false, "path_forms");
         check("*", true, "*");
-        check("", true, "no mirror");
-        check("gopher://h/", true, "no mirror");
+        check("", true, "an empty URL");
+        check("gopher://h/", true, "\"gopher\" is not served");
+        check("nonsense", true, "nonsense: malformed");
+        check("http://h/", false, "path_forms is off");
     }
 }

@@ -7,7 +7,7 @@ use super::cache_proxy::{PROHIBITED, Prohibited};
 use http::{HeaderMap, Method};
 use weir_cache::engine::FetchRequest;
 use weir_policies::target::{Form, Resource, Target};
-use weir_policies::verdict::{Plan, Verdict};
+use weir_policies::verdict::{Plan, Refusal, Verdict};
 
 impl Gateway {
     /// The request that fetches `resource` for everybody.
@@ -18,6 +18,9 @@ impl Gateway {
         let headers = HeaderMap::new();
         let plan = match self.judge_get(&headers, &resource) {
             Verdict::Cache(plan) => plan,
+            Verdict::Refuse(Refusal::SchemeNotServed(scheme)) => {
+                return Err(format!("scheme {} is not served yet", scheme.as_str()));
+            }
             Verdict::Refuse(refusal) => {
                 let (status, word) = (refusal.status(), refusal.as_str());
                 return Err(format!("refused by policy: {status} {word}"));

@@ -6,8 +6,9 @@
 use super::channel::{Undelivered, authorities};
 use super::message::Message;
 use super::settings::{NotifySettings, WebhookSettings};
-use crate::upstream::{Roots, trusted_roots};
+use crate::upstream::{Roots, not_connected, trusted_roots};
 use http::{StatusCode, header};
+use pingora::ErrorType;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::HttpSession;
@@ -39,7 +40,7 @@ impl Webhook {
         let mut session = self.connect(&webhook.target, settings).await?;
         let status = exchange(&mut session, request, &body)
             .await
-            .map_err(|error| later(&error));
+            .map_err(|error| Undelivered::for_now(in_words(&error)));
         session.shutdown().await;
         judge(status?)
     }
@@ -56,7 +57,8 @@ impl Webhook {
             .get_or_init(|| TransportConnector::new(Some(ConnectorOptions::new(1))));
         let name = target.host().trim_matches(['[', ']']);
         let addresses = tokio::net::lookup_host((name, target.port())).await;
-        let addresses: Vec<SocketAddr> = addresses.map_err(|error| later(&error))?.collect();
+        let unknown = |error| Undelivered::for_now(format!("no address for {name}: {error}"));
+        let addresses: Vec<SocketAddr> = addresses.map_err(unknown)?.collect();
         let mut failure = Undelivered::for_now(format!("no address for {name}"));
         for address in addresses {
             let mut peer =
@@ -66,7 +68,10 @@ impl Webhook {
             peer.options.ca = Roots::listed(&roots);
             match Box::pin(connector.new_stream(&peer)).await {
                 Ok(stream) => return Ok(HttpSession::new(stream)),
-                Err(error) => failure = later(&error),
+                Err(error) => {
+                    let error = not_connected(target.authority().to_owned(), address, &error);
+                    failure = Undelivered::for_now(error.to_string());
+                }
             }
         }
         Err(failure)
@@ -123,8 +128,17 @@ fn judge(status: StatusCode) -> Result<(), Undelivered> {
     }
 }
 
-fn later(error: &dyn std::fmt::Display) -> Undelivered {
-    Undelivered::for_now(error.to_string())
+/// What went wrong on a connection, without the library's own words for where it was.
+fn in_words(error: &pingora::Error) -> String {
+    let words = match error.etype() {
+        ErrorType::ReadTimedout => "no answer in time",
+        ErrorType::WriteTimedout => "the message was not taken in time",
+        ErrorType::ConnectionClosed => "the connection was closed without an answer",
+        ErrorType::ReadError | ErrorType::WriteError => "the connection broke",
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => "the answer is not HTTP",
+        other => other.as_str(),
+    };
+    words.to_owned()
 }
 
 fn never(error: &dyn std::fmt::Display) -> Undelivered {

@@ -5,7 +5,7 @@
 
 use super::upgrade::Predecessor;
 use crate::front::{Front, Handler};
-use anyhow::Context;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Bound {
     /// Somebody else does, or the address is none of this machine's.
     pub(super) async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = listener.map_err(|error| unbound(address, &error))?;
         Ok(Self {
             configured: address,
             local: listener.local_addr()?,
@@ -94,6 +94,17 @@ impl Bound {
         };
         (listening, self.listener, stopped)
     }
+}
+
+fn unbound(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; stop whoever listens there, choose another address (--listen, --admin, [listen]), or take over from a \
+             running gateway with `weir serve --upgrade`"
+        }
+        _ => "",
+    };
+    anyhow::anyhow!("cannot listen on {address}: {error}{advice}")
 }
 
 impl Listening {

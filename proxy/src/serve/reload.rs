@@ -82,12 +82,12 @@ impl Reloading {
     fn note(&self, result: &Result<Reloaded, Vec<String>>) {
         let stats = &self.stats;
         match result {
-            Ok(Reloaded { changed }) if changed.is_empty() => {
+            Ok(Reloaded { changed, .. }) if changed.is_empty() => {
                 stats.unchanged.add(1);
                 stats.succeeded(self.clock.wall());
                 tracing::info!("configuration reloaded: nothing has changed");
             }
-            Ok(Reloaded { changed }) => {
+            Ok(Reloaded { changed, .. }) => {
                 stats.applied.add(1);
                 stats.succeeded(self.clock.wall());
                 tracing::info!(changed = changed.join(", "), "configuration reloaded");
@@ -128,7 +128,13 @@ impl Running {
         // Also where nothing differs: a certificate file may have other content, and the machine another address.
         let prepared = self.prepare(&settings, &at_once).await.map_err(in_one)?;
         self.take_over(settings, prepared);
-        Ok(Reloaded { changed: at_once })
+        let file = self.reloading.sources.file.as_deref();
+        // Absolute: who asked is in a folder of their own.
+        let file = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+        Ok(Reloaded {
+            changed: at_once,
+            file: file.map(|file| file.display().to_string()),
+        })
     }
 
     async fn prepare(&self, settings: &Settings, changed: &[String]) -> anyhow::Result<Prepared> {

@@ -283,7 +283,6 @@ fn tunnels(settings: &Settings, shared: &Shared) -> Tunnels {
 fn open_access_log(log: &conf::LogSettings) -> anyhow::Result<AccessLog> {
     let destination = translate::access_log_destination(log);
     AccessLog::start(&destination, translate::access_log_format(log))
-        .context("cannot open the access log")
 }
 
 /// Tells operators of what the store and the engine emit.

@@ -84,6 +84,12 @@ async fn the_manual_formats_without_a_warning() {
     ] {
         assert!(pages.join(name).exists(), "{name}");
     }
+    let ensure = std::fs::read_to_string(pages.join("weir-ensure.1")).expect("reads");
+    assert!(ensure.contains("[URL]..."), "{ensure}");
+    for page in std::fs::read_dir(&pages).expect("reads").flatten() {
+        let text = std::fs::read_to_string(page.path()).expect("reads");
+        assert!(!text.contains("help(1)"), "{}", page.path().display());
+    }
     if !has("groff").await {
         return skip("there is no groff");
     }

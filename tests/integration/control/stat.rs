@@ -1,6 +1,8 @@
 //! `weir stat`: what the gateway holds and does, for people and for programs.
 
 use crate::stage::Stage;
+use weir_tests::gateway::builder::binary;
+use weir_tests::{Gateway, Program};
 
 /// The number behind a key of the JSON that `weir stat --json` prints.
 fn number(json: &str, key: &str) -> Option<f64> {
@@ -63,11 +65,29 @@ async fn people_get_a_table() {
 
 #[tokio::test]
 async fn before_the_first_request_there_is_no_ratio() {
-    let gateway = weir_tests::Gateway::start().await;
+    let gateway = Gateway::start().await;
     let run = gateway.weir(["stat", "--json"]).await;
     let json = run.assert_code(0).text();
     assert!(json.contains("\"hit_ratio\": null"), "{json}");
     let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
     assert!(json.contains(&version), "{json}");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_is_said_unless_nobody_listens() {
+    let gateway = Gateway::start().await;
+    let (weir, data) = (
+        binary().display().to_string(),
+        gateway.home().data().display().to_string(),
+    );
+    let said = async |script: String| {
+        let run = Program::new("sh").args(["-c", &script]).run().await;
+        run.stderr
+    };
+    let full = said(format!("'{weir}' stat --data '{data}' >/dev/full")).await;
+    assert!(full.contains("cannot write"), "{full}");
+    let closed = said(format!("'{weir}' stat --data '{data}' | true")).await;
+    assert_eq!(closed, "");
     gateway.finish().await;
 }

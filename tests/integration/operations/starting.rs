@@ -65,6 +65,30 @@ async fn a_right_configuration_is_confirmed() {
 }
 
 #[tokio::test]
+async fn what_is_checked_is_what_would_be_served() {
+    let home = Gateway::builder().home();
+    let secret = home.folder().join("webhook");
+    std::fs::write(&secret, "http://127.0.0.1:1/hook\n").expect("writes");
+    let secret = secret.display().to_string();
+    home.set("notify.webhook_header", "X-Key: 1");
+    let check = async |variables: &[(&str, &str)]| {
+        let program = Program::new(binary()).arg("check-config");
+        let program = program.arg(home.config_file());
+        let with = |program: Program, (name, value): &(&str, &str)| program.env(name, value);
+        variables.iter().fold(program, with).run().await
+    };
+    let run = check(&[]).await;
+    let said = &run.assert_code(78).stderr;
+    assert!(said.contains("webhook_header"), "{said}");
+    let by_environment = ("WEIR__NOTIFY__WEBHOOK_FILE", secret.as_str());
+    check(&[by_environment]).await.assert_code(0);
+    let wrong = ("WEIR__FILL__RETRIES", "many");
+    let run = check(&[by_environment, wrong]).await;
+    let said = &run.assert_code(78).stderr;
+    assert!(said.contains("WEIR__FILL__RETRIES"), "{said}");
+}
+
+#[tokio::test]
 async fn a_configuration_that_is_missing_is_named() {
     let run = Program::new(binary())
         .args(["serve", "--config", "/nonexistent/weir.toml"])
@@ -95,7 +119,10 @@ async fn a_port_that_is_taken_is_named() {
         &data,
     ];
     let run = Program::new(binary()).args(arguments).run().await;
-    assert!(run.assert_code(1).stderr.contains(&taken), "{}", run.stderr);
+    let said = &run.assert_code(1).stderr;
+    for words in [taken.as_str(), "--listen", "serve --upgrade"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
     gateway.finish().await;
 }
 

@@ -1,14 +1,16 @@
 //! What `weir ensure` shows: bars on a terminal, lines everywhere else, and the exit code in the end.
 //!
-//! Lines go to the standard output, the failed URLs with their reasons to the standard error. On a terminal both are one
-//! place, so there each URL is named once, above the bars.
+//! Lines go to the standard output, the failed URLs with their reasons to the standard error as well: the ones are for
+//! programs, the others for whoever looks at errors only. Where both outputs are one place (a terminal, `2>&1`), each URL
+//! is named there once.
 
 use crate::cli::table::harmless;
-use crate::cli::{Exit, complain};
+use crate::cli::{Exit, complain, unwritten, write};
 use crate::control::protocol::Progress;
 use crate::control::shown::Ensured;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal, Write};
+use rustix::fs::fstat;
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Characters of a URL beside its bar; of a longer one the end, which tells it apart.
@@ -20,13 +22,16 @@ pub(super) struct Report {
     urls: usize,
     /// Neither failed nor stale.
     ready: AtomicUsize,
-    /// Nobody reads the standard output any more.
+    /// The standard output takes no more.
     is_cut_off: AtomicBool,
 }
 
 /// How it is shown.
 enum View {
-    Lines,
+    Lines {
+        /// Whether failures are also named on the standard error.
+        names_failures: bool,
+    },
     Bars {
         all: MultiProgress,
         total: ProgressBar,
@@ -43,7 +48,9 @@ impl Report {
             view: if is_terminal {
                 View::bars(urls)
             } else {
-                View::Lines
+                View::Lines {
+                    names_failures: !is_one_place(),
+                }
             },
             urls,
             ready: AtomicUsize::new(0),
@@ -53,7 +60,7 @@ impl Report {
 
     pub(super) fn begin(&self, url: &str) -> Running {
         Running(match &self.view {
-            View::Lines => None,
+            View::Lines { .. } => None,
             View::Bars { all, total } => {
                 let bar = ProgressBar::no_length()
                     .with_style(style("{bar:24} {bytes:>11} of {total_bytes:11} {msg}"));
@@ -85,9 +92,9 @@ impl Report {
                 drop(all.println(line));
                 total.inc(1);
             }
-            View::Lines => {
+            View::Lines { names_failures } => {
                 self.print(&line);
-                if !is_ready {
+                if *names_failures && !is_ready {
                     let reason = ensured.reason.as_deref().unwrap_or("no reason was given");
                     let word = if ensured.outcome == "stale" {
                         "stale: "
@@ -121,10 +128,14 @@ impl Report {
     }
 
     fn print(&self, line: &str) {
-        let mut out = io::stdout().lock();
-        let written = writeln!(out, "{line}").and_then(|()| out.flush());
-        self.is_cut_off
-            .fetch_or(written.is_err(), Ordering::Relaxed);
+        let Err(error) = write(&format!("{line}\n")) else {
+            return;
+        };
+        // The URLs that are left are ensured all the same; that nobody hears of them is said once.
+        let is_first = !self.is_cut_off.swap(true, Ordering::Relaxed);
+        if let Some(reason) = unwritten(&error).filter(|_| is_first) {
+            complain(&format!("weir: {reason}"));
+        }
     }
 }
 
@@ -146,6 +157,13 @@ impl Running {
             bar.set_position(progress.bytes);
         }
     }
+}
+
+/// Whether both outputs are the same file, pipe or terminal.
+fn is_one_place() -> bool {
+    let place = |found: rustix::fs::Stat| (found.st_dev, found.st_ino);
+    let (out, err) = (fstat(io::stdout()), fstat(io::stderr()));
+    matches!((out, err), (Ok(out), Ok(err)) if place(out) == place(err))
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -104,14 +104,59 @@ async fn the_command_says_how_a_reload_ended() {
         program.run().await
     };
     let run = command().await;
-    assert_eq!(run.assert_code(0).stdout, *b"nothing has changed\n");
+    let file = home.config_file().display().to_string();
+    let read = format!("the gateway has read {file}\n");
+    let said = run.assert_code(0).text();
+    assert_eq!(said, format!("nothing has changed\n{read}"));
     home.set("fill.retries", 1);
     let run = command().await;
-    assert_eq!(run.assert_code(0).stdout, *b"changed [fill] retries\n");
+    let said = run.assert_code(0).text();
+    assert_eq!(said, format!("changed [fill] retries\n{read}"));
     home.set("store.durability", "strict");
     home.set("fill.retries", 2);
     let run = command().await;
     let said = &run.assert_code(1).stderr;
     assert!(said.contains("[store] durability"), "{said}");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_broken_file_keeps_no_command_from_the_gateway_and_a_reload_is_refused_by_it() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().join("data");
+    let disks = vec![folder.display().to_string()];
+    let builder = Gateway::builder().set("store.disks", disks).data(&folder);
+    let mut stage = Stage::with(builder).await;
+    stage.gateway.expect_log("configuration");
+    let home = stage.gateway.home();
+    home.set("fill.retrys", 3);
+    home.set("fnil.retries", 3);
+    let config = home.config_file().display().to_string();
+    // By the file alone: the folder is written in it.
+    let command = async |words: &[&str]| {
+        let program = Program::new(binary()).args(words.iter().copied());
+        program.args(["--config", &config]).run().await
+    };
+    for words in [
+        &["stat"][..],
+        &["explain", "http://host/x"],
+        &["ls"],
+    ] {
+        command(words).await.assert_code(0);
+    }
+    let run = command(&["reload"]).await;
+    let lines: Vec<&str> = run.assert_code(1).stderr.lines().collect();
+    for words in ["retrys", "fnil"] {
+        let is_named = |line: &&&str| line.contains("weir.toml:") && line.contains(words);
+        assert!(lines.iter().find(is_named).is_some(), "{lines:#?}");
+    }
+    assert!(lines.iter().all(|line| line.starts_with("weir: ")), "{lines:#?}");
+    assert_eq!(stage.gateway.metric(&reloads("refused")).await, 1.0);
+    std::fs::write(home.config_file(), "[store]\ndisks\n").expect("writes");
+    let run = command(&["stat"]).await;
+    let said = &run.assert_code(78).stderr;
+    assert!(said.contains("weir.toml:2: ") && said.contains("--data"), "{said}");
+    let run = stage.gateway.weir(["stat"]).await;
+    run.assert_code(0);
     stage.finish().await;
 }
