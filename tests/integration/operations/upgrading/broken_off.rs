@@ -126,8 +126,9 @@ async fn an_old_process_that_is_killed_before_it_agreed_is_replaced() {
         if step.is_some() {
             new.expect_log("the gateway before has died");
             new.expect_log("left without a word about its data");
+            new.owns_data().await;
         }
-        new.owns_data().await;
+        new.ready().await;
         let stage = Stage {
             gateway: new,
             origin: stage.origin,
