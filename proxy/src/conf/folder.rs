@@ -90,7 +90,8 @@ mod tests {
         let check = |text, environment: &[(&str, &str)], data: &[&str], expected: &str| {
             assert_eq!(found(text, environment, data).unwrap(), expected, "{text}");
         };
-        let broken = "[fnil]\nx = 1\n[fill]\nretries = \"many\"\n[store]\ndisks = [\"d\"]\nobjects = 0\n";
+        let broken =
+            "[fnil]\nx = 1\n[fill]\nretries = \"many\"\n[store]\ndisks = [\"d\"]\nobjects = 0\n";
         check(broken, &[], &[], "d");
         check("[fill]\nretrys = 1\n", &[], &[], "weir-data");
         check(broken, &[("WEIR__STORE__DISKS", "e")], &[], "e");

@@ -32,6 +32,8 @@ async fn signals_and_commands_are_heard_during_a_handshake() {
     stage.fresh("/goes", b"goes");
     stage.get("/stays").await;
     stage.get("/goes").await;
+    stage.fresh("/purged", b"purged");
+    stage.get("/purged").await;
     stage.gateway.settled().await;
     let door = Doorway::of(&stage.gateway.home());
     let steps = async {
@@ -44,6 +46,8 @@ async fn signals_and_commands_are_heard_during_a_handshake() {
         let url = stage.origin.url("/goes");
         let posted = stage.gateway.request("POST", &url, "Content-Length: 0\r\n");
         posted.await.assert_is(200, b"goes");
+        let url = stage.origin.url("/purged");
+        stage.gateway.weir(["purge", &url]).await.assert_code(0);
         handshake.pass_up("ready").await;
         handshake.pass_down("yours").await;
         handshake.pass_up("taken").await;
@@ -58,6 +62,7 @@ async fn signals_and_commands_are_heard_during_a_handshake() {
     };
     stage.assert_hit("/stays", b"stays").await;
     stage.assert_fetched("/goes").await;
+    stage.assert_fetched("/purged").await;
     stage.finish().await;
 }
 
