@@ -137,11 +137,7 @@ async fn a_broken_file_keeps_no_command_from_the_gateway_and_a_reload_is_refused
         let program = Program::new(binary()).args(words.iter().copied());
         program.args(["--config", &config]).run().await
     };
-    for words in [
-        &["stat"][..],
-        &["explain", "http://host/x"],
-        &["ls"],
-    ] {
+    for words in [&["stat"][..], &["explain", "http://host/x"], &["ls"]] {
         command(words).await.assert_code(0);
     }
     let run = command(&["reload"]).await;
@@ -150,12 +146,18 @@ async fn a_broken_file_keeps_no_command_from_the_gateway_and_a_reload_is_refused
         let is_named = |line: &&&str| line.contains("weir.toml:") && line.contains(words);
         assert!(lines.iter().find(is_named).is_some(), "{lines:#?}");
     }
-    assert!(lines.iter().all(|line| line.starts_with("weir: ")), "{lines:#?}");
+    assert!(
+        lines.iter().all(|line| line.starts_with("weir: ")),
+        "{lines:#?}"
+    );
     assert_eq!(stage.gateway.metric(&reloads("refused")).await, 1.0);
     std::fs::write(home.config_file(), "[store]\ndisks\n").expect("writes");
     let run = command(&["stat"]).await;
     let said = &run.assert_code(78).stderr;
-    assert!(said.contains("weir.toml:2: ") && said.contains("--data"), "{said}");
+    assert!(
+        said.contains("weir.toml:2: ") && said.contains("--data"),
+        "{said}"
+    );
     let run = stage.gateway.weir(["stat"]).await;
     run.assert_code(0);
     stage.finish().await;
