@@ -86,9 +86,10 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     let schema = Schema::new();
     let mut layers = Layers::new(&schema);
     if let Some(path) = &sources.file
-        && let Err(problem) = file::lay(path, &mut layers)
+        && let Err(error) = file::lay(path, &mut layers)
     {
-        layers.refuse(problem);
+        let problems = error.into_problems().into_iter();
+        problems.for_each(|problem| layers.refuse(problem));
     }
     environment::lay(&sources.environment, &mut layers);
     sources.flags.lay(&mut layers);

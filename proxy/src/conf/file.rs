@@ -1,7 +1,7 @@
 //! The file as a source: TOML, split into one entry for each key, each with its line.
 
 use super::layers::{Entry, Layers};
-use super::problem::{KeyPath, Origin, Problem};
+use super::problem::{ConfigError, KeyPath, Origin, Problem};
 use super::schema::SectionKind;
 use serde::Deserialize;
 use std::fs::File;
@@ -17,13 +17,13 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 ///
 /// # Errors
 /// Why nothing of it could be read: it may have said anything.
-pub(super) fn lay(path: &Path, layers: &mut Layers<'_>) -> Result<(), Problem> {
+pub(super) fn lay(path: &Path, layers: &mut Layers<'_>) -> Result<(), ConfigError> {
     let text = read_text(path, FILE_BYTES_MAX).map_err(|reason| {
         let origin = Origin::File {
             path: path.to_owned(),
             line: None,
         };
-        Problem::general(origin, reason)
+        ConfigError::of(vec![Problem::general(origin, reason)])
     })?;
     let reader = Reader {
         path,
@@ -58,13 +58,13 @@ struct Reader<'r, 'l> {
 }
 
 impl Reader<'_, '_> {
-    fn read(mut self) -> Result<(), Problem> {
+    fn read(mut self) -> Result<(), ConfigError> {
         let document = match DeTable::parse(self.text) {
             Ok(document) => document.into_inner(),
             Err(error) => {
                 let origin = self.origin(error.span().map_or(0, |span| span.start));
                 let reason = format!("not TOML: {}", error.message());
-                return Err(Problem::general(origin, reason));
+                return Err(ConfigError::of(vec![Problem::general(origin, reason)]));
             }
         };
         for (name, content) in document {

@@ -17,10 +17,8 @@ use std::path::PathBuf;
 pub(crate) fn data_folder(sources: &Sources) -> Result<PathBuf, ConfigError> {
     let schema = Schema::new();
     let mut layers = Layers::new(&schema);
-    let unread = sources
-        .file
-        .as_ref()
-        .and_then(|path| file::lay(path, &mut layers).err());
+    let file = sources.file.as_ref();
+    let unread = file.and_then(|path| file::lay(path, &mut layers).err());
     environment::lay(&sources.environment, &mut layers);
     sources.flags.lay(&mut layers);
     let (config, origins, problems) = layers.finish()?;
@@ -33,9 +31,14 @@ pub(crate) fn data_folder(sources: &Sources) -> Result<PathBuf, ConfigError> {
 }
 
 /// What leaves the folder unknown, when its value came from `origin`.
-fn in_the_way(unread: Option<Problem>, origin: &Origin, problems: Vec<Problem>) -> Vec<Problem> {
+fn in_the_way(
+    unread: Option<ConfigError>,
+    origin: &Origin,
+    problems: Vec<Problem>,
+) -> Vec<Problem> {
     let is_ours = |problem: &Problem| problem.key.as_ref() == Some(&disks());
     let unread = unread.filter(|_| *origin == Origin::Default);
+    let unread = unread.map_or_else(Vec::new, ConfigError::into_problems);
     let ours = problems.into_iter().filter(is_ours);
     unread.into_iter().chain(ours).collect()
 }

@@ -7,7 +7,11 @@ use weir_policies::target::{self, Asked, Form, Forms, OwnPage, Resource, Target}
 /// Reads an absolute URL asked for in `form`, or a path as clients ask this gateway for it (a mirror's, say). A refusal
 /// names it.
 pub(super) fn read(url: &str, form: Form, forms: &Forms) -> Result<Resource, Refused> {
-    understand(url, form, forms).map_err(|reason| format!("{url}: {reason}"))
+    let named = |reason| match url {
+        "" => reason,
+        _ => format!("{url}: {reason}"),
+    };
+    understand(url, form, forms).map_err(named)
 }
 
 /// As [`read`], where the URL is named by whoever tells the refusal.

@@ -168,4 +168,15 @@ mod tests {
         check(500, Err(Again::Later));
         check(100, Err(Again::Later));
     }
+
+    #[test]
+    fn a_failure_is_told_in_plain_words() {
+        let check = |kind: ErrorType, expected: &str| {
+            let error = pingora::Error::explain(kind, "addr: 127.0.0.1:1, sni: h");
+            assert_eq!(in_words(&error), expected);
+        };
+        check(ErrorType::ReadTimedout, "no answer in time");
+        check(ErrorType::WriteError, "the connection broke");
+        check(ErrorType::InvalidHTTPHeader, "the answer is not HTTP");
+    }
 }
