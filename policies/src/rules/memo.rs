@@ -116,7 +116,7 @@ mod tests {
     fn whatever_a_rule_can_ask_for_is_told_apart() {
         let memo = Memo::new();
         let looks = Cell::new(0);
-        let mut check = |form, url: &str, fresh_looks: u32| {
+        let check = |form, url: &str, fresh_looks: u32| {
             let before = looks.get();
             for _ in 0..2 {
                 let effect = memo.effect(&resource(form, url), || {

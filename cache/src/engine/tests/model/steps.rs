@@ -158,7 +158,7 @@ impl Model {
         self.note("maintained".to_owned());
         let engine = Arc::clone(&self.world.engine);
         self.others
-            .spawn(async move { maintain(&engine.store).await });
+            .spawn(async move { maintain(engine.store.get().expect("a store")).await });
     }
 
     pub(super) fn warm(&mut self, page: usize) {
