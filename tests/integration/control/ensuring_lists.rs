@@ -18,7 +18,7 @@ async fn a_list_comes_from_the_standard_input_too() {
     stage.fresh("/a", b"a");
     stage.fresh("/b", b"b");
     let (a, b) = (stage.origin.url("/a"), stage.origin.url("/b"));
-    let file = list(&stage.gateway, &format!("# both\n{a}\r\n\n{b}\n"));
+    let file = list(&stage.gateway, format!("# both\n{a}\r\n\n{b}\n"));
     let home = stage.gateway.home();
     let (weir, data) = (
         binary().display().to_string(),
