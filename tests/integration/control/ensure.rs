@@ -355,28 +355,6 @@ async fn a_range_that_is_stored_is_not_the_object() {
 }
 
 #[tokio::test]
-async fn a_list_comes_from_the_standard_input_too() {
-    let stage = Stage::new().await;
-    stage.fresh("/a", b"a");
-    stage.fresh("/b", b"b");
-    let (a, b) = (stage.origin.url("/a"), stage.origin.url("/b"));
-    let file = list(&stage.gateway, &format!("# both\n{a}\r\n\n{b}\n"));
-    let home = stage.gateway.home();
-    let (weir, data) = (
-        binary().display().to_string(),
-        home.data().display().to_string(),
-    );
-    let script = format!("'{weir}' ensure --from - --parallel 1 --data '{data}' < '{file}'");
-    let run = Program::new("sh").args(["-c", &script]).run().await;
-    let expected = format!("fetched  {a}  1 bytes\nfetched  {b}  1 bytes\n");
-    assert_eq!(run.assert_code(0).text(), expected);
-    let empty = list(&stage.gateway, "# nothing\n");
-    let run = stage.gateway.weir(["ensure", "--from", &empty]).await;
-    assert_eq!(run.assert_code(0).text(), "");
-    stage.finish().await;
-}
-
-#[tokio::test]
 async fn wrong_usage_and_a_missing_gateway_are_said_once() {
     let home = Gateway::builder().home();
     home.weir(["ensure"]).await.assert_code(2);
@@ -479,45 +457,5 @@ async fn clients_and_commands_share_one_fetch() {
         run.assert_code(0);
     }
     assert_eq!(stage.origin.requests(), 1);
-    stage.finish().await;
-}
-
-#[tokio::test]
-async fn lines_that_are_no_text_are_named_and_the_others_count() {
-    let stage = Stage::new().await;
-    stage.fresh("/a", b"a");
-    let url = stage.origin.url("/a");
-    let file = stage.gateway.home().folder().join("urls");
-    let marked = [b"\xef\xbb\xbf", url.as_bytes(), b"\n\xff\xfe\n"].concat();
-    std::fs::write(&file, marked).expect("writes");
-    let file = file.display().to_string();
-    let run = stage.gateway.weir(["ensure", "--from", &file]).await;
-    let said = run.assert_code(1).text();
-    assert_eq!(said, format!("fetched  {url}  1 bytes\n"));
-    assert!(run.stderr.contains("urls: line 2: "), "{}", run.stderr);
-    stage.finish().await;
-}
-
-#[tokio::test]
-async fn what_cannot_be_ensured_is_named_once_in_each_place() {
-    let stage = Stage::new().await;
-    for (url, reason) in [
-        ("", "an empty URL"),
-        ("nonsense", "malformed target"),
-        ("ftp://x/y", "scheme ftp is not served yet"),
-    ] {
-        let run = stage.gateway.weir(["ensure", url]).await;
-        let failed = run.assert_code(1).stderr.lines().next().unwrap_or_default();
-        let expected = format!("weir: {url}: {reason}");
-        assert!(failed.starts_with(&expected), "{failed}");
-        let line = format!("failed  {url}  {reason}");
-        assert!(run.text().starts_with(&line), "{}", run.text());
-    }
-    let home = stage.gateway.home();
-    let weir = binary().display().to_string();
-    let data = home.data().display().to_string();
-    let script = format!("'{weir}' ensure --data '{data}' nonsense 2>&1");
-    let run = Program::new("sh").args(["-c", &script]).run().await;
-    assert_eq!(run.assert_code(1).text().matches("malformed").count(), 1);
     stage.finish().await;
 }
