@@ -223,13 +223,18 @@ impl Body {
                         if let Some(end) = self.past_limit(piece.len()) {
                             return end;
                         }
-                        let is_past_part = self.clip(&mut piece);
+                        let is_past = piece.len() > self.room();
+                        if is_past && !matches!(self.purpose, Purpose::Part) {
+                            return FillEnd::Failed(self.too_long());
+                        }
+                        // A broken part may be continued by the whole, from an origin that does no ranges any more.
+                        piece.truncate(self.room());
                         if self.is_last(&piece) {
                             // Before a reader can have it all: whoever comes back for more finds a hit, not us.
                             self.advance(Phase::Committing);
                         }
                         self.take(piece).await;
-                        if is_past_part {
+                        if is_past {
                             return FillEnd::Complete;
                         }
                     }
@@ -249,17 +254,12 @@ impl Body {
             .then(|| FillEnd::Failed(OriginError::TooLarge(host(), limit)))
     }
 
-    /// Cuts off what comes behind a part: a broken one may be continued by the whole, from an origin that does not do
-    /// ranges any more.
-    fn clip(&self, piece: &mut Bytes) -> bool {
-        let (Purpose::Part, Some(end)) = (&self.purpose, self.extent.end) else {
-            return false;
-        };
-        let room = end.saturating_sub(self.extent.start + self.received);
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let is_past = piece.len() > room;
-        piece.truncate(room);
-        is_past
+    /// How many bytes may still come.
+    fn room(&self) -> usize {
+        let at = self.extent.start + self.received;
+        let room = self.extent.end.map(|end| end.saturating_sub(at));
+        room.and_then(|room| usize::try_from(room).ok())
+            .unwrap_or(usize::MAX)
     }
 
     /// Whether bytes are missing at an end that one response's framing calls clean: what continues a broken body may
@@ -272,6 +272,12 @@ impl Body {
     fn too_short(&self) -> OriginError {
         let host = self.fill.request.resource.target.authority();
         OriginError::Truncated(host, "less than it announced")
+    }
+
+    /// What continues a broken body may bring more than its rest, where it says no length itself: then it is not the same.
+    fn too_long(&self) -> OriginError {
+        let host = self.fill.request.resource.target.authority();
+        OriginError::Truncated(host, "more than it had announced")
     }
 
     /// Whether nothing follows `piece`: known where the upstream said a length.

@@ -2,7 +2,8 @@
 
 use super::URL;
 use super::origin::Script;
-use super::world::{Got, World, content, outcome, read};
+use super::world::{Got, World, content, outcome, read, request};
+use http::Method;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use weir_policies::outcome::Outcome;
@@ -37,6 +38,29 @@ async fn row_131_a_broken_body_is_continued_and_the_client_notices_nothing() {
         assert_eq!((asked.gets, asked.ranged), (7, 6));
         assert_eq!(world.engine.stats().fills_resumed.get(), 6);
     }
+}
+
+#[tokio::test]
+async fn a_broken_body_that_is_continued_by_more_than_it_announced_is_cut_and_not_stored() {
+    let world = World::new().await;
+    let longer = content(1, 400_000);
+    let announced = longer[..300_000].to_vec();
+    let (script, gate) = tagged(announced.clone()).breaking_at([100_000]).gated();
+    world.script(URL, script);
+    let answer = world.engine.fetch(&request(Method::GET, URL, &[])).await;
+    let without_a_length = Script {
+        chunked: true,
+        no_ranges: true,
+        ..tagged(longer)
+    };
+    world.script(URL, without_a_length);
+    gate.add_permits(1000);
+    let Got::Cut(got) = read(answer).await else {
+        panic!("a body that is not what was announced looks whole");
+    };
+    assert!(announced.starts_with(&got), "{} bytes", got.len());
+    world.settle().await;
+    assert_ne!(world.get(URL).await.1, Some(Outcome::Hit));
 }
 
 #[tokio::test]
