@@ -80,6 +80,19 @@ impl Stage {
         self.origin.on(path, Script::ok(FRESH, body));
     }
 
+    /// The stage with another gateway, and the one before.
+    pub(crate) fn replaced_by(mut self, new: Gateway) -> (Self, Gateway) {
+        let old = std::mem::replace(&mut self.gateway, new);
+        (self, old)
+    }
+
+    /// The stage with the next process, once that holds the data; and the process before.
+    pub(crate) async fn upgraded(self) -> (Self, Gateway) {
+        let new = self.gateway.upgrade().await;
+        new.owns_data().await;
+        self.replaced_by(new)
+    }
+
     /// Ends the gateway in good order.
     pub(crate) async fn finish(self) {
         self.gateway.finish().await;

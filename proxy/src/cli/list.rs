@@ -33,10 +33,10 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-A line for each object: size of the body, time since it was stored, what is special about it, URL. Special is what is not a
-plain 200: followed (found behind redirects), conflict, part (a range), pinned, immutable (imported), invalidated (its
-upstream is asked before the next use), other statuses. URLs are in normal form; a path of the gateway, such as
-/download/URL or that of a mirror, stands for what it is kept under. In no order. Everything that is stored is looked at,
+A line for each object: size of the body, time since it was stored, what is special about it, URL. Special is what is not a \
+plain 200: followed (found behind redirects), conflict, part (a range), pinned, immutable (imported), invalidated (its \
+upstream is asked before the next use), other statuses. URLs are in normal form; a path of the gateway, such as \
+/download/URL or that of a mirror, stands for what it is kept under. In no order. Everything that is stored is looked at, \
 one small read from the disk for each object that is not in use. A reader that takes nothing for a minute is let go.";
 
 /// How objects are written.

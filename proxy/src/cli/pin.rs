@@ -17,8 +17,8 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-What is pinned is never evicted, also after a restart. It is the stored objects that are pinned, every variant of the URL:
-what is fetched anew in their place is pinned by a rule with pin = true, or again by `weir pin`. A purge removes what is
+What is pinned is never evicted, also after a restart. It is the stored objects that are pinned, every variant of the URL: \
+what is fetched anew in their place is pinned by a rule with pin = true, or again by `weir pin`. A purge removes what is \
 pinned. Exit code 0 only when something is stored under each URL.";
 
 impl Arguments {

@@ -40,11 +40,11 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-A purge holds from the moment it is reported, also over a crash: nothing that was asked of an upstream before is served
-again, every variant, what was found behind redirects, imported and pinned objects included. Running downloads get their
-bytes to the end; nobody joins them and they are not stored. The objects of a URL are removed at once; those of a prefix or
-a tag as they are asked for, and in the background. --soft keeps the bytes for an upstream that says that they still hold,
-or that fails; imported objects are exempt. A dry run of a prefix or a tag, and --list, look at everything that is stored.
+A purge holds from the moment it is reported, also over a crash: nothing that was asked of an upstream before is served \
+again, every variant, what was found behind redirects, imported and pinned objects included. Running downloads get their \
+bytes to the end; nobody joins them and they are not stored. The objects of a URL are removed at once; those of a prefix or \
+a tag as they are asked for, and in the background. --soft keeps the bytes for an upstream that says that they still hold, \
+or that fails; imported objects are exempt. A dry run of a prefix or a tag, and --list, look at everything that is stored. \
 Exit code 0 also when nothing was stored.";
 
 impl Arguments {

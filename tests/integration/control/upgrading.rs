@@ -5,22 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::stage::{FRESH, Stage};
 use weir_tests::deadline::within;
-use weir_tests::{Gate, Gateway, Script};
-
-/// The stage with the next process, once that holds the data; and the process before.
-async fn upgraded(stage: Stage) -> (Stage, Gateway) {
-    let new = stage.gateway.upgrade().await;
-    new.owns_data().await;
-    let Stage {
-        gateway: old,
-        origin,
-    } = stage;
-    let stage = Stage {
-        gateway: new,
-        origin,
-    };
-    (stage, old)
-}
+use weir_tests::{Gate, Script};
 
 #[tokio::test]
 async fn a_url_that_is_being_ensured_is_ensured_by_the_next_process() {
@@ -36,7 +21,7 @@ async fn a_url_that_is_being_ensured_is_ensured_by_the_next_process() {
     let ensuring = home.weir(["ensure", "--parallel", "1", running, waiting]);
     let upgrading = async {
         reached.passed("the fill has begun").await;
-        let (stage, old) = upgraded(stage).await;
+        let (stage, old) = stage.upgraded().await;
         gate.open();
         (stage, old)
     };
@@ -66,7 +51,7 @@ async fn a_gateway_answers_at_every_moment_of_two_upgrades() {
         }
     });
     for _ in 0..2 {
-        let (next, old) = upgraded(stage).await;
+        let (next, old) = stage.upgraded().await;
         stage = next;
         old.ends_well().await;
     }

@@ -18,21 +18,6 @@ use weir_tests::{Content, Gate, Gateway, RawClient, Script};
 
 const MIB: usize = 1024 * 1024;
 
-/// The stage with the next process, once that holds the data; and the process before.
-async fn upgraded(stage: Stage) -> (Stage, Gateway) {
-    let new = stage.gateway.upgrade().await;
-    new.owns_data().await;
-    let Stage {
-        gateway: old,
-        origin,
-    } = stage;
-    let stage = Stage {
-        gateway: new,
-        origin,
-    };
-    (stage, old)
-}
-
 /// A client that has read the first `bytes` of the body of `path`, and them.
 async fn reading(stage: &Stage, path: &str, bytes: usize) -> (RawClient, Vec<u8>) {
     let mut client = stage.gateway.connect().await;
@@ -66,7 +51,7 @@ async fn a_slow_hit_runs_on_in_the_old_process_to_its_last_byte() {
     stage.get("/x").await.assert_is(200, &content.bytes());
     stage.gateway.settled().await;
     let (client, body) = reading(&stage, "/x", 1000).await;
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     stage.assert_hit("/x", &content.bytes()).await;
     read_rest(client, body, &content).await;
     old.ends_well().await;
@@ -83,7 +68,7 @@ async fn a_fill_runs_on_in_the_old_process_for_readers_near_and_far() {
     let (mut near, mut near_body) = reading(&stage, "/x", 1000).await;
     let (far, far_body) = reading(&stage, "/x", 1000).await;
     read_on(&mut near, &mut near_body, half - 1000).await;
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     gate.open();
     tokio::join!(
         read_rest(near, near_body, &content),
@@ -105,7 +90,7 @@ async fn a_kept_connection_is_answered_once_more_and_told_that_it_ends() {
     let mut client = stage.gateway.connect().await;
     client.exchange(&request).await.assert_is(200, b"kept");
     stage.gateway.settled().await;
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     // What is sent in one go is answered to its last request, which is told.
     client.send(request.repeat(3)).await;
     let mut told = Vec::new();
@@ -127,7 +112,7 @@ async fn what_the_old_process_stored_is_found_and_the_new_one_stores() {
     stage.fresh("/new", b"new");
     stage.get("/old").await;
     stage.gateway.settled().await;
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     old.ends_well().await;
     stage.assert_hit("/old", b"old").await;
     stage.assert_fetched("/new").await.assert_is(200, b"new");
@@ -164,7 +149,7 @@ async fn newcomers_are_answered_at_every_moment_of_three_upgrades() {
         });
     }
     for _ in 0..3 {
-        let (next, old) = upgraded(stage).await;
+        let (next, old) = stage.upgraded().await;
         stage = next;
         old.ends_well().await;
     }
@@ -182,7 +167,7 @@ async fn a_client_that_connected_before_and_asks_after_is_answered() {
     let mut early = stage.gateway.connect().await;
     // Answered behind it on the same listener: by then the first one is accepted.
     stage.get("/x").await;
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     let request = forward("GET", &stage.origin.url("/x"), "");
     early.exchange(&request).await.assert_is(200, b"x");
     old.ends_well().await;
@@ -200,7 +185,7 @@ async fn a_tunnel_carries_on() {
     client.send(request).await;
     let (mut far, _) = within("the far end", peer.accept()).await.expect("accepts");
     assert_eq!(client.head().await.status, 200);
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     client.send("up").await;
     let mut up = [0; 2];
     within("bytes up", far.read_exact(&mut up))
@@ -242,7 +227,7 @@ async fn an_upgrade_that_fails_changes_nothing() {
         stage.assert_hit("/x", b"x").await;
     }
     stage.gateway.expect_log("an upgrade came to nothing");
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     old.ends_well().await;
     stage.assert_hit("/x", b"x").await;
     stage.finish().await;
@@ -255,7 +240,7 @@ async fn the_old_process_ends_at_the_drain_deadline() {
     let script = Script::ok_in_halves(FRESH, &content.bytes(), 1000, &gate);
     stage.origin.on("/x", script);
     let (mut client, _) = reading(&stage, "/x", 1000).await;
-    let (stage, mut old) = upgraded(stage).await;
+    let (stage, mut old) = stage.upgraded().await;
     old.expect_log("cut at the drain deadline");
     old.expect_log("fills given up at the deadline");
     old.ends_well().await;

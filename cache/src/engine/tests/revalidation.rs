@@ -4,6 +4,7 @@ use super::URL;
 use super::origin::Script;
 use super::world::{Got, World, outcome, read, request};
 use crate::engine::Answer;
+use crate::engine::FetchRequest;
 use http::{HeaderMap, Method, StatusCode};
 use weir_policies::outcome::Outcome;
 use weir_policies::target::Target;
@@ -310,15 +311,17 @@ async fn row_92_head_freshens_what_is_stored_or_tells_that_it_is_old() {
     );
 }
 
+/// As a rule with `negative_ttl = "30s"`.
+fn with_ttl(request: &mut FetchRequest) {
+    let mut effect = (*request.plan.effect).clone();
+    effect.negative_ttl = 30;
+    request.plan.effect = effect.into();
+}
+
 #[tokio::test]
 async fn a_404_is_remembered_as_long_as_its_rule_says() {
     let world = World::new().await;
     world.script(URL, Script::error(404));
-    let with_ttl = |request: &mut crate::engine::FetchRequest| {
-        let mut effect = (*request.plan.effect).clone();
-        effect.negative_ttl = 30;
-        request.plan.effect = effect.into();
-    };
     for _ in 0..3 {
         assert_eq!(world.get_as(URL, with_ttl).await.0, Got::Status(404));
         world.later(10);
@@ -363,11 +366,6 @@ async fn an_older_variant_does_not_answer_once_a_newer_response_has_expired() {
 async fn who_insists_is_not_told_of_an_absence_that_is_long_ago() {
     let world = World::new().await;
     world.script(URL, Script::error(404));
-    let with_ttl = |request: &mut crate::engine::FetchRequest| {
-        let mut effect = (*request.plan.effect).clone();
-        effect.negative_ttl = 30;
-        request.plan.effect = effect.into();
-    };
     world.get_as(URL, with_ttl).await;
     world.script(URL, tagged("here now"));
     world.later(5);

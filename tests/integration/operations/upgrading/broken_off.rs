@@ -2,7 +2,6 @@
 
 use rustix::process::Signal;
 
-use super::upgraded;
 use crate::stage::Stage;
 use weir_tests::deadline::within;
 use weir_tests::{Doorway, Handshake};
@@ -73,7 +72,7 @@ async fn a_new_process_that_dies_at_any_step_leaves_everything_as_it_was() {
         }
     };
     within("what was handed over in vain is closed", closed).await;
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     old.ends_well().await;
     stage.assert_hit("/x", b"x").await;
     stage.finish().await;
@@ -95,10 +94,7 @@ async fn an_old_process_that_dies_before_it_gave_its_data_back_leaves_it_to_the_
     let (mut new, ()) = tokio::join!(stage.gateway.upgrade(), steps);
     new.expect_log("left without a word about its data");
     new.owns_data().await;
-    let stage = Stage {
-        gateway: new,
-        origin: stage.origin,
-    };
+    let (stage, _) = stage.replaced_by(new);
     stage.assert_hit("/x", b"x").await;
     stage.finish().await;
 }
@@ -129,10 +125,7 @@ async fn an_old_process_that_is_killed_before_it_agreed_is_replaced() {
             new.expect_log("left without a word about its data");
         }
         new.ready().await;
-        let stage = Stage {
-            gateway: new,
-            origin: stage.origin,
-        };
+        let (stage, _) = stage.replaced_by(new);
         stage.assert_hit("/x", b"x").await;
         stage.finish().await;
     }
@@ -178,11 +171,8 @@ async fn a_new_process_whose_output_is_full_goes_on() {
     let mut new = stage.gateway.upgrade_unheard();
     new.expect_log("cannot write to the standard output");
     new.owns_data().await;
-    stage.gateway.ends_well().await;
-    let stage = Stage {
-        gateway: new,
-        origin: stage.origin,
-    };
+    let (stage, old) = stage.replaced_by(new);
+    old.ends_well().await;
     stage.assert_hit("/x", b"x").await;
     stage.finish().await;
 }

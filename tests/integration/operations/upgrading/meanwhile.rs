@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use std::path::Path;
 
-use super::{read_rest, reading, upgraded};
+use super::{read_rest, reading};
 use crate::stage::{FRESH, Stage};
 use weir_tests::deadline::within;
 use weir_tests::{Content, Doorway, Gate, Gateway, Script};
@@ -55,11 +55,8 @@ async fn signals_and_commands_are_heard_during_a_handshake() {
     };
     let (new, ()) = tokio::join!(stage.gateway.upgrade(), steps);
     new.owns_data().await;
-    stage.gateway.ends_well().await;
-    let stage = Stage {
-        gateway: new,
-        origin: stage.origin,
-    };
+    let (stage, old) = stage.replaced_by(new);
+    old.ends_well().await;
     stage.assert_hit("/stays", b"stays").await;
     stage.assert_fetched("/goes").await;
     stage.assert_fetched("/purged").await;
@@ -88,7 +85,7 @@ async fn a_reload_that_changes_something_breaks_off_the_handshake() {
         .expect_log("the configuration was reloaded meanwhile");
     door.give_back();
     stage.assert_hit("/x", b"x").await;
-    let (stage, old) = upgraded(stage).await;
+    let (stage, old) = stage.upgraded().await;
     old.ends_well().await;
     stage.finish().await;
 }
@@ -101,7 +98,7 @@ async fn what_runs_on_in_the_old_process_is_logged_to_the_new_file() {
     stage.origin.on("/slow", script);
     let url = stage.origin.url("/slow");
     let (client, body) = reading(&stage, "/slow", 1000).await;
-    let (stage, mut old) = upgraded(stage).await;
+    let (stage, mut old) = stage.upgraded().await;
     rotate(&old).await;
     old.expect_log("not reloaded: this process is about to end");
     old.signal(Signal::HUP);
