@@ -1,4 +1,5 @@
-//! What an operator wants to be told of, as a stream: upstreams that fail, damage, conflicts, full and failing disks.
+//! What an operator wants to be told of, as a stream: upstreams that fail, damage, conflicts, full and failing disks,
+//! disks that are lost and come back.
 //!
 //! The rooms that notice something [`Events::emit`] it and go on; whoever is interested subscribes. Mail and webhooks
 //! are one such reader, a console may be another.
@@ -8,6 +9,7 @@
 //! Deliberately absent: anything about a request that was answered well, and any judgment of how often is too often.
 
 use crate::metrics::Counter;
+use crate::store::report::DiskSlot;
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 
@@ -54,6 +56,31 @@ pub enum Event {
         /// The disk.
         disk: String,
     },
+    /// A disk takes no part any more: it failed, hangs, or is not there. The others make up for it as long as they can.
+    DiskLost {
+        /// The disk.
+        disk: String,
+        /// Its place.
+        slot: DiskSlot,
+        /// What is wrong with it, in words.
+        reason: String,
+    },
+    /// A disk that was lost takes part again; what it lacks is being computed from the others.
+    DiskBack {
+        /// The disk.
+        disk: String,
+        /// Its place.
+        slot: DiskSlot,
+    },
+    /// A disk has everything that it should have.
+    RebuildDone {
+        /// The disk.
+        disk: String,
+        /// Its place.
+        slot: DiskSlot,
+        /// What was written for that.
+        shards: u64,
+    },
 }
 
 /// Who chose the origin that failed.
@@ -78,16 +105,25 @@ pub enum EventKind {
     DiskFull,
     /// [`Event::StoreSuspect`]
     StoreSuspect,
+    /// [`Event::DiskLost`]
+    DiskLost,
+    /// [`Event::DiskBack`]
+    DiskBack,
+    /// [`Event::RebuildDone`]
+    RebuildDone,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::UpstreamFailed,
         Self::Corrupt,
         Self::Conflict,
         Self::DiskFull,
         Self::StoreSuspect,
+        Self::DiskLost,
+        Self::DiskBack,
+        Self::RebuildDone,
     ];
 
     /// The word for it.
@@ -99,6 +135,9 @@ impl EventKind {
             Self::Conflict => "conflict",
             Self::DiskFull => "disk-full",
             Self::StoreSuspect => "store-suspect",
+            Self::DiskLost => "disk-lost",
+            Self::DiskBack => "disk-back",
+            Self::RebuildDone => "rebuild-done",
         }
     }
 }
@@ -113,6 +152,9 @@ impl Event {
             Self::Conflict { .. } => EventKind::Conflict,
             Self::DiskFull { .. } => EventKind::DiskFull,
             Self::StoreSuspect { .. } => EventKind::StoreSuspect,
+            Self::DiskLost { .. } => EventKind::DiskLost,
+            Self::DiskBack { .. } => EventKind::DiskBack,
+            Self::RebuildDone { .. } => EventKind::RebuildDone,
         }
     }
 
@@ -121,9 +163,12 @@ impl Event {
     pub fn subject(&self) -> &str {
         match self {
             Self::UpstreamFailed { authority, .. } | Self::Conflict { authority, .. } => authority,
-            Self::Corrupt { disk, .. } | Self::DiskFull { disk } | Self::StoreSuspect { disk } => {
-                disk
-            }
+            Self::Corrupt { disk, .. }
+            | Self::DiskFull { disk }
+            | Self::StoreSuspect { disk }
+            | Self::DiskLost { disk, .. }
+            | Self::DiskBack { disk, .. }
+            | Self::RebuildDone { disk, .. } => disk,
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Kept apart from any metrics library, so that counting is one relaxed add and tests read them directly.
 
+use crate::store::report::DiskSlot;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -113,8 +115,12 @@ pub struct DiskStats {
     pub name: String,
     /// Bytes of committed objects, headers and checksums included.
     pub stored_bytes: Gauge,
+    /// Its slot in the pool.
+    pub slot: u8,
     /// Bytes promised to objects that are being written.
     pub filling_bytes: Gauge,
+    /// The part of them that still counts as free on the disk.
+    pub(crate) unallocated_bytes: Gauge,
     /// What the store may use, from the last look at the disk.
     pub budget_bytes: Gauge,
     /// Blocks whose checksum did not fit.
@@ -133,11 +139,35 @@ pub struct DiskStats {
     pub resend_checks: Counter,
 }
 
+impl DiskStats {
+    /// Of the disk in this slot and folder.
+    pub(crate) fn named(slot: DiskSlot, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            slot: slot.0,
+            ..Self::default()
+        }
+    }
+}
+
 /// Counters of the store.
 #[derive(Debug, Default)]
 pub struct StoreStats {
-    /// One for each disk.
-    pub disks: Vec<DiskStats>,
+    disks: Mutex<Vec<Arc<DiskStats>>>,
+    /// Jobs that had to wait for a place in the queue of the coordinator's pool.
+    pub pool_waits: Counter,
+    /// Memory for stripes that are being collected.
+    pub stripe_bytes: Gauge,
+    /// Units that were computed from others because theirs could not be read.
+    pub computed_units: Counter,
+    /// Shards that were computed and written anew.
+    pub repaired_shards: Counter,
+    /// Shards that were computed and were not what the others know of them; they were not written.
+    pub contradicted_shards: Counter,
+    /// Objects that lack a shard and found no place in the queue; they are found by a walk.
+    pub repair_queue_full: Counter,
+    /// Objects that were spread anew because one of their disks is being retired.
+    pub moved_objects: Counter,
     /// Committed objects.
     pub objects: Gauge,
     /// Replaced files that wait for the next sync before they are removed.
@@ -162,15 +192,19 @@ pub struct StoreStats {
 }
 
 impl StoreStats {
-    pub(crate) fn new(names: &[&str]) -> Self {
-        let disk = |name: &&str| DiskStats {
-            name: (*name).to_owned(),
-            ..DiskStats::default()
-        };
-        Self {
-            disks: names.iter().map(disk).collect(),
-            ..Self::default()
-        }
+    /// One for each disk, by slot.
+    #[must_use]
+    pub fn disks(&self) -> Vec<Arc<DiskStats>> {
+        self.lock().clone()
+    }
+
+    /// These are the disks from now on.
+    pub(crate) fn set_disks(&self, disks: impl Iterator<Item = Arc<DiskStats>>) {
+        *self.lock() = disks.collect();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<DiskStats>>> {
+        self.disks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes removed for a cause.
@@ -199,7 +233,7 @@ mod tests {
 
     #[test]
     fn every_cause_has_its_own_counter_and_label() {
-        let stats = StoreStats::new(&["disk"]);
+        let stats = StoreStats::default();
         for (place, cause) in (1_u64..).zip(EvictionCause::ALL) {
             stats.count_removed(cause, place);
         }

@@ -31,6 +31,15 @@ pub trait Device: Send + Sync + fmt::Debug {
     fn create(&self, path: &str) -> io::Result<Arc<dyn DeviceFile>>;
     /// Opens a file for reading (`write`: and writing).
     fn open(&self, path: &str, write: bool) -> io::Result<Arc<dyn DeviceFile>>;
+    /// Opens a file for reading what is really on the platter, past the page cache, as a scrub has to. Any offset and
+    /// length will do. Such a file is only read: it has no descriptor for sendfile, and nothing of it is resident.
+    ///
+    /// Where the file system has no way past its cache, pages are dropped before and after each read, which is as near
+    /// as one gets: pages that are dirty or mapped stay. An adapter without it says `Unsupported`, never reads the
+    /// cache instead.
+    fn open_unbuffered(&self, _path: &str) -> io::Result<Arc<dyn DeviceFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Renames; replaces the target.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -52,6 +61,11 @@ pub trait Device: Send + Sync + fmt::Debug {
     fn unlock(&self);
     /// Identifies this boot (`/proc/sys/kernel/random/boot_id`).
     fn boot_id(&self) -> io::Result<String>;
+    /// A number of the file system that the folder is on (`st_dev`), good for this boot: two disks with the same one
+    /// die together, and a folder whose number changes has lost its mount. `Unsupported` where this cannot be told.
+    fn file_system(&self) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// One open file of a [`Device`].

@@ -1,19 +1,27 @@
-//! The local store: objects as verified files on one or more disks. One disk so far; the format is the final one.
+//! The local store: objects as verified files on one or more disks, of which any two may be lost.
 //!
-//! Reading order: [`layout`] (names) → [`header`], [`footer`], [`superblock`] (bytes, each with its diagram) →
-//! [`writer`] (how an object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`],
-//! [`handles`] and [`reader`] (how it goes out) → [`send`] (without being copied) → [`room`] (what makes place) and
-//! [`forget`] → [`open`], [`recovery`], [`close`] and [`retire`] (how a store begins and ends) → [`amend`] and [`log`]
-//! (how a head changes afterwards) → [`ban`] (what was purged) and [`survey`] (what there is).
+//! Reading order: [`geometry`], [`members`] and [`stripe`] (where bytes lie) → [`layout`] (names) → [`header`], [`footer`],
+//! [`superblock`] (bytes, each with its diagram) → [`array`] (the disks) → [`writer`], [`stripes`] and [`temporary`] (how an
+//! object comes in) → [`sync`] (when it is durable, what happens to its predecessor) → [`core`], [`handles`], [`reader`],
+//! [`shards`] and [`fetch`] (how it goes out) → [`judge`] (what follows from a bad shard), [`repair`] and [`scrub`] →
+//! [`send`] (without being copied) → [`room`] (what makes place), [`removal`] and [`forget`] → [`examine`], [`assembly`],
+//! [`open`], [`recovery`], [`close`] and [`retire`] (how a store begins and ends) → [`loss`], [`health`] and [`rejoin`]
+//! (disks that come and go), [`operate`] (what an operator does with them) → [`amend`] and [`log`] (how a head changes
+//! afterwards) → [`ban`] (what was purged) and [`survey`] (what there is).
 //!
 //! Invariants
 //! - No byte is returned that was not compared with its checksum; [`send`] says what counts as compared there.
 //! - A file is visible only whole, and still proves nothing: its trailer is checked whenever it is opened.
 //! - A sequence is never used twice, also not after a crash.
-//! - All device calls are made on the disk's own bounded pool; no lock is held across an await.
-//! - A full, read-only or failing disk makes calls fail, never the process.
+//! - All device calls are made on bounded pools, never on a caller's thread; no lock is held across an await.
+//! - A full, read-only, failing or hanging disk makes its own calls fail; the others make up for it, or the call fails,
+//!   never the process.
+//! - Nothing that a disk has missed is acknowledged before the others are sure to know that it has.
 
+mod accounts;
 mod amend;
+mod array;
+mod assembly;
 mod ban;
 mod budget;
 mod checkpoint;
@@ -22,26 +30,42 @@ mod claim;
 mod close;
 mod core;
 pub(crate) mod digest;
+mod examine;
+mod fetch;
 mod fields;
 mod footer;
 mod forget;
+mod geometry;
 mod handles;
 mod header;
+mod health;
 mod index;
+mod judge;
 mod layout;
 mod log;
+mod loss;
 mod marks;
+mod members;
 mod open;
+mod operate;
 mod partial;
 mod pool;
 mod reader;
 mod recovery;
+mod rejoin;
+mod removal;
+mod repair;
 mod replaced;
+pub mod report;
 mod retire;
 mod room;
+mod scrub;
 mod send;
 mod sequence;
 mod shard;
+mod shards;
+mod stripe;
+mod stripes;
 mod superblock;
 mod survey;
 mod sync;
@@ -118,6 +142,15 @@ pub struct StoreSettings {
     pub queue_per_disk: usize,
     /// Upper bound of index entries.
     pub objects_max: usize,
+    /// Disks that may be lost at the same time without losing an object: 1 or 2. Fewer disks than it takes keep as many
+    /// copies as there are disks.
+    pub parity: u8,
+    /// How long a disk may leave every call unanswered before it is left out. One disk alone is waited for.
+    pub disk_deadline: Duration,
+    /// From the end of one scrub of everything to the beginning of the next; `None`: only when somebody asks for it.
+    pub scrub_interval: Option<Duration>,
+    /// Most that the scrub reads of each disk, bytes a second.
+    pub scrub_bytes_per_second: u64,
 }
 
 /// What may go wrong in the store. Expected outcomes (absent, stale) are not errors.
@@ -274,7 +307,7 @@ impl Store {
     /// What is wrong with the store, in a sentence; `None` while it is well.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
-        let disk = self.core.device.name();
+        let disk = self.core.name();
         let is_suspect = self.core.suspect.load(Ordering::Acquire);
         let advice =
             "what was stored since may not survive a power loss; check the disk and restart";
@@ -321,5 +354,10 @@ pub(crate) fn settings_for_tests() -> StoreSettings {
         threads_per_disk: 1,
         queue_per_disk: 16,
         objects_max: 10_000,
+        parity: 2,
+        disk_deadline: Duration::from_secs(300),
+        scrub_interval: None,
+        // A clock that stands still never gives a paced scrub another byte.
+        scrub_bytes_per_second: u64::MAX,
     }
 }

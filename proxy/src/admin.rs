@@ -143,7 +143,7 @@ impl Admin {
         match path {
             "/" => Page::index(),
             "/healthz" => Page::healthy(),
-            "/readyz" => Page::readiness(&self.readiness.reasons()),
+            "/readyz" => Page::readiness(&self.readiness.reasons(), &self.readiness.notes()),
             "/metrics" => Page::metrics(self.metrics.text()),
             _ => Page::not_found(),
         }

@@ -5,6 +5,7 @@
 
 mod caller;
 mod conflict;
+mod disks;
 mod ensure;
 mod explain;
 mod import;
@@ -15,6 +16,7 @@ mod pin;
 mod purge;
 mod quantity;
 mod reload;
+mod scrub;
 mod stat;
 mod table;
 
@@ -64,6 +66,10 @@ pub(crate) enum Command {
     Import(import::Arguments),
     /// Have a running gateway read its configuration again: all of it or, where anything is wrong, nothing
     Reload(reload::Arguments),
+    /// Say how the disks of a running gateway are, and change them
+    Disks(disks::Arguments),
+    /// Have everything stored read and compared with its checksums
+    Scrub(scrub::Arguments),
     /// Print the completions of these commands for a shell
     Completions(manual::CompletionsArguments),
     /// Print the manual page, or write one for every command
@@ -78,7 +84,7 @@ pub(crate) struct Place {
     /// The gateway with this configuration file [env: WEIR_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The gateway with this data folder
+    /// The gateway with this data folder; one of several is enough, as long as its disk is there
     #[arg(long, value_name = "FOLDER")]
     data: Vec<String>,
 }
@@ -95,7 +101,7 @@ pub(crate) struct ServeArguments {
     /// Serve health and metrics here instead; "" for not at all
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
-    /// Keep the data in this folder instead; only one for now
+    /// Keep the data in this folder instead; repeated for several disks
     #[arg(long, value_name = "FOLDER")]
     data: Vec<String>,
     /// Take over from the gateway that runs with this configuration, without losing a connection; where none runs,
@@ -155,17 +161,17 @@ impl ServeArguments {
 }
 
 impl Place {
-    /// The folder in which the gateway that is meant has its socket. Whatever else is wrong with the configuration is
+    /// The folders in which the gateway that is meant has its sockets, as far as their disks are there. Whatever else is wrong with the configuration is
     /// the gateway's to say: a command must reach it all the same.
     ///
     /// # Errors
     /// [`Exit::Configuration`], after the reason was written to the standard error.
-    fn folder(&self) -> Result<PathBuf, Exit> {
+    fn folders(&self) -> Result<Vec<PathBuf>, Exit> {
         let flags = Flags {
             data: self.data.clone(),
             ..Flags::default()
         };
-        conf::data_folder(&sources(self.config.clone(), flags)).map_err(|error| {
+        conf::data_folders(&sources(self.config.clone(), flags)).map_err(|error| {
             complain(&error);
             complain(&"weir: so nobody knows where its data is: --data FOLDER says it as well");
             Exit::Configuration

@@ -41,7 +41,7 @@ mod written;
 pub(crate) use access::AccessSettings;
 pub(crate) use cache_proxy::{CacheProxySettings, SuffixRules};
 pub(crate) use fill::OnAbandon;
-pub(crate) use folder::data_folder;
+pub(crate) use folder::data_folders;
 pub(crate) use log::{AccessFormat, AccessLog, LogSettings};
 pub(crate) use problem::ConfigError;
 pub(crate) use secret::Secret;

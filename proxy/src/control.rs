@@ -1,8 +1,9 @@
 //! The control socket: how the commands of this binary ask and tell a running gateway.
 //!
-//! A Unix socket named `control.sock` in the first data folder, mode 0600, there from the moment the store is open
-//! until it closes. Whoever may write the data may use it, nobody else: the mode keeps others out, and the kernel's
-//! word about the peer is checked as well. The TCP admin listener stays read-only.
+//! A Unix socket named `control.sock` in every data folder whose disk is there, so that any of them may be lost; mode
+//! 0600, there from the moment the store is open until it closes. Whoever may write the data may use it, nobody else: the
+//! mode keeps others out, and the kernel's word about the peer is checked as well. The TCP admin listener stays
+//! read-only.
 //!
 //! One connection carries one command:
 //!
@@ -23,6 +24,7 @@
 mod conflict;
 mod describe;
 mod dialog;
+mod disks;
 mod ensure;
 mod explain;
 mod import;
@@ -33,6 +35,7 @@ pub(crate) mod owner;
 mod pin;
 pub(crate) mod protocol;
 mod purge;
+mod scrub;
 pub(crate) mod shown;
 pub(crate) mod socket;
 mod stat;
@@ -214,6 +217,12 @@ impl Control {
                 let unpinned = pin::pin(gateway, &subject, Pinning::Unpin).await;
                 answer(dialog, unpinned).await
             }
+            Ok(Command::Disks) => answer(dialog, disks::report(gateway)).await,
+            Ok(Command::DiskChange(change)) => {
+                let changed = disks::change(gateway, &change).await;
+                answer(dialog, changed).await
+            }
+            Ok(Command::Scrub(order)) => answer(dialog, scrub::scrub(gateway, &order)).await,
             Err(error) => {
                 answer::<S, ()>(dialog, Err(error.to_string())).await?;
                 Err(error)

@@ -7,6 +7,7 @@
 
 mod access_log;
 mod admin;
+mod array;
 mod cli;
 mod conf;
 mod control;
@@ -48,6 +49,8 @@ fn main() -> ExitCode {
         Command::Stat(arguments) => arguments.run(),
         Command::Completions(arguments) => arguments.run(),
         Command::Man(arguments) => arguments.run(),
+        Command::Disks(arguments) => arguments.run(),
+        Command::Scrub(arguments) => arguments.run(),
         Command::Notify(arguments) => arguments.run(),
     };
     exit.into()

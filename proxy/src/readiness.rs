@@ -2,6 +2,7 @@
 //!
 //! A state that only moves forward (starting → ready → draining) and named conditions that rooms
 //! raise and clear at any time, such as a disk that became read-only. Ready means: state ready and no condition.
+//! Notes are told as well and do not count: somebody has to look, and traffic may come all the same.
 //!
 //! Deliberately not here: whether the process lives. A process that answers at all is alive.
 
@@ -46,6 +47,7 @@ pub(crate) struct Readiness(Mutex<Inner>);
 struct Inner {
     state: State,
     conditions: BTreeMap<&'static str, String>,
+    notes: BTreeMap<&'static str, String>,
 }
 
 impl Default for Readiness {
@@ -53,6 +55,7 @@ impl Default for Readiness {
         Self(Mutex::new(Inner {
             state: State::Starting,
             conditions: BTreeMap::new(),
+            notes: BTreeMap::new(),
         }))
     }
 }
@@ -74,6 +77,24 @@ impl Readiness {
     /// Clears the condition `name`.
     pub(crate) fn clear(&self, name: &'static str) {
         self.lock().conditions.remove(name);
+    }
+
+    /// Has `text` told under `name` to whoever asks, ready or not; `None`: no more.
+    pub(crate) fn note(&self, name: &'static str, text: Option<String>) {
+        let notes = &mut self.lock().notes;
+        match text {
+            Some(text) => notes.insert(name, text),
+            None => notes.remove(name),
+        };
+    }
+
+    /// What somebody should look at although it keeps no traffic away.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let inner = self.lock();
+        let notes = inner.notes.iter();
+        notes
+            .map(|(name, text)| format!("{name}: {text}"))
+            .collect()
     }
 
     /// Why no traffic should be sent here, the state first; empty: ready.
@@ -116,6 +137,17 @@ mod tests {
         readiness.clear("bind");
         readiness.clear("disk ./weir-data");
         assert!(readiness.reasons().is_empty());
+    }
+
+    #[test]
+    fn a_note_is_told_and_keeps_nothing_away() {
+        let readiness = Readiness::default();
+        readiness.advance(State::Ready);
+        readiness.note("degraded", Some("disk 2 is out".to_owned()));
+        assert!(readiness.reasons().is_empty());
+        assert_eq!(readiness.notes(), ["degraded: disk 2 is out"]);
+        readiness.note("degraded", None);
+        assert!(readiness.notes().is_empty());
     }
 
     #[test]

@@ -276,18 +276,29 @@ fn never_opened(error: JoinError) -> anyhow::Error {
 
 /// The gateway to take over from, if one runs.
 async fn predecessor(settings: &Settings) -> anyhow::Result<Option<Predecessor>> {
-    let (Some(folder), Some(name)) = (settings.disks.first(), &settings.server.upgrade_socket)
-    else {
+    let Some(name) = &settings.server.upgrade_socket else {
         tracing::info!("[server] upgrade_socket is empty: starting as usual");
         return Ok(None);
     };
-    let path = folder.join(name);
-    let predecessor = Predecessor::ask(&path).await.context("cannot upgrade")?;
-    if predecessor.is_none() {
+    // It is in the first folder whose disk was there when that gateway started; others may fail by now.
+    let mut paths: Vec<_> = settings.disks.iter().map(|disk| disk.join(name)).collect();
+    paths.dedup();
+    let mut failure = None;
+    for path in &paths {
+        match Predecessor::ask(path).await {
+            Ok(Some(predecessor)) => return Ok(Some(predecessor)),
+            Ok(None) => {}
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error.context("cannot upgrade"));
+    }
+    if let Some(path) = paths.first() {
         let path = path.display();
         tracing::info!(%path, "no gateway runs here: starting as usual");
     }
-    Ok(predecessor)
+    Ok(None)
 }
 
 /// A process that wants to take over. Cancel-safe.

@@ -2,7 +2,9 @@
 
 pub mod builder;
 mod command;
+pub mod disks;
 pub mod lines;
+mod process;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -17,6 +17,7 @@ pub mod certificate;
 pub mod client;
 pub mod content;
 pub mod deadline;
+pub mod disk;
 pub mod gateway;
 pub mod handshake;
 pub mod http2;
@@ -31,6 +32,7 @@ pub mod skip;
 
 pub use client::{RawClient, get};
 pub use content::Content;
+pub use disk::Mounted;
 pub use gateway::Gateway;
 pub use handshake::{Doorway, Handshake};
 pub use http2::{Http2Origin, StreamScript};

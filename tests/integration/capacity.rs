@@ -1,18 +1,17 @@
 //! More clients than memory, and disks that take nothing any more.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tempfile::TempDir;
 use tokio::sync::Barrier;
 
 use crate::stage::{FRESH, Stage};
 use weir_tests::client::{RawClient, forward};
 use weir_tests::deadline::within;
+use weir_tests::disk::{Mounted, NEEDS_ROOT};
 use weir_tests::skip::skip;
-use weir_tests::{Content, Ending, Gate, Gateway, Program, Script};
+use weir_tests::{Content, Ending, Gate, Gateway, Script};
 
 const CLIENTS: usize = 600;
 
@@ -121,54 +120,10 @@ async fn serves_without_storing(stage: &Stage) {
     assert_eq!(stage.gateway.get_admin("/healthz").await.status(), 200);
 }
 
-/// A file system of a few megabytes, unmounted when dropped.
-pub(crate) struct SmallDisk {
-    folder: TempDir,
-}
-
-impl SmallDisk {
-    /// Mounts one; none without the privilege to.
-    pub(crate) async fn mount(mebibytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let size = format!("size={mebibytes}m");
-        let mount = Program::new("mount").args(["-t", "tmpfs", "-o", &size, "weir-test"]);
-        let run = mount.arg(folder.path()).run().await;
-        (run.code == Some(0)).then_some(Self { folder })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Writes until nothing fits any more.
-    pub(crate) fn fill(&self) -> PathBuf {
-        use std::io::Write;
-        let path = self.path().join("filler");
-        let mut file = std::fs::File::create(&path).expect("creates");
-        for size in [1 << 20, 4096, 1] {
-            let block = vec![0_u8; size];
-            while file.write_all(&block).is_ok() {}
-        }
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.path())
-            .status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("{} is still mounted", self.path().display());
-        }
-    }
-}
-
 #[tokio::test]
 async fn clients_are_served_while_the_disk_is_full() {
-    let Some(disk) = SmallDisk::mount(64).await else {
-        return skip("mounting a small file system needs root");
+    let Some(disk) = Mounted::in_memory(64) else {
+        return skip(NEEDS_ROOT);
     };
     let data = disk.path().join("data");
     let builder = Gateway::builder()

@@ -20,6 +20,8 @@ mod control;
 mod crash;
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod disks;
 mod flights;
 #[cfg(test)]
 mod freshness;

@@ -12,14 +12,14 @@ use weir_tests::{Gateway, MailSink, Origin, Script};
 const HOOK: &str = "/hook/open-sesame";
 
 /// A receiver of posts that is content with everything.
-async fn hook() -> Origin {
+pub(crate) async fn hook() -> Origin {
     let hook = Origin::start().await;
     hook.on(HOOK, Script::status("204 No Content", "", b""));
     hook
 }
 
 /// The settings of every test, and posts to `hook`.
-fn posting_to(hook: &Origin) -> Builder {
+pub(crate) fn posting_to(hook: &Origin) -> Builder {
     Gateway::builder()
         .set("fill.retries", 0)
         .set("notify.webhook", hook.url(HOOK))
@@ -41,7 +41,7 @@ async fn post(hook: &Origin, number: usize) -> String {
     body(&record.requests[number - 1])
 }
 
-fn body(seen: &Seen) -> String {
+pub(crate) fn body(seen: &Seen) -> String {
     String::from_utf8(seen.content()).expect("JSON is text")
 }
 

@@ -8,6 +8,10 @@ use std::io::{ErrorKind, IoSlice};
 fn check(contract: impl Fn(&dyn Device)) {
     let folder = tempfile::tempdir().unwrap();
     contract(&FileDevice::new(folder.path().join("disk")));
+    // Another file system where there is one: tmpfs reserves, syncs and reads past its cache in its own way.
+    if let Ok(folder) = tempfile::tempdir_in("/dev/shm") {
+        contract(&FileDevice::new(folder.path().join("disk")));
+    }
     contract(&MemoryDevice::new());
 }
 
@@ -115,6 +119,98 @@ fn rename_replaces_and_needs_the_target_folder() {
 }
 
 #[test]
+fn an_unbuffered_read_finds_what_was_written_at_any_offset_and_length() {
+    let content: Vec<u8> = (0..20_001_u32).map(|at| (at % 253) as u8).collect();
+    check(|device| {
+        device.mkdir("").unwrap();
+        let file = device.create("a").unwrap();
+        file.write_all_at(&[IoSlice::new(&content)], 0).unwrap();
+        let unbuffered = device.open_unbuffered("a").unwrap();
+        for (offset, length) in [
+            (0, 1),
+            (0, 4096),
+            (4096, 4096),
+            (4095, 2),
+            (1, 20_000),
+            (20_000, 1),
+            (16_384, 3617),
+            (0, 20_001),
+        ] {
+            let mut buffer = vec![0; length];
+            unbuffered
+                .read_exact_at(&mut buffer, offset as u64)
+                .unwrap();
+            assert_eq!(buffer, content[offset..offset + length], "{offset}");
+        }
+        assert_eq!(unbuffered.length().unwrap(), 20_001);
+        assert!(!unbuffered.read_resident_at(&mut [0], 0));
+    });
+}
+
+#[test]
+fn an_unbuffered_read_knows_the_end_and_absent_files() {
+    check(|device| {
+        device.mkdir("").unwrap();
+        let error = device.open_unbuffered("a").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let file = device.create("a").unwrap();
+        let unbuffered = device.open_unbuffered("a").unwrap();
+        for (length, bytes) in [(0, 1), (4096, 4097), (5000, 5001)] {
+            file.truncate(length).unwrap();
+            let error = unbuffered
+                .read_exact_at(&mut vec![0; bytes], 0)
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{length}");
+        }
+    });
+}
+
+#[test]
+fn an_unbuffered_read_sees_later_writes_and_outlives_the_name() {
+    check(|device| {
+        device.mkdir("").unwrap();
+        let file = device.create("a").unwrap();
+        file.write_all_at(&[IoSlice::new(b"before")], 0).unwrap();
+        let unbuffered = device.open_unbuffered("a").unwrap();
+        let mut buffer = [0; 6];
+        unbuffered.read_exact_at(&mut buffer, 0).unwrap();
+        assert_eq!(&buffer, b"before");
+        file.write_all_at(&[IoSlice::new(b"behind")], 0).unwrap();
+        device.unlink("a").unwrap();
+        unbuffered.read_exact_at(&mut buffer, 0).unwrap();
+        assert_eq!(&buffer, b"behind");
+    });
+}
+
+#[test]
+fn a_file_system_has_one_number() {
+    check(|device| {
+        device.mkdir("").unwrap();
+        let number = device.file_system().unwrap();
+        device.mkdir("folder").unwrap();
+        assert_eq!(device.file_system().unwrap(), number);
+    });
+}
+
+#[test]
+fn two_folders_of_one_file_system_are_told_by_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let disks = ["one", "two"].map(|name| FileDevice::new(folder.path().join(name)));
+    let error = disks[0].file_system().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let numbers = disks.map(|disk| {
+        disk.mkdir("").unwrap();
+        disk.file_system().unwrap()
+    });
+    assert_eq!(numbers[0], numbers[1]);
+
+    let (one, two) = (MemoryDevice::new(), MemoryDevice::new());
+    assert_ne!(one.file_system().unwrap(), two.file_system().unwrap());
+    two.set_file_system(one.file_system().unwrap());
+    assert_eq!(one.file_system().unwrap(), two.file_system().unwrap());
+}
+
+#[test]
 fn an_unlinked_file_stays_readable_while_it_is_open() {
     check(|device| {
         device.mkdir("").unwrap();
@@ -217,6 +313,11 @@ fn a_path_never_leaves_the_folder() {
     for path in ["../x", "/etc/x", "a/../../x", "./x"] {
         assert_eq!(
             device.create(path).unwrap_err().kind(),
+            ErrorKind::InvalidInput,
+            "{path}"
+        );
+        assert_eq!(
+            device.open_unbuffered(path).unwrap_err().kind(),
             ErrorKind::InvalidInput,
             "{path}"
         );

@@ -3,6 +3,11 @@
 //! Thin on purpose: every method is one or two system calls, so that the crash tests on the memory double say
 //! something about this one. Paths come from the store's own layout code and never from the network; they are still
 //! checked for `..` and absolute paths, because a mistake there would write outside of the folder.
+//!
+//! Reading past the page cache has a room of its own, [`unbuffered`].
+
+mod aligned;
+mod unbuffered;
 
 use crate::ports::{Device, DeviceFile, Space};
 use rustix::fs::{FallocateFlags, FlockOperation};
@@ -10,9 +15,10 @@ use rustix::io::ReadWriteFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use unbuffered::UnbufferedFile;
 
 /// Linux takes at most this many buffers in one pwritev (`IOV_MAX`).
 const BUFFERS_PER_WRITE: usize = 1024;
@@ -77,6 +83,10 @@ impl Device for FileDevice {
             .write(write)
             .open(self.resolve(path)?)?;
         Ok(Arc::new(FileOnDisk { file }))
+    }
+
+    fn open_unbuffered(&self, path: &str) -> io::Result<Arc<dyn DeviceFile>> {
+        Ok(Arc::new(UnbufferedFile::open(&self.resolve(path)?)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -146,6 +156,10 @@ impl Device for FileDevice {
         Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
             .trim()
             .to_owned())
+    }
+
+    fn file_system(&self) -> io::Result<u64> {
+        Ok(std::fs::metadata(&self.root)?.dev())
     }
 }
 

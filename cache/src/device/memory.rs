@@ -5,24 +5,33 @@
 //! seeded random subset of the changes, names and 4 KiB pages of data independently, because that is what file
 //! systems were measured to do.
 //!
-//! Every call is counted. At a chosen call the device crashes: a write is torn in half, any other call does nothing,
-//! and everything afterwards fails. A test loops over that number until its scenario runs through.
+//! Every call is counted. At a chosen call the machine crashes: a write is torn in half, any other call does nothing,
+//! and everything afterwards fails. A test loops over that number until its scenario runs through. The disks of a
+//! [group](MemoryDevice::group) count together and crash together.
+//!
+//! Besides that a disk can hang, vanish, die, rot and fill up; see the functions. What a test looks at
+//! ([`MemoryDevice::bytes`] and its kin) and what it damages is no call: it is not counted and never hangs.
 
+mod damage;
+mod device;
 mod faults;
 mod file;
+mod hang;
 mod image;
+mod machine;
 
 pub use faults::{Fault, Operation};
 
-use crate::ports::{Device, DeviceFile, Space};
-use faults::Faults;
-use file::MemoryFile;
+use faults::{By, Fate, Faults};
+use hang::Hang;
 use image::{Change, Image};
+use machine::Machine;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Space reported when no limit was set: 1 TiB.
-const UNLIMITED_BYTES: u64 = 1 << 40;
+/// Every new disk is a file system of its own; 0 is the one below a mount point.
+static NEXT_FILE_SYSTEM: AtomicU64 = AtomicU64::new(1);
 
 /// What a crash leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,96 +48,134 @@ pub enum Survival {
 /// The double.
 #[derive(Debug)]
 pub struct MemoryDevice {
+    name: String,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    /// Hanging calls wait for it.
     released: Condvar,
+    /// Tests wait for it: one more call hangs.
+    stuck: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
+    machine: Arc<Machine>,
+    file_system: u64,
     seen: Image,
     durable: Image,
     pending: Vec<Change>,
     next_inode: u64,
     faults: Faults,
-    calls: u64,
+    hang: Hang,
     locked: bool,
-    boot: u64,
 }
 
 impl MemoryDevice {
-    /// An empty disk.
+    /// An empty disk in a machine of its own.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Image::default(), 1)
+        Self::empty("memory".to_owned(), Arc::new(Machine::new(1)))
     }
 
-    fn with(image: Image, boot: u64) -> Self {
-        let state = State {
-            next_inode: image.next_inode(),
-            durable: image.clone(),
-            seen: image,
-            pending: Vec::new(),
-            faults: Faults::default(),
-            calls: 0,
-            locked: false,
-            boot,
-        };
+    /// So many empty disks of one machine: they count calls together, and a crash takes all of them.
+    #[must_use]
+    pub fn group(count: usize) -> Vec<Arc<Self>> {
+        let machine = Arc::new(Machine::new(1));
+        (0..count)
+            .map(|number| {
+                Arc::new(Self::empty(
+                    format!("memory-{number}"),
+                    Arc::clone(&machine),
+                ))
+            })
+            .collect()
+    }
+
+    /// One more empty disk of the same machine: a replacement, say.
+    #[must_use]
+    pub fn another(&self, name: &str) -> Arc<Self> {
+        let machine = Arc::clone(&self.shared.lock().machine);
+        Arc::new(Self::empty(name.to_owned(), machine))
+    }
+
+    fn empty(name: String, machine: Arc<Machine>) -> Self {
+        let file_system = NEXT_FILE_SYSTEM.fetch_add(1, Ordering::Relaxed);
+        let state = State::with(machine, file_system, Image::default());
+        Self::holding(name, state)
+    }
+
+    fn holding(name: String, state: State) -> Self {
         let shared = Shared {
             state: Mutex::new(state),
             released: Condvar::new(),
+            stuck: Condvar::new(),
         };
         Self {
+            name,
             shared: Arc::new(shared),
         }
     }
 
-    /// Calls so far.
+    /// Calls so far, of all disks of the machine.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.shared.lock().calls
+        self.machine().calls()
     }
 
-    /// Crashes at the `call`-th call from the start (the first one is 1).
+    /// The machine crashes at its `call`-th call from the start (the first one is 1), or at the next one if that has
+    /// been.
     pub fn crash_at(&self, call: u64) {
-        self.shared.lock().faults.crash_at = Some(call);
+        self.machine().crash_at(call);
     }
 
     /// Whether the crash point was reached.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
-        self.shared.lock().faults.crashed
+        self.machine().has_crashed()
     }
 
-    /// The disk as the next process finds it. The original is left as it is.
+    fn machine(&self) -> Arc<Machine> {
+        Arc::clone(&self.shared.lock().machine)
+    }
+
+    /// The number that [`Device::file_system`](crate::ports::Device::file_system) answers with: that of another disk
+    /// for two folders on one file system.
+    pub fn set_file_system(&self, number: u64) {
+        self.shared.lock().file_system = number;
+    }
+
+    /// The disk as the next process finds it, in a machine of its own and without its faults and limits. The original
+    /// is left as it is.
     #[must_use]
     pub fn surviving(&self, survival: Survival) -> Self {
         let state = self.shared.lock();
-        match survival {
-            Survival::Kill => Self {
-                shared: Arc::new(Shared {
-                    state: Mutex::new(State {
-                        seen: state.seen.clone(),
-                        durable: state.durable.clone(),
-                        pending: state.pending.clone(),
-                        next_inode: state.next_inode,
-                        faults: Faults::default(),
-                        calls: 0,
-                        locked: false,
-                        boot: state.boot,
-                    }),
-                    released: Condvar::new(),
-                }),
-            },
-            Survival::PowerLoss { seed } => Self::with(
-                state.durable.after_power_loss(&state.pending, seed),
-                state.boot + 1,
-            ),
-        }
+        let machine = Arc::new(state.machine.after(survival));
+        Self::holding(self.name.clone(), state.surviving(survival, machine))
+    }
+
+    /// The disks as the next process finds them, all at the same instant: one machine again, without faults and
+    /// limits. A power loss takes something else from each disk.
+    ///
+    /// The boot is that of the first disk's machine; a disk of another machine moves into this one.
+    #[must_use]
+    pub fn survivors(disks: &[Arc<Self>], survival: Survival) -> Vec<Arc<Self>> {
+        // All of them are stopped before the first one is copied. Nobody else holds two.
+        let states: Vec<_> = disks.iter().map(|disk| disk.shared.lock()).collect();
+        let Some(first) = states.first() else {
+            return Vec::new();
+        };
+        let machine = Arc::new(first.machine.after(survival));
+        let copies = disks.iter().zip(&states).enumerate();
+        copies
+            .map(|(number, (disk, state))| {
+                let state = state.surviving(survival.of(number), Arc::clone(&machine));
+                Arc::new(Self::holding(disk.name.clone(), state))
+            })
+            .collect()
     }
 
     /// Paths of all files.
@@ -147,79 +194,28 @@ impl MemoryDevice {
             .map(|bytes| bytes.len() as u64)
     }
 
-    /// Flips the lowest bit of one byte, in the page cache and on the platter. `false`: there is no such byte.
-    pub fn flip(&self, path: &str, offset: u64) -> bool {
-        let mut state = self.shared.lock();
-        let flipped = state.seen.flip(path, offset);
-        state.durable.flip(path, offset);
-        flipped
-    }
-
-    /// Writes a file behind everybody's back.
-    pub fn plant(&self, path: &str, bytes: &[u8]) {
-        let mut state = self.shared.lock();
-        let inode = state.new_inode();
-        for image in [Which::Seen, Which::Durable] {
-            let image = match image {
-                Which::Seen => &mut state.seen,
-                Which::Durable => &mut state.durable,
-            };
-            image.names.insert(path.to_owned(), inode);
-            image.contents.insert(inode, bytes.to_vec());
-        }
-    }
-
     /// Bytes of a file.
     #[must_use]
     pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         self.shared.lock().seen.content(path).cloned()
     }
-
-    /// From now on matching calls fail.
-    pub fn add_fault(&self, fault: Fault) {
-        self.shared.lock().faults.rules.push(fault);
-    }
-
-    /// No faults any more (a crash stays a crash).
-    pub fn clear_faults(&self) {
-        self.shared.lock().faults.rules.clear();
-    }
-
-    /// The size of the disk, bytes.
-    pub fn limit_bytes(&self, bytes: u64) {
-        self.shared.lock().faults.limit_bytes = Some(bytes);
-    }
-
-    /// The number of inodes.
-    pub fn limit_inodes(&self, inodes: u64) {
-        self.shared.lock().faults.limit_inodes = Some(inodes);
-    }
-
-    /// As after `mount -o remount,ro`.
-    pub fn remount_read_only(&self) {
-        self.shared.lock().faults.read_only = true;
-    }
-
-    /// Calls of this kind hang until [`Self::release`].
-    pub fn hold(&self, operation: Operation) {
-        self.shared.lock().faults.held = Some(operation);
-    }
-
-    /// Lets hanging calls go on.
-    pub fn release(&self) {
-        self.shared.lock().faults.held = None;
-        self.shared.released.notify_all();
-    }
-}
-
-enum Which {
-    Seen,
-    Durable,
 }
 
 impl Default for MemoryDevice {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Survival {
+    /// What it means for the `number`-th disk.
+    fn of(self, number: usize) -> Self {
+        match self {
+            Self::Kill => Self::Kill,
+            Self::PowerLoss { seed } => Self::PowerLoss {
+                seed: image::seed_of(seed, number),
+            },
+        }
     }
 }
 
@@ -230,27 +226,66 @@ impl Shared {
 
     /// Counts a call, waits while such calls hang, and decides whether it fails.
     fn enter(&self, operation: Operation, path: &str) -> io::Result<MutexGuard<'_, State>> {
-        let mut state = self.lock();
-        state.calls += 1;
-        while state.faults.held == Some(operation) {
-            state = self
-                .released
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        let call = state.calls;
-        state.faults.check(operation, path, call)?;
+        let (mut state, call) = self.admit(operation);
+        let pulse = state.machine.pulse(call);
+        state.faults.check(operation, By::Path(path), pulse)?;
         Ok(state)
     }
 
     /// As [`Self::enter`], for an open file: faults match the name it has now.
     fn enter_file(&self, operation: Operation, inode: u64) -> io::Result<MutexGuard<'_, State>> {
-        let path = self.lock().seen.path_of(inode).unwrap_or_default();
-        self.enter(operation, &path)
+        Ok(self.enter_with_fate(operation, inode)?.0)
+    }
+
+    /// As [`Self::enter_file`], for the one call that may do something else than it says.
+    fn enter_write(&self, inode: u64) -> io::Result<(MutexGuard<'_, State>, Fate)> {
+        self.enter_with_fate(Operation::Write, inode)
+    }
+
+    fn enter_with_fate(
+        &self,
+        operation: Operation,
+        inode: u64,
+    ) -> io::Result<(MutexGuard<'_, State>, Fate)> {
+        let (mut state, call) = self.admit(operation);
+        let pulse = state.machine.pulse(call);
+        let path = state.seen.path_of(inode).unwrap_or_default();
+        let fate = state.faults.check(operation, By::File(&path), pulse)?;
+        Ok((state, fate))
     }
 }
 
 impl State {
+    fn with(machine: Arc<Machine>, file_system: u64, image: Image) -> Self {
+        Self {
+            machine,
+            file_system,
+            next_inode: image.next_inode(),
+            durable: image.clone(),
+            seen: image,
+            pending: Vec::new(),
+            faults: Faults::default(),
+            hang: Hang::default(),
+            locked: false,
+        }
+    }
+
+    fn surviving(&self, survival: Survival, machine: Arc<Machine>) -> Self {
+        match survival {
+            Survival::Kill => Self {
+                seen: self.seen.clone(),
+                durable: self.durable.clone(),
+                pending: self.pending.clone(),
+                next_inode: self.next_inode,
+                ..Self::with(machine, self.file_system, Image::default())
+            },
+            Survival::PowerLoss { seed } => {
+                let image = self.durable.after_power_loss(&self.pending, seed);
+                Self::with(machine, self.file_system, image)
+            }
+        }
+    }
+
     fn new_inode(&mut self) -> u64 {
         self.next_inode += 1;
         self.next_inode
@@ -259,6 +294,13 @@ impl State {
     fn change(&mut self, change: Change) {
         change.apply(&mut self.seen);
         self.pending.push(change);
+    }
+
+    /// The length of a write without its bytes.
+    fn lengthen(&mut self, inode: u64, length: u64) {
+        if self.seen.length(inode) < length {
+            self.change(Change::SetLength { inode, length });
+        }
     }
 
     /// Moves the changes that `covers` accepts to the platter, in order.
@@ -292,135 +334,5 @@ impl State {
     }
 }
 
-impl Device for MemoryDevice {
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-
-    fn create(&self, path: &str) -> io::Result<Arc<dyn DeviceFile>> {
-        let mut state = self.shared.enter(Operation::Create, path)?;
-        state.folder_exists(path)?;
-        if state.seen.names.contains_key(path) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        if state
-            .faults
-            .limit_inodes
-            .is_some_and(|limit| state.seen.names.len() as u64 >= limit)
-        {
-            return Err(faults::no_space());
-        }
-        let inode = state.new_inode();
-        state.change(Change::Link {
-            path: path.to_owned(),
-            inode,
-        });
-        Ok(Arc::new(MemoryFile {
-            shared: Arc::clone(&self.shared),
-            inode,
-        }))
-    }
-
-    fn open(&self, path: &str, write: bool) -> io::Result<Arc<dyn DeviceFile>> {
-        let operation = if write {
-            Operation::OpenForWriting
-        } else {
-            Operation::Open
-        };
-        let state = self.shared.enter(operation, path)?;
-        let inode = *state.seen.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(MemoryFile {
-            shared: Arc::clone(&self.shared),
-            inode,
-        }))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.shared.enter(Operation::Rename, from)?;
-        state.folder_exists(to)?;
-        let inode = *state.seen.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        state.change(Change::Rename {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            inode,
-        });
-        Ok(())
-    }
-
-    fn unlink(&self, path: &str) -> io::Result<()> {
-        let mut state = self.shared.enter(Operation::Unlink, path)?;
-        if state.seen.folders.contains(path) {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let inode = *state.seen.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        state.change(Change::Unlink {
-            path: path.to_owned(),
-            inode,
-        });
-        Ok(())
-    }
-
-    fn mkdir(&self, path: &str) -> io::Result<()> {
-        let mut state = self.shared.enter(Operation::MakeFolder, path)?;
-        if !path.is_empty() && !state.seen.folders.contains(path) {
-            state.folder_exists(path)?;
-            state.change(Change::Folder {
-                path: path.to_owned(),
-            });
-        }
-        Ok(())
-    }
-
-    fn read_dir(&self, path: &str) -> io::Result<Vec<String>> {
-        let state = self.shared.enter(Operation::ReadFolder, path)?;
-        if state.seen.names.contains_key(path) {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        if !path.is_empty() && !state.seen.folders.contains(path) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(state.seen.children(path))
-    }
-
-    fn sync_dir(&self, path: &str) -> io::Result<()> {
-        let mut state = self.shared.enter(Operation::SyncFolder, path)?;
-        state.sync(|change| change.touches_folder(path));
-        Ok(())
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        let mut state = self.shared.enter(Operation::SyncAll, "")?;
-        state.sync(|_| true);
-        Ok(())
-    }
-
-    fn space(&self) -> io::Result<Space> {
-        let state = self.shared.enter(Operation::Space, "")?;
-        let total_bytes = state.faults.limit_bytes.unwrap_or(UNLIMITED_BYTES);
-        let total_inodes = state.faults.limit_inodes.unwrap_or(0);
-        Ok(Space {
-            total_bytes,
-            free_bytes: total_bytes.saturating_sub(state.seen.used_bytes_without(0)),
-            total_inodes,
-            free_inodes: total_inodes.saturating_sub(state.seen.names.len() as u64),
-        })
-    }
-
-    fn lock(&self, path: &str) -> io::Result<bool> {
-        let mut state = self.shared.enter(Operation::Lock, path)?;
-        let was_free = !state.locked;
-        state.locked = true;
-        Ok(was_free)
-    }
-
-    fn unlock(&self) {
-        self.shared.lock().locked = false;
-    }
-
-    fn boot_id(&self) -> io::Result<String> {
-        Ok(format!(
-            "boot-{}",
-            self.shared.enter(Operation::BootId, "")?.boot
-        ))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,12 @@ pub enum PurgeError {
         /// How many.
         pending: usize,
     },
+    /// It is in force, and most of the disks are out and know nothing of it.
+    #[error(
+        "purged on the disks that are here, but most are out, and would bring it back if they were started without \
+         these: purge again when they are back"
+    )]
+    KnownToFew,
     /// The ban could not be written.
     #[error("the purge could not be made durable, nothing was purged: {0}")]
     Store(#[from] StoreError),
@@ -72,7 +78,7 @@ impl Engine {
     /// again; it is durable.
     ///
     /// # Errors
-    /// [`PurgeError`]; then nothing was purged.
+    /// [`PurgeError`]; then nothing was purged, unless that says otherwise.
     pub async fn purge(&self, scope: &PurgeScope, mode: PurgeMode) -> Result<Purged, PurgeError> {
         let keys = keys_of(scope);
         let banned = self.store.opened()?.ban(scope, mode, &keys).await?;
@@ -84,6 +90,9 @@ impl Engine {
         }
         for key in &keys {
             self.rejected.invalidate(key);
+        }
+        if banned.is_known_to_few {
+            return Err(PurgeError::KnownToFew);
         }
         Ok(Purged {
             objects: banned.objects,

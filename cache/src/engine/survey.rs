@@ -114,7 +114,8 @@ impl Engine {
             return Inventory::default();
         };
         let stats = store.stats();
-        let of_disks = |bytes: fn(&DiskStats) -> u64| stats.disks.iter().map(bytes).sum();
+        let of_disks =
+            |bytes: fn(&DiskStats) -> u64| stats.disks().iter().map(|disk| bytes(disk)).sum();
         Inventory {
             objects: stats.objects.get(),
             stored_bytes: of_disks(|disk| disk.stored_bytes.get()),

@@ -89,7 +89,7 @@ impl Core {
         drop(writer);
         let outcome = lock(&waiting.outcome).take();
         outcome.unwrap_or_else(|| {
-            Err(self.disk_error("amend", io::Error::other("the writer of the log panicked")))
+            Err(self.store_error("amend", io::Error::other("the writer of the log panicked")))
         })
     }
 
@@ -118,7 +118,7 @@ impl Core {
         staged: &[Staged],
     ) -> Result<Option<(NewRecord, Arc<Object>)>, StoreError> {
         let object = &waiting.object;
-        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        let (slot, sequence) = (object.name().slot, object.sequence());
         if !lock(&self.index).contains(slot, sequence) {
             return Ok(None);
         }
@@ -137,14 +137,14 @@ impl Core {
         let payload = bound.encode();
         if payload.len() > record::PAYLOAD_BYTES_MAX {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "head of more than 1 MiB");
-            return Err(self.disk_error("amend", source));
+            return Err(self.store_error("amend", source));
         }
         let new = NewRecord {
             kind: record::AMENDMENT,
             number: writer.take_number(),
             payload,
         };
-        let head = applied(&object.shard.head, bound.amendment);
+        let head = applied(&object.shards.head, bound.amendment);
         let amended = Arc::new(object.under(head, new.number));
         Ok(Some((new, amended)))
     }
@@ -157,7 +157,7 @@ impl Core {
         match writer.append(self, records, sync) {
             Ok(places) => {
                 for (Staged { waiting, amended }, place) in staged.into_iter().zip(places) {
-                    let (slot, sequence) = (amended.shard.name.slot, amended.sequence());
+                    let (slot, sequence) = (amended.name().slot, amended.sequence());
                     let pinned = amended.head().pinned;
                     let is_there = lock(&self.index).amend(slot, sequence, place, pinned);
                     if is_there {
@@ -180,17 +180,17 @@ impl Core {
         if self.is_current(object) {
             return Arc::clone(object);
         }
-        let handle = (object.shard.name.slot, object.sequence());
+        let handle = (object.name().slot, object.sequence());
         match self.handles.get(&handle) {
             Some(open) if self.is_current(&open) => open,
-            _ => Arc::new(self.with_current_head(object.under(object.shard.head.clone(), 0))),
+            _ => Arc::new(self.with_current_head(object.under(object.shards.head.clone(), 0))),
         }
     }
 
     /// Puts an object that was just opened under the head that counts. Pool only.
     pub(super) fn with_current_head(&self, object: Object) -> Object {
-        let (slot, sequence) = (object.shard.name.slot, object.sequence());
-        match self.amended_head(&object.shard.head, slot, sequence) {
+        let (slot, sequence) = (object.name().slot, object.sequence());
+        match self.amended_head(&object.shards.head, slot, sequence) {
             (Some(head), number) => object.under(head, number),
             (None, _) => object,
         }
@@ -206,15 +206,17 @@ impl Core {
     ) -> (Option<ObjectHead>, u64) {
         let doubt = *lock(&self.log.doubt);
         let covers = |number| doubt.is_some_and(|doubt| doubt.covers(stored, sequence, number));
+        let is_doubted = |number| self.losses.doubts(sequence, number);
         for _ in 0..READS_MAX {
             let Some(place) = lock(&self.index).place(slot, sequence) else {
-                return (covers(0).then(|| distrusted(stored)), 0);
+                let is_covered = covers(0) || is_doubted(0);
+                return (is_covered.then(|| doubted(stored, is_doubted(0))), 0);
             };
             let read = self.log.read(place);
             match read {
                 Ok(bound) if (bound.slot, bound.sequence) == (slot, sequence) => {
                     let mut head = applied(stored, bound.amendment);
-                    head.invalidated |= covers(place.number);
+                    head.invalidated |= covers(place.number) || is_doubted(place.number);
                     return (Some(head), place.number);
                 }
                 // It is being moved: the index knows where to.
@@ -235,7 +237,7 @@ impl Core {
         self.tell_log_damage();
         let error = fault.map(|fault| fault.to_string());
         tracing::warn!(
-            disk = self.device.name(),
+            disk = self.name(),
             key = format!("{:032x}", slot.key),
             sequence = sequence.0,
             error,
@@ -245,7 +247,14 @@ impl Core {
 }
 
 fn is_same(one: &Object, other: &Object) -> bool {
-    one.shard.name.slot == other.shard.name.slot && one.sequence() == other.sequence()
+    one.name().slot == other.name().slot && one.sequence() == other.sequence()
+}
+
+/// As [`distrusted`]; what the disks that are here cannot vouch for also where it was declared immutable.
+fn doubted(stored: &ObjectHead, is_doubted: bool) -> ObjectHead {
+    let mut head = distrusted(stored);
+    head.invalidated |= is_doubted;
+    head
 }
 
 /// The head as it was stored, not to be used without asking the origin, unless an operator has declared it immutable.

@@ -25,6 +25,7 @@ pub(super) mod sweep;
 
 use super::core::lock;
 use super::index::Place;
+use super::report::DiskSlot;
 use crate::object::{ObjectHead, Sequence};
 use record::Ban;
 use std::collections::{BTreeMap, HashMap};
@@ -74,7 +75,7 @@ struct Watched {
 /// Paths of files, and whether there were too many.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Vec<(DiskSlot, String)>,
     /// Some are not listed: until the next start nothing can be said of what is on the disk.
     pub(super) is_incomplete: bool,
 }
@@ -249,16 +250,20 @@ impl Bans {
     }
 
     /// A file that nobody finds could not be removed.
-    pub(super) fn note_left(&self, path: &str) {
+    pub(super) fn note_left(&self, disk: DiskSlot, path: &str) {
         let mut left = lock(&self.left);
         if left.paths.len() >= LEFT_MAX {
             left.is_incomplete = true;
-        } else if !left.paths.iter().any(|known| known == path) {
-            left.paths.push(path.to_owned());
+        } else if !left
+            .paths
+            .iter()
+            .any(|known| *known == (disk, path.to_owned()))
+        {
+            left.paths.push((disk, path.to_owned()));
         }
     }
 
-    pub(super) fn take_left(&self) -> Vec<String> {
+    pub(super) fn take_left(&self) -> Vec<(DiskSlot, String)> {
         std::mem::take(&mut lock(&self.left).paths)
     }
 

@@ -38,7 +38,13 @@ pub(crate) enum Pressure {
 }
 
 impl Budget {
-    pub(crate) fn of(settings: &StoreSettings, usage: Usage, space: Space) -> Self {
+    /// Of one disk; `capacity_bytes`: its share of what the operator allows.
+    pub(crate) fn of(
+        settings: &StoreSettings,
+        capacity_bytes: Option<u64>,
+        usage: Usage,
+        space: Space,
+    ) -> Self {
         let reachable = usage
             .bytes
             .saturating_add(space.free_bytes)
@@ -49,7 +55,7 @@ impl Budget {
             .saturating_add(space.free_inodes)
             .saturating_sub(reserve);
         Self {
-            bytes: settings.capacity_bytes.unwrap_or(u64::MAX).min(reachable),
+            bytes: capacity_bytes.unwrap_or(u64::MAX).min(reachable),
             files: (space.total_inodes > 0).then_some(files),
         }
     }
@@ -87,7 +93,6 @@ mod tests {
 
     fn check(usage: u64, free: u64, capacity: Option<u64>, reserve: u64, expected: u64) {
         let settings = StoreSettings {
-            capacity_bytes: capacity,
             reserve_bytes: reserve,
             ..settings_for_tests()
         };
@@ -99,6 +104,7 @@ mod tests {
         };
         let budget = Budget::of(
             &settings,
+            capacity,
             Usage {
                 bytes: usage,
                 files: 0,

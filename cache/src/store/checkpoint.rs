@@ -3,19 +3,20 @@
 //!
 //! ```text
 //! 0   8  magic "WEIRIDX1"
-//! 8   2  version, u16 LE, 1;  10 6 zeros
+//! 8   2  version, u16 LE, 2;  10 6 zeros
 //! 16 16  pool uuid
 //! 32  8  sequence: equal to `reserved` of the superblock that says "clean", u64 LE
 //! 40  8  number of records, u64 LE
 //! 48  4  count of use, u32 LE;  52 12 zeros
-//! 64 48·n  records: key 16 (LE), variant 8, sequence 8, length 8, last use 4, owner 2, flags 2
-//!         (flags: 1 pinned, 2 unverified, 4 owner and pin not known)
+//! 64 60·n  records: key 16 (LE), variant 8, sequence 8, length 8, last use 4, owner 2, flags 2, members 8, geometry 2,
+//!         missing 2       (flags: 1 pinned, 2 unverified, 4 owner and pin not known)
 //! …  16  XXH3-128 of everything before
 //! ```
 //! Used only when the superblock is clean and names this very sequence. Damaged in any way: the names are scanned.
 
 use super::index::Record;
-use super::layout::{CHECKPOINTS, Slot, TEMPORARY};
+use super::layout::{CHECKPOINTS, Geometry, Slot, TEMPORARY};
+use super::members::{Members, Placement};
 use super::tlv::{Cursor, FormatError};
 use crate::object::Sequence;
 use crate::ports::Device;
@@ -23,9 +24,9 @@ use std::io::{self, IoSlice};
 use twox_hash::XxHash3_128;
 
 const MAGIC: &[u8; 8] = b"WEIRIDX1";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEAD_BYTES: u64 = 64;
-const RECORD_BYTES: u64 = 48;
+const RECORD_BYTES: u64 = 60;
 const PINNED: u16 = 1;
 const UNVERIFIED: u16 = 2;
 const HEAD_UNKNOWN: u16 = 4;
@@ -68,6 +69,9 @@ impl Checkpoint {
             let unverified = if record.unverified { UNVERIFIED } else { 0 };
             let head_unknown = if record.head_known { 0 } else { HEAD_UNKNOWN };
             bytes.extend_from_slice(&(pinned | unverified | head_unknown).to_le_bytes());
+            bytes.extend_from_slice(&record.placement.members.0.to_le_bytes());
+            bytes.extend_from_slice(&record.placement.geometry.0.to_le_bytes());
+            bytes.extend_from_slice(&record.missing.to_le_bytes());
         }
         let sum = XxHash3_128::oneshot(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -113,10 +117,14 @@ fn decode_record(cursor: &mut Cursor<'_>) -> Result<Record, FormatError> {
     };
     let (sequence, length) = (Sequence(cursor.u64()?), cursor.u64()?);
     let (last_use, owner, flags) = (cursor.u32()?, cursor.u16()?, cursor.u16()?);
+    let members = Members(cursor.u64()?);
+    let (geometry, missing) = (Geometry(cursor.u16()?), cursor.u16()?);
     Ok(Record {
         slot,
         sequence,
         length,
+        placement: Placement { geometry, members },
+        missing,
         last_use,
         owner,
         pinned: flags & PINNED != 0,
@@ -186,6 +194,7 @@ mod tests {
             any::<u32>(),
             any::<u16>(),
             any::<[bool; 3]>(),
+            any::<(u64, u16, u16)>(),
         )
             .prop_map(
                 |(
@@ -196,10 +205,16 @@ mod tests {
                     last_use,
                     owner,
                     [pinned, unverified, head_known],
+                    (members, geometry, missing),
                 )| Record {
                     slot: Slot { key, variant },
                     sequence: Sequence(sequence),
                     length,
+                    placement: Placement {
+                        geometry: Geometry(geometry),
+                        members: Members(members),
+                    },
+                    missing,
                     last_use,
                     owner,
                     pinned,

@@ -1,9 +1,11 @@
 //! XXH3-64 over 64 KiB blocks, each seeded with its own place.
 //!
-//! `seed = XXH3-64(sequence ‖ shard index ‖ block number)`, three u64 little-endian, unseeded. A block that was
-//! written somewhere else, by somebody else, or for an earlier generation therefore fails like a flipped bit does.
+//! `seed = XXH3-64(sequence ‖ place ‖ block number)`, three u64 little-endian, unseeded. The place is the shard index
+//! and, from bit 16 up, the geometry, with 0 for that of one disk. A block that was written somewhere else, by somebody
+//! else, for an earlier generation, or before the object was spread anew therefore fails like a flipped bit does.
 
 use super::BLOCK_BYTES;
+use super::geometry::Geometry;
 use crate::object::Sequence;
 use std::hash::Hasher;
 use twox_hash::XxHash3_64;
@@ -17,6 +19,7 @@ pub(crate) const TRAILER_BLOCK: u64 = u64::MAX - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShardIdentity {
     pub(crate) sequence: Sequence,
+    pub(crate) geometry: Geometry,
     pub(crate) index: u8,
 }
 
@@ -28,11 +31,20 @@ impl ShardIdentity {
 
     fn seed(self, block: u64) -> u64 {
         let mut place = [0_u8; 24];
-        let words = [self.sequence.0, u64::from(self.index), block];
+        let words = [self.sequence.0, self.place(), block];
         for (slot, word) in place.chunks_exact_mut(8).zip(words) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
         XxHash3_64::oneshot(&place)
+    }
+
+    /// One disk came first: its files know of no geometry here.
+    fn place(self) -> u64 {
+        let geometry = match self.geometry {
+            Geometry::ONE_DISK => 0,
+            other => other.0,
+        };
+        u64::from(geometry) << 16 | u64::from(self.index)
     }
 }
 
@@ -100,6 +112,7 @@ mod tests {
 
     const IDENTITY: ShardIdentity = ShardIdentity {
         sequence: Sequence(7),
+        geometry: Geometry::ONE_DISK,
         index: 0,
     };
 
@@ -107,16 +120,29 @@ mod tests {
     fn the_same_bytes_elsewhere_have_another_checksum() {
         let other_sequence = ShardIdentity {
             sequence: Sequence(8),
-            index: 0,
+            ..IDENTITY
         };
         let other_index = ShardIdentity {
-            sequence: Sequence(7),
             index: 1,
+            ..IDENTITY
+        };
+        let other_geometry = ShardIdentity {
+            geometry: Geometry::copies(3),
+            ..IDENTITY
         };
         let sum = IDENTITY.checksum(0, b"block");
         assert_ne!(sum, IDENTITY.checksum(1, b"block"));
         assert_ne!(sum, other_sequence.checksum(0, b"block"));
         assert_ne!(sum, other_index.checksum(0, b"block"));
+        assert_ne!(sum, other_geometry.checksum(0, b"block"));
+    }
+
+    #[test]
+    fn the_seed_of_one_disk_is_that_of_its_first_version() {
+        let mut place = [0; 24];
+        place[0] = 7;
+        place[16] = 3;
+        assert_eq!(IDENTITY.seed(3), XxHash3_64::oneshot(&place));
     }
 
     proptest! {

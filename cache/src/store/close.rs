@@ -1,12 +1,15 @@
 //! The end of a run: nothing new, everything out, and a superblock that says so.
 //!
 //! ```text
-//! pool closed → its queue runs dry → leftovers removed → syncfs → replaced files removed → syncfs → checkpoint →
+//! pool closed → its queue runs dry, the repair ends → leftovers removed → syncfs → replaced files removed → syncfs → checkpoint →
 //! superblock "clean" → lock released
 //! ```
 //! Invariant: a store is clean only when every object on the platter is in the checkpoint. A file that could not be
 //! removed is in no index, and who starts from a checkpoint would never learn of it: its ban would end, and a later
 //! scan would find it.
+//!
+//! No epoch begins here: whatever a lost disk has missed and was acknowledged was settled then, and where nothing was
+//! the disks may go on together as if it had not been lost.
 //!
 //! Only when each step succeeded does the next start trust the checkpoint. A disk that hangs past the deadline is left
 //! alone: the next start then finds an unclean store, which costs a scan and loses nothing.
@@ -15,18 +18,27 @@
 
 use super::checkpoint::{self, Checkpoint};
 use super::core::{Core, lock};
+use super::sync::watch_interval;
 use crate::metrics::EvictionCause;
 use crate::object::Sequence;
+use crate::ports::Device;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
+/// How long the end waits for a read of the scrub; one that takes longer is left behind.
+const SCRUB_PATIENCE: Duration = Duration::from_secs(2);
+/// Disks that get the checkpoint.
+const CHECKPOINTS: usize = 3;
+
 /// Closes; returns at the deadline at the latest.
 pub(super) async fn close(core: &Arc<Core>, deadline: Duration) {
+    core.repairs.stop();
+    core.stop_scrub();
     core.pool.close();
     let (sender, receiver) = oneshot::channel::<()>();
     let watched = Arc::clone(core);
@@ -45,13 +57,16 @@ pub(super) async fn close(core: &Arc<Core>, deadline: Duration) {
         }
     }
     core.handles.invalidate_all();
+    if !core.retirement.has_begun() {
+        core.array.close();
+    }
 }
 
 fn watch_closing(core: &Arc<Core>, deadline: Duration) {
     let (sender, receiver) = sync_channel(1);
     let closing = Arc::clone(core);
     let work = move || drop(sender.send(finish(&closing, deadline)));
-    let disk = core.device.name();
+    let disk = core.name();
     if let Err(error) = thread::Builder::new()
         .name("weir-close-disk".to_owned())
         .spawn(work)
@@ -59,15 +74,32 @@ fn watch_closing(core: &Arc<Core>, deadline: Duration) {
         tracing::error!(disk, %error, "cannot start the closing thread; the next start scans");
         return;
     }
-    match receiver.recv_timeout(deadline) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
+    match watched(core, &receiver, deadline) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
             tracing::warn!(disk, %error, "the store was not closed cleanly; the next start scans")
         }
-        Err(_) => tracing::warn!(
+        None => tracing::warn!(
             disk,
             "the disk did not finish in time; the next start scans"
         ),
+    }
+}
+
+/// The result, or `None` at the deadline. The timer has ended, so this is who notices that one of several disks hangs.
+fn watched(
+    core: &Core,
+    result: &Receiver<io::Result<()>>,
+    deadline: Duration,
+) -> Option<io::Result<()>> {
+    let start = Instant::now();
+    loop {
+        let left = deadline.saturating_sub(start.elapsed());
+        match result.recv_timeout(left.min(watch_interval(core))) {
+            Ok(result) => return Some(result),
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() => core.watch_disks(),
+            Err(_) => return None,
+        }
     }
 }
 
@@ -76,10 +108,22 @@ fn finish(core: &Core, deadline: Duration) -> io::Result<()> {
     if !core.pool.drain(deadline) {
         return Err(io::ErrorKind::TimedOut.into());
     }
+    if !core
+        .repairs
+        .await_end(deadline.saturating_sub(start.elapsed()))
+    {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
     // The recheck after a send judges on its own thread.
     core.await_removals();
+    core.end_scrub(SCRUB_PATIENCE.min(deadline / 4));
     let closed = mark_clean(core, deadline.saturating_sub(start.elapsed()));
-    core.device.unlock();
+    // What hangs may still change its disk: that one stays locked until this process ends.
+    for disk in core.array.disks().iter() {
+        if core.array.only().is_some() || disk.drain(deadline.saturating_sub(start.elapsed())) {
+            disk.unlock();
+        }
+    }
     closed
 }
 
@@ -89,11 +133,16 @@ fn mark_clean(core: &Core, left: Duration) -> io::Result<()> {
     }
     core.remove_leftovers();
     core.retry_left();
-    core.device.sync_all()?;
+    core.sync_disks().map_err(io::Error::other)?;
     remove_replaced(core)?;
     if !core.bans.has_left_nothing() {
         return Err(io::Error::other(
             "files of removed objects are still on the disk",
+        ));
+    }
+    if core.losses.has_unseen() {
+        return Err(io::Error::other(
+            "there are objects that too few disks are here for, and no checkpoint knows them",
         ));
     }
     let sequence = core.sequences.next();
@@ -103,18 +152,33 @@ fn mark_clean(core: &Core, left: Duration) -> io::Result<()> {
         use_now: core.use_now(),
         records,
     };
-    checkpoint::save(
-        core.device.as_ref(),
-        core.pool_id,
-        Sequence(sequence),
-        &checkpoint,
-    )?;
+    save(core, Sequence(sequence), checkpoint)?;
     let mut next = superblock.clone();
     (next.clean, next.reserved, next.synced) = (true, sequence, sequence);
     next.log = next.log.max(core.log.end());
-    next.store(core.device.as_ref())?;
+    core.write_superblocks(&next).map_err(io::Error::other)?;
     *superblock = next;
     Ok(())
+}
+
+/// Writes the checkpoint to as many disks as carry the log; one is enough.
+fn save(core: &Core, sequence: Sequence, checkpoint: Checkpoint) -> io::Result<()> {
+    let (checkpoint, pool) = (Arc::new(checkpoint), core.pool_id);
+    let disks = core.array.live().iter().take(CHECKPOINTS);
+    let jobs = disks.map(|slot| {
+        let checkpoint = Arc::clone(&checkpoint);
+        let save = move |device: &dyn Device| checkpoint::save(device, pool, sequence, &checkpoint);
+        (slot, save)
+    });
+    let answers = core.array.on_each(jobs.collect());
+    let mut result = Err(io::Error::other("no disk is live"));
+    for (_, answer) in answers {
+        match answer {
+            Ok(()) => return Ok(()),
+            Err(fault) => result = Err(io::Error::other(fault)),
+        }
+    }
+    result
 }
 
 /// Removes what still waited for the sync that is over now, from the platter as well.
@@ -126,7 +190,7 @@ fn remove_replaced(core: &Core) -> io::Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
-    core.device.sync_all()
+    core.sync_disks().map_err(io::Error::other)
 }
 
 /// All records, with the last uses that the open handles know.

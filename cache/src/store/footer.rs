@@ -47,6 +47,8 @@ pub(crate) struct Footer {
     /// Length of the data, bytes.
     pub(crate) length: u64,
     pub(crate) digests: Digests,
+    /// XXH3-128 of the table of every shard, by index.
+    pub(crate) table_digests: Vec<u128>,
 }
 
 /// A checked trailer: says where the rest of the footer is.
@@ -67,7 +69,6 @@ impl Footer {
             .iter()
             .flat_map(|sum| sum.to_le_bytes())
             .collect();
-        let table_digest = XxHash3_128::oneshot(&bytes);
         let mut fields = FieldWriter::default();
         if let Some(sha256) = &self.digests.sha256 {
             fields.put(SHA256, sha256);
@@ -75,7 +76,9 @@ impl Footer {
         if let Some(md5) = &self.digests.md5 {
             fields.put(MD5, md5);
         }
-        fields.put(TABLE_DIGESTS, &table_digest.to_le_bytes());
+        let digests = self.table_digests.iter();
+        let digests: Vec<u8> = digests.flat_map(|digest| digest.to_le_bytes()).collect();
+        fields.put(TABLE_DIGESTS, &digests);
         bytes.extend_from_slice(&fields.bytes);
         let trailer = Trailer {
             length: self.length,
@@ -100,26 +103,35 @@ impl Footer {
             .map(|sum| Cursor::new(sum).u64())
             .collect::<Result<_, _>>()?;
         let fields = cursor.take(usize::try_from(trailer.field_bytes).unwrap_or(usize::MAX))?;
+        let (digests, table_digests) = decode_digests(fields)?;
         Ok(Self {
             table,
             length: trailer.length,
-            digests: decode_digests(fields)?,
+            digests,
+            table_digests,
         })
     }
 }
 
-fn decode_digests(fields: &[u8]) -> Result<Digests, FormatError> {
+fn decode_digests(fields: &[u8]) -> Result<(Digests, Vec<u128>), FormatError> {
     let mut digests = Digests::default();
+    let mut table_digests = Vec::new();
     let mut reader = FieldReader::new(fields);
     while let Some((kind, value)) = reader.next()? {
         match kind {
             SHA256 => digests.sha256 = Some(Cursor::new(value).array()?),
             MD5 => digests.md5 = Some(Cursor::new(value).array()?),
+            TABLE_DIGESTS => {
+                let mut cursor = Cursor::new(value);
+                while !cursor.is_empty() {
+                    table_digests.push(u128::from_le_bytes(cursor.array()?));
+                }
+            }
             _ if kind & OPTIONAL != 0 => {}
             _ => return Err(FormatError::UnknownMandatory(kind)),
         }
     }
-    Ok(digests)
+    Ok((digests, table_digests))
 }
 
 impl Trailer {
@@ -162,6 +174,7 @@ impl Trailer {
         let field_bytes = cursor.u32()?;
         let found = ShardIdentity {
             sequence: Sequence(cursor.u64()?),
+            geometry: identity.geometry, // part of the seed alone
             index: found_index,
         };
         let trailer = Self {
@@ -197,10 +210,12 @@ pub(crate) fn footer_start(header_bytes: u64, length: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::layout::Geometry;
     use proptest::prelude::*;
 
     const IDENTITY: ShardIdentity = ShardIdentity {
         sequence: Sequence(5),
+        geometry: Geometry::ONE_DISK,
         index: 0,
     };
     const HEADER_BYTES: u64 = 4096;
@@ -216,6 +231,7 @@ mod tests {
                 sha256: Some([1; 32]),
                 md5: Some([2; 16]),
             },
+            table_digests: vec![3, 4],
         }
     }
 
@@ -259,7 +275,7 @@ mod tests {
         assert!(Trailer::decode(trailer, IDENTITY, 2 * HEADER_BYTES, whole).is_err());
         let other = ShardIdentity {
             sequence: Sequence(6),
-            index: 0,
+            ..IDENTITY
         };
         assert!(Trailer::decode(trailer, other, HEADER_BYTES, whole).is_err());
     }

@@ -1,12 +1,17 @@
 //! Taking objects away because somebody asked, not because room is needed.
 //!
 //! ```text
-//! counted → files that wait for their successors removed → entries taken, files removed → fsync of the folder
+//! counted → files that wait for their successors removed → fsync of the folder → entries taken, files removed → fsync
 //! ```
+//! The first fsync is for older files, removed just now or since the last sync: a power failure must not bring one of
+//! them back in place of what is removed here.
+//!
 //! Counted first: an eviction that fails meanwhile does not put its object back.
 
 use super::core::{Core, lock};
-use super::layout::ShardName;
+use super::index::Record;
+use super::layout::ObjectName;
+use super::members::Members;
 use super::{Object, Store, StoreError};
 use crate::metrics::EvictionCause;
 use std::sync::Arc;
@@ -30,7 +35,7 @@ impl Store {
     /// As [`Self::forget`], but only this very generation of this variant. Its siblings stay, and so does a newer
     /// generation that has taken its place.
     pub async fn forget_variant(&self, object: &Arc<Object>) {
-        let (core, name) = (Arc::clone(&self.core), object.shard.name);
+        let (core, name) = (Arc::clone(&self.core), *object.name());
         let forget = move || core.forget_generation(&name);
         if let Err(error) = self.core.on_pool("forget", forget).await {
             tracing::warn!(%error, "cannot forget a variant of an object");
@@ -45,38 +50,53 @@ impl Core {
         // Before the index is read: what is being evicted now must not be put back behind our back.
         self.forgets.fetch_add(1, Ordering::AcqRel);
         // The older files first: a crash in between must not bring them back.
-        let older = self.replaced.take_key(key);
-        for old in &older {
-            self.unlink_counted(old, EvictionCause::Replaced);
+        for old in self.replaced.take_key(key) {
+            self.unlink_counted(&old, EvictionCause::Replaced);
         }
         let records = lock(&self.index).find(key);
+        self.sync_older(&records);
         for record in &records {
-            let name = record.name();
-            if self.drop_entry(&name) {
-                self.unlink_counted(&name, EvictionCause::Forgotten);
+            if self.drop_entry(&record.name()) {
+                self.unlink_counted(record, EvictionCause::Forgotten);
             }
         }
-        if let Some(record) = records.first() {
-            self.sync_removal(&record.name());
-        }
+        self.sync_removal(&records);
     }
 
     /// Pool only.
-    fn forget_generation(&self, name: &ShardName) {
+    fn forget_generation(&self, name: &ObjectName) {
         let _removal = self.begin_removal();
         self.forgets.fetch_add(1, Ordering::AcqRel);
-        if !self.drop_entry(name) {
+        let Some((record, _)) = self.take_entry(name) else {
             return; // replaced, evicted or forgotten meanwhile
-        }
+        };
         // The older files first, as above; only now, because they are nobody's business but of who took the entry.
         self.remove_replaced(name.slot);
-        self.unlink_counted(name, EvictionCause::Forgotten);
-        self.sync_removal(name);
+        self.sync_older(&[record]);
+        self.unlink_counted(&record, EvictionCause::Forgotten);
+        self.sync_removal(&[record]);
     }
 
-    fn sync_removal(&self, name: &ShardName) {
-        let synced = self.device.sync_dir(&name.folder());
-        if let Err(error) = self.synced("fsync of a folder", synced) {
+    /// Brings onto the platter that older generations are gone, also those that a sync pass has removed a moment ago. They
+    /// may have been on any disk.
+    fn sync_older(&self, records: &[Record]) {
+        self.sync_folder_of(records, Members::ALL);
+    }
+
+    fn sync_removal(&self, records: &[Record]) {
+        let members = records.iter().fold(Members::EMPTY, |members, record| {
+            members.union(record.placement.members)
+        });
+        self.sync_folder_of(records, members);
+    }
+
+    /// The files of one key are in one folder of each disk.
+    fn sync_folder_of(&self, records: &[Record], members: Members) {
+        let Some(first) = records.first() else { return };
+        let folder = first.name().shard(0).folder();
+        let synced = self.sync_folders(members, &folder);
+        // The sync may have been what found a disk out.
+        if let Err(error) = synced.and_then(|()| self.settle_losses()) {
             tracing::warn!(%error, "a forgotten object may come back after a power failure");
         }
     }

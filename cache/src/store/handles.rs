@@ -6,11 +6,9 @@
 
 use super::core::{Core, lock};
 use super::index::{Index, Record};
-use super::layout::{ShardName, Slot};
+use super::layout::Slot;
 use super::reader::Object;
-use super::shard::{Shard, ShardFault};
-use crate::object::{ObjectHead, Sequence};
-use crate::ports::DeviceFile;
+use crate::object::Sequence;
 use moka::sync::Cache;
 use rustix::process::{Resource, getrlimit};
 use std::io;
@@ -49,7 +47,8 @@ fn bounded(index: &Arc<Mutex<Index>>, handles: u64) -> Handles {
     Cache::builder()
         .max_capacity(handles)
         .weigher(|_, object: &Arc<Object>| {
-            u32::try_from(1 + object.memory_bytes() / HANDLE_WEIGHT_BYTES).unwrap_or(u32::MAX)
+            u32::try_from(object.open_files().max(1) + object.memory_bytes() / HANDLE_WEIGHT_BYTES)
+                .unwrap_or(u32::MAX)
         })
         .eviction_listener(move |key: Arc<HandleKey>, object: Arc<Object>, _| {
             lock(&index).set_last_use(key.0, object.last_use());
@@ -75,7 +74,7 @@ impl Core {
     /// space of a file that nobody finds any more. Nor when it was amended meanwhile: the next reader gets the new
     /// head.
     pub(crate) fn keep_handle(&self, object: &Arc<Object>) {
-        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        let (slot, sequence) = (object.name().slot, object.sequence());
         self.handles.insert((slot, sequence), Arc::clone(object));
         if !self.is_current(object) {
             self.handles.invalidate(&(slot, sequence));
@@ -86,45 +85,19 @@ impl Core {
 
     /// Whether the index knows this generation under this head.
     pub(crate) fn is_current(&self, object: &Object) -> bool {
-        let (slot, sequence) = (object.shard.name.slot, object.sequence());
+        let (slot, sequence) = (object.name().slot, object.sequence());
         let index = lock(&self.index);
         let place = index.place(slot, sequence);
         index.contains(slot, sequence) && place.map_or(0, |place| place.number) == object.amendment
     }
 
-    /// Opens a committed file and checks its frame. Pool only.
-    pub(crate) fn open_shard(&self, name: ShardName) -> Result<Shard, ShardFault> {
-        let open = || Shard::open(self.device.as_ref(), self.pool_id, name);
-        match open() {
-            Err(ShardFault::Io(error)) if self.has_freed_files(&error) => open(),
-            other => other,
-        }
-    }
-
-    /// Reads the head of a committed file and nothing else. Pool only.
-    pub(crate) fn read_head(&self, name: &ShardName) -> Result<ObjectHead, ShardFault> {
-        let read = || Shard::read_head(self.device.as_ref(), self.pool_id, name);
-        match read() {
-            Err(ShardFault::Io(error)) if self.has_freed_files(&error) => read(),
-            other => other,
-        }
-    }
-
-    /// Creates a file. Pool only.
-    pub(crate) fn create_file(&self, path: &str) -> io::Result<Arc<dyn DeviceFile>> {
-        match self.device.create(path) {
-            Err(error) if self.has_freed_files(&error) => self.device.create(path),
-            other => other,
-        }
-    }
-
     /// Lets go of all handles when the process or the system has no file left to open; `true`: worth another try.
-    fn has_freed_files(&self, error: &io::Error) -> bool {
+    pub(super) fn has_freed_files(&self, error: &io::Error) -> bool {
         if !matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
             return false;
         }
         tracing::warn!(
-            disk = self.device.name(),
+            disk = self.name(),
             handles = self.handles.entry_count(),
             "too many open files; the store closes those nobody reads. Raise the limit (ulimit -n)"
         );

@@ -119,6 +119,7 @@ impl Header {
         cursor.take(2)?;
         let identity = ShardIdentity {
             sequence: Sequence(cursor.u64()?),
+            geometry,
             index,
         };
         if identity != expected {

@@ -12,6 +12,7 @@ use weir_policies::vary::Selection;
 
 const IDENTITY: ShardIdentity = ShardIdentity {
     sequence: Sequence(0x0001_0000_0000_0042),
+    geometry: Geometry::ONE_DISK,
     index: 0,
 };
 
@@ -95,11 +96,15 @@ fn the_header_of_another_shard_is_refused() {
     for other in [
         ShardIdentity {
             sequence: Sequence(1),
-            index: 0,
+            ..IDENTITY
         },
         ShardIdentity {
-            sequence: IDENTITY.sequence,
             index: 1,
+            ..IDENTITY
+        },
+        ShardIdentity {
+            geometry: Geometry::copies(2),
+            ..IDENTITY
         },
     ] {
         assert_eq!(

@@ -1,20 +1,22 @@
 //! Which objects there are: a compact table in memory.
 //!
 //! ```text
-//! bucket → entry → entry → …      entries live in slabs of 1024, 56 bytes each; a bucket is 4 bytes
+//! bucket → entry → entry → …      entries live in slabs of 1024, 64 bytes each; a bucket is 4 bytes
 //! ```
-//! At one to two buckets per entry that is 60 to 64 bytes an object, slabs never being copied when they grow. The
+//! At one to two buckets per entry that is 68 to 72 bytes an object, slabs never being copied when they grow. The
 //! variants of a key hang in the same chain. Per (key, variant) there is one entry: the highest sequence. Which bucket
 //! a key falls into depends on a secret of the process, so nobody can build URLs that pile up in one chain.
 //!
 //! Pure memory: no I/O, no lock, no clock.
 
 mod amended;
+mod missing;
 mod walk;
 
 pub(crate) use amended::Place;
 
-use super::layout::{ShardName, Slot};
+use super::layout::{Geometry, ObjectName, Slot};
+use super::members::{Members, Placement};
 use crate::object::{ObjectHead, Sequence};
 use std::hash::{BuildHasher, RandomState};
 
@@ -35,6 +37,9 @@ pub(crate) struct Record {
     pub(crate) sequence: Sequence,
     /// Body length, bytes.
     pub(crate) length: u64,
+    pub(crate) placement: Placement,
+    /// Shards that are known not to be there or not to be whole: a bit for each index.
+    pub(crate) missing: u16,
     /// Seconds on the store's own count of use (see `Core::use_now`).
     pub(crate) last_use: u32,
     /// Origin or mirror for quotas, 0 for none.
@@ -48,9 +53,58 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The name of its file.
-    pub(crate) fn name(&self) -> ShardName {
-        ShardName::on_one_disk(self.slot, self.sequence, self.length)
+    /// An object of a one-disk store.
+    #[cfg(test)]
+    pub(crate) fn on_one_disk(slot: Slot, sequence: Sequence, length: u64) -> Self {
+        Self {
+            slot,
+            sequence,
+            length,
+            placement: ObjectName::on_one_disk(slot, sequence, length).placement,
+            missing: 0,
+            last_use: 0,
+            owner: 0,
+            pinned: false,
+            unverified: false,
+            head_known: true,
+        }
+    }
+
+    pub(crate) fn name(&self) -> ObjectName {
+        ObjectName {
+            slot: self.slot,
+            sequence: self.sequence,
+            length: self.length,
+            placement: self.placement,
+        }
+    }
+
+    /// Whether a shard is known to be missing.
+    pub(crate) fn is_missing(&self, index: u8) -> bool {
+        self.missing.checked_shr(index.into()).unwrap_or(0) & 1 == 1
+    }
+
+    /// Whether so many shards are known not to be there that no disk that comes back can help.
+    pub(crate) fn is_beyond_repair(&self) -> bool {
+        let parity = self.placement.geometry.parity_shards();
+        self.missing.count_ones() > u32::from(parity)
+    }
+
+    /// Disks of the shards that are known to be missing.
+    pub(crate) fn missing_on(&self) -> Members {
+        if self.missing == 0 {
+            return Members::EMPTY;
+        }
+        let members = (0_u8..).zip(self.placement.members.iter());
+        members
+            .filter(|(index, _)| self.is_missing(*index))
+            .map(|(_, disk)| disk)
+            .collect()
+    }
+
+    /// Disks of the shards that should be there.
+    pub(crate) fn present_on(&self) -> Members {
+        self.placement.members.difference(self.missing_on())
     }
 }
 
@@ -72,11 +126,16 @@ struct Entry {
     variant: u64,
     sequence: u64,
     length: u64,
+    members: u64,
     last_use: u32,
     next: u32,
     owner: u16,
     flags: u16,
+    geometry: u16,
+    missing: u16,
 }
+
+const _: () = assert!(size_of::<Entry>() == 64);
 
 /// The table.
 #[derive(Debug)]
@@ -89,6 +148,7 @@ pub(crate) struct Index {
     random: u64,
     places: amended::Places,
     put_back_count: u64,
+    lacking: missing::Lacking,
 }
 
 impl Index {
@@ -102,6 +162,7 @@ impl Index {
             random: secret.hash_one(0),
             places: amended::Places::default(),
             put_back_count: 0,
+            lacking: missing::Lacking::default(),
             secret,
         }
     }
@@ -133,6 +194,8 @@ impl Index {
             }
             let next = entry.next;
             *entry = Entry::of(&record, next);
+            self.lacking.forget(&old);
+            self.lacking.note(&record);
             // What was said of the old generation is not true of the new one.
             self.places.take(id);
             return Inserted::Replaced(old);
@@ -147,6 +210,7 @@ impl Index {
             *head = id;
         }
         self.used += 1;
+        self.lacking.note(&record);
         Inserted::New
     }
 
@@ -174,6 +238,7 @@ impl Index {
         entry.next = vacant;
         self.vacant = id;
         self.used -= 1;
+        self.lacking.forget(&removed.record());
         Some((removed.record(), self.places.take(id)))
     }
 
@@ -214,8 +279,8 @@ impl Index {
         entry.is_some_and(|entry| entry.sequence == sequence.0)
     }
 
-    /// Up to `count` objects from anywhere that may be evicted.
-    pub(crate) fn sample(&mut self, count: usize) -> Vec<Record> {
+    /// Up to `count` objects from anywhere that may be evicted and have a shard on one of these disks.
+    pub(crate) fn sample(&mut self, count: usize, on: Members) -> Vec<Record> {
         let places = self.slabs.iter().map(Vec::len).sum::<usize>() as u64;
         let mut found = Vec::with_capacity(count);
         // Half of the places may be vacant or pinned before the walk below is needed.
@@ -226,14 +291,14 @@ impl Index {
             let id = u32::try_from(self.next_random() % places).unwrap_or(NONE);
             found.extend(
                 self.entry(id)
-                    .filter(|entry| entry.is_evictable())
+                    .filter(|entry| entry.is_evictable(on))
                     .map(Entry::record),
             );
         }
         if found.is_empty() {
             found.extend(
                 self.entries()
-                    .filter(|entry| entry.is_evictable())
+                    .filter(|entry| entry.is_evictable(on))
                     .take(count)
                     .map(Entry::record),
             );
@@ -346,10 +411,13 @@ impl Entry {
             variant: record.slot.variant,
             sequence: record.sequence.0,
             length: record.length,
+            members: record.placement.members.0,
             last_use: record.last_use,
             next,
             owner: record.owner,
             flags: pinned | unverified | head_unknown,
+            geometry: record.placement.geometry.0,
+            missing: record.missing,
         }
     }
 
@@ -366,6 +434,11 @@ impl Entry {
             slot: self.slot(),
             sequence: Sequence(self.sequence),
             length: self.length,
+            placement: Placement {
+                geometry: Geometry(self.geometry),
+                members: Members(self.members),
+            },
+            missing: self.missing,
             last_use: self.last_use,
             owner: self.owner,
             pinned: self.flags & PINNED != 0,
@@ -374,8 +447,11 @@ impl Entry {
         }
     }
 
-    fn is_evictable(&self) -> bool {
+    fn is_evictable(&self, on: Members) -> bool {
         self.flags & (VACANT | PINNED) == 0
+            && self.members & on.0 != 0
+            // Removing it frees nothing where its shard is missing.
+            && (self.missing == 0 || !self.record().present_on().intersection(on).is_empty())
     }
 }
 

@@ -5,16 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn record(key: u128, variant: u64, sequence: u64) -> Record {
-    Record {
-        slot: Slot { key, variant },
-        sequence: Sequence(sequence),
-        length: sequence * 3,
-        last_use: 0,
-        owner: 0,
-        pinned: false,
-        unverified: false,
-        head_known: true,
-    }
+    Record::on_one_disk(Slot { key, variant }, Sequence(sequence), sequence * 3)
 }
 
 #[test]
@@ -77,7 +68,7 @@ fn a_pinned_object_is_never_offered() {
         });
     }
     for _ in 0..20 {
-        let offered = index.sample(5);
+        let offered = index.sample(5, Members::ALL);
         assert!(!offered.is_empty() && offered.iter().all(|found| found.slot.key == 33));
     }
     index.take(
@@ -87,7 +78,7 @@ fn a_pinned_object_is_never_offered() {
         },
         Sequence(1),
     );
-    assert!(index.sample(5).is_empty());
+    assert!(index.sample(5, Members::ALL).is_empty());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! owner.lock                     locked by the process that owns the data
 //! super.A  super.B               identity and sequences, written in turn        (superblock.rs)
+//! scrub                          how far the scrub has come on this disk        (scrub/course.rs)
 //! ec/<3 hex>/<name>.s            one shard of one object                        (header.rs, footer.rs)
 //! tmp/<sequence 16>-<index>.t    shards that are being written; emptied at every start
 //! ckpt/<sequence 16>.idx         the index as of a clean close                  (checkpoint.rs)
@@ -16,6 +17,12 @@
 //! everything the index needs, so a scan opens no file. Parsing is strict: a name that would be written differently
 //! is not a name.
 
+use super::checksum::ShardIdentity;
+pub(crate) use super::geometry::Geometry;
+#[cfg(test)]
+use super::members::Members;
+use super::members::Placement;
+use super::report::DiskSlot;
 use crate::object::Sequence;
 
 /// Files and data start at multiples of this, bytes.
@@ -34,24 +41,10 @@ pub(crate) const TEMPORARY: &str = "tmp";
 pub(crate) const CHECKPOINTS: &str = "ckpt";
 /// Files that did not read as written.
 pub(crate) const QUARANTINE: &str = "quarantine";
+/// How far the scrub has come; its absence means nothing.
+pub(crate) const SCRUB_COURSE: &str = "scrub";
 /// What an empty file system may contain by itself.
 pub(crate) const LOST_AND_FOUND: &str = "lost+found";
-
-/// How an object is spread over disks, as it stands in its name.
-///
-/// ```text
-/// bits 15..12  codec: 0 copies, 1 P+Q over GF(2^8)/0x11D
-/// bits 11..8   number of disks − 1
-/// bits  7..4   number of data shards − 1
-/// bits  3..0   log2(stripe unit ÷ 4 KiB)
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Geometry(pub(crate) u16);
-
-impl Geometry {
-    /// One disk, one copy, 256 KiB units.
-    pub(crate) const ONE_DISK: Self = Self(0x0006);
-}
 
 /// Identity of an object among all: what the index is keyed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,14 +68,17 @@ pub(crate) struct ShardName {
 }
 
 impl ShardName {
-    /// The name of an object of a one-disk store.
-    pub(crate) fn on_one_disk(slot: Slot, sequence: Sequence, length: u64) -> Self {
-        Self {
-            slot,
-            sequence,
-            geometry: Geometry::ONE_DISK,
-            index: 0,
-            length,
+    /// Length of the shard's data, bytes.
+    pub(crate) fn data_bytes(&self) -> u64 {
+        self.geometry.shard_bytes(self.length)
+    }
+
+    /// What its checksums are seeded with.
+    pub(crate) fn identity(&self) -> ShardIdentity {
+        ShardIdentity {
+            sequence: self.sequence,
+            geometry: self.geometry,
+            index: self.index,
         }
     }
 
@@ -134,9 +130,85 @@ impl ShardName {
     }
 }
 
+/// One generation of an object: what the names of all its shards have in common, and which disks they are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ObjectName {
+    pub(crate) slot: Slot,
+    pub(crate) sequence: Sequence,
+    /// Body length, bytes.
+    pub(crate) length: u64,
+    pub(crate) placement: Placement,
+}
+
+impl ObjectName {
+    /// The name of an object of a one-disk store.
+    #[cfg(test)]
+    pub(crate) fn on_one_disk(slot: Slot, sequence: Sequence, length: u64) -> Self {
+        let placement = Placement {
+            geometry: Geometry::ONE_DISK,
+            members: Members::of(DiskSlot(0)),
+        };
+        Self {
+            slot,
+            sequence,
+            length,
+            placement,
+        }
+    }
+
+    /// The name of one shard.
+    pub(crate) fn shard(&self, index: u8) -> ShardName {
+        ShardName {
+            slot: self.slot,
+            sequence: self.sequence,
+            geometry: self.placement.geometry,
+            index,
+            length: self.length,
+        }
+    }
+
+    /// All shards, by index, and the disk of each.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = (DiskSlot, ShardName)> + use<> {
+        let name = *self;
+        let members = self.placement.members.iter();
+        (0_u8..)
+            .zip(members)
+            .map(move |(index, disk)| (disk, name.shard(index)))
+    }
+
+    /// What it is called in messages: the name of its first shard.
+    pub(crate) fn file_name(&self) -> String {
+        self.shard(0).file_name()
+    }
+
+    /// Folder and name of its first shard.
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> String {
+        self.shard(0).path()
+    }
+
+    /// What each of its shards is accounted with, bytes.
+    pub(crate) fn shard_footprint_bytes(&self) -> u64 {
+        self.placement.geometry.footprint_bytes(self.length)
+    }
+
+    /// What all of it is accounted with, bytes.
+    pub(crate) fn footprint_bytes(&self) -> u64 {
+        let shards = u64::from(self.placement.geometry.disks());
+        self.shard_footprint_bytes().saturating_mul(shards)
+    }
+}
+
 /// The path of a shard that is being written.
 pub(crate) fn temporary_path(sequence: Sequence, index: u8) -> String {
     format!("{TEMPORARY}/{:016x}-{index:x}.t", sequence.0)
+}
+
+/// The path of a shard that is written anew: another one than that of the object's writer, which may have left its
+/// file behind on a disk that did not answer.
+pub(crate) fn renewed_path(shard: &ShardName) -> String {
+    let (sequence, geometry, index) = (shard.sequence.0, shard.geometry.0, shard.index);
+    format!("{TEMPORARY}/{sequence:016x}-{geometry:04x}-{index:x}.t")
 }
 
 /// The sequence in the name of a temporary file.
@@ -150,19 +222,6 @@ pub(crate) fn aligned(bytes: u64) -> u64 {
     bytes
         .checked_next_multiple_of(ALIGNMENT_BYTES)
         .unwrap_or(u64::MAX)
-}
-
-/// Bytes an object is accounted with: its data, the usual 4 KiB header and its footer, in whole pages.
-///
-/// A function of the length alone, so that a scan of names and the running store agree. The rare header of more than
-/// 4 KiB is not accounted for; the free space of the file system is part of the budget and sees it.
-pub(crate) fn footprint_bytes(length: u64) -> u64 {
-    let table = length.div_ceil(super::BLOCK_BYTES).saturating_mul(8);
-    ALIGNMENT_BYTES
-        .saturating_add(aligned(length))
-        .saturating_add(aligned(
-            table.saturating_add(super::footer::FOOTER_FIXED_BYTES_MAX),
-        ))
 }
 
 #[cfg(test)]
@@ -179,7 +238,7 @@ mod tests {
             key: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
             variant: 0,
         };
-        let name = ShardName::on_one_disk(slot, Sequence(0x0001_0000_0000_0007), 8000);
+        let name = ObjectName::on_one_disk(slot, Sequence(0x0001_0000_0000_0007), 8000).shard(0);
         assert_eq!(name.file_name(), NAME);
         assert_eq!(name.path(), format!("ec/001/{NAME}"));
         assert_eq!(ShardName::parse(NAME), Some(name));
@@ -212,6 +271,13 @@ mod tests {
         assert_eq!(
             temporary_sequence("0000000000000abc-0.t"),
             Some(Sequence(0xabc))
+        );
+        let renewed = ShardName::parse(NAME).unwrap();
+        let path = renewed_path(&renewed);
+        assert_eq!(path, "tmp/0001000000000007-0006-0.t");
+        assert_eq!(
+            temporary_sequence("0001000000000007-0006-0.t"),
+            Some(renewed.sequence)
         );
         assert_eq!(temporary_sequence("probe"), None);
     }

@@ -3,6 +3,9 @@
 //! ```text
 //! log/<sequence 16>.lg      segments.rs: 64 bytes of header, then records (record.rs) with payloads (payload.rs)
 //! ```
+//! On several disks these files are the same, byte for byte ([`mirror`]); after a crash they are made so again
+//! ([`merge`]).
+//!
 //! Append-only files, one of which is being written; at [`SEGMENT_BYTES_MAX`] the next one begins. In memory there is
 //! no head: per amended object the index knows where its newest record stands ([`Place`]), and the record is read and
 //! verified when the object is opened. [`replay`] finds the places at the start, [`append`] adds records, [`clean`]
@@ -33,23 +36,28 @@
 
 pub(super) mod append;
 pub(super) mod clean;
+pub(super) mod merge;
+pub(super) mod mirror;
 pub(super) mod payload;
 pub(super) mod record;
 pub(super) mod replay;
 pub(super) mod segment;
 
-use super::core::lock;
+use super::core::{Core, lock};
 use super::index::Place;
+use super::report::DiskSlot;
 use super::tlv::FormatError;
 use crate::object::Sequence;
+use crate::ports::Device;
 use append::Writer;
+use mirror::Mirror;
 use payload::{Bound, Doubt};
 use record::Record;
 use replay::Replayed;
 use segment::Segment;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// A file of the log is closed when it has grown to this, bytes: the unit of cleaning, and what a start reads at once.
 const SEGMENT_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -71,17 +79,21 @@ pub(super) enum LogFault {
 /// The log of a running store.
 ///
 /// Lock order: `writer` → everything that a write may touch (index, superblock, sequences, handles). `segments` and
-/// `doubt` are leaves. The writer is locked on pool threads only: it is held across device calls.
+/// `doubt` are leaves, and so is what `mirror` locks. The writer is locked on pool threads only: it is held across device calls.
 #[derive(Debug)]
 pub(crate) struct MetadataLog {
+    /// The disks that the files are on.
+    pub(super) mirror: Arc<Mirror>,
     pub(super) writer: Mutex<Writer>,
     pub(super) segments: Mutex<BTreeMap<Sequence, Segment>>,
     pub(super) doubt: Mutex<Option<Doubt>>,
 }
 
 impl MetadataLog {
-    pub(super) fn new(replayed: Replayed) -> Self {
+    /// `mirror`: what was replayed.
+    pub(super) fn new(replayed: Replayed, mirror: Arc<Mirror>) -> Self {
         Self {
+            mirror,
             writer: Mutex::new(Writer {
                 active: replayed.active,
                 next_number: replayed.next_number,
@@ -94,19 +106,36 @@ impl MetadataLog {
         }
     }
 
-    /// Reads and verifies one record. Pool only.
+    /// Reads and verifies one record. A copy that is damaged where another is not is repaired. Pool only.
     pub(super) fn read(&self, place: Place) -> Result<Bound, LogFault> {
         let file = lock(&self.segments)
             .get(&place.log)
-            .map(|segment| std::sync::Arc::clone(&segment.file))
+            .map(|segment| Arc::clone(&segment.file))
             .ok_or(LogFault::Gone)?;
-        let mut bytes = vec![0; usize::try_from(place.bytes).unwrap_or(0)];
-        file.read_exact_at(&mut bytes, u64::from(place.offset))?;
-        let (record, _) = Record::decode(&bytes, place.log, u64::from(place.offset))?;
-        if record.kind != record::AMENDMENT || record.number != place.number {
-            return Err(FormatError::Mismatch("record number").into());
-        }
-        Ok(Bound::decode(record.payload)?)
+        let (length, offset) = (
+            usize::try_from(place.bytes).unwrap_or(0),
+            u64::from(place.offset),
+        );
+        file.read_checked(length, offset, |bytes| {
+            let (record, _) = Record::decode(bytes, place.log, offset)?;
+            if record.kind != record::AMENDMENT || record.number != place.number {
+                return Err(FormatError::Mismatch("record number").into());
+            }
+            Ok(Bound::decode(record.payload)?)
+        })
+    }
+
+    /// Copies the log to one more disk; nothing is appended meanwhile. See [`Mirror::add_replica`]. Pool only.
+    pub(super) fn add_replica(
+        &self,
+        pool: [u8; 16],
+        slot: DiskSlot,
+        device: Arc<dyn Device>,
+    ) -> io::Result<()> {
+        let writer = lock(&self.writer);
+        let added = self.mirror.add_replica(pool, slot, device);
+        drop(writer);
+        added
     }
 
     /// A record that is no amendment does not count any more.
@@ -127,5 +156,18 @@ impl MetadataLog {
     pub(super) fn bytes(&self) -> u64 {
         let segments = lock(&self.segments);
         segments.values().map(|segment| segment.bytes).sum()
+    }
+}
+
+impl Core {
+    /// Removes a file of the log; one that stays is superfluous, and harmless.
+    fn unlink_log_file(&self, path: &str) {
+        match self.log.mirror.unlink(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let disk = self.log.mirror.name();
+                tracing::warn!(disk, path, %error, "cannot remove a file");
+            }
+            Ok(()) | Err(_) => {}
+        }
     }
 }

@@ -42,9 +42,20 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<(Job, OwnedSemaphorePermit)>,
-    running: usize,
+    jobs: VecDeque<(Job, Option<OwnedSemaphorePermit>)>,
+    /// When the jobs that run began.
+    running: Vec<Instant>,
     closed: bool,
+}
+
+impl PoolError {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "the store is closed",
+            Self::Panicked => "a disk job panicked",
+            Self::Full => "too many jobs wait for the disk",
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -52,7 +63,7 @@ impl std::fmt::Debug for Shared {
         let state = self.lock();
         f.debug_struct("Shared")
             .field("waiting", &state.jobs.len())
-            .field("running", &state.running)
+            .field("running", &state.running.len())
             .field("closed", &state.closed)
             .finish_non_exhaustive()
     }
@@ -112,6 +123,18 @@ impl Pool {
         self.submit(Box::new(job), place)
     }
 
+    /// Queues a job without a place: for callers that are few and wait for its end.
+    pub(crate) fn push(&self, job: impl FnOnce() + Send + 'static) -> Result<(), PoolError> {
+        self.queue(Box::new(job), None)
+    }
+
+    /// Whether some job began longer ago than that, and still runs.
+    pub(crate) fn has_run_longer_than(&self, limit: Duration) -> bool {
+        let state = self.shared.lock();
+        let mut running = state.running.iter();
+        running.any(|began| began.elapsed() > limit)
+    }
+
     /// Whether a caller would have to wait now.
     pub(crate) fn is_full(&self) -> bool {
         self.places.available_permits() == 0
@@ -128,7 +151,7 @@ impl Pool {
     pub(crate) fn drain(&self, deadline: Duration) -> bool {
         let start = Instant::now();
         let mut state = self.shared.lock();
-        while !(state.jobs.is_empty() && state.running == 0) {
+        while !(state.jobs.is_empty() && state.running.is_empty()) {
             let Some(left) = deadline.checked_sub(start.elapsed()) else {
                 return false;
             };
@@ -139,6 +162,10 @@ impl Pool {
     }
 
     fn submit(&self, job: Job, place: OwnedSemaphorePermit) -> Result<(), PoolError> {
+        self.queue(job, Some(place))
+    }
+
+    fn queue(&self, job: Job, place: Option<OwnedSemaphorePermit>) -> Result<(), PoolError> {
         let mut state = self.shared.lock();
         if state.closed {
             return Err(PoolError::Closed);
@@ -160,14 +187,18 @@ fn work(shared: &Shared) {
     let mut state = shared.lock();
     loop {
         if let Some((job, place)) = state.jobs.pop_front() {
-            state.running += 1;
+            let began = Instant::now();
+            state.running.push(began);
             drop(state);
             drop(place);
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a disk job panicked");
             }
             state = shared.lock();
-            state.running -= 1;
+            // Two may have begun at the same instant; either is as good.
+            if let Some(place) = state.running.iter().position(|other| *other == began) {
+                state.running.swap_remove(place);
+            }
             shared.idle.notify_all();
         } else if state.closed {
             return;

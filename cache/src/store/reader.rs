@@ -7,8 +7,10 @@
 //! Cancellation: dropping the future of a read leaves a job behind whose result nobody takes.
 
 use super::core::Core;
+use super::fetch::{Fetched, Origin};
+use super::layout::ObjectName;
 use super::marks::Marks;
-use super::shard::{Shard, ShardFault};
+use super::shards::Shards;
 use super::{StoreError, UNIT_BYTES};
 use crate::object::{Digests, ObjectHead, Sequence};
 use bytes::Bytes;
@@ -23,7 +25,7 @@ const AT_HAND_BYTES_MAX: u64 = 16 * 1024;
 #[derive(Debug)]
 pub struct Object {
     pub(super) core: Weak<Core>,
-    pub(super) shard: Arc<Shard>,
+    pub(super) shards: Arc<Shards>,
     pub(super) marks: Arc<Marks>,
     /// Shared by all heads of this generation.
     last_use: Arc<AtomicU32>,
@@ -36,14 +38,11 @@ pub struct Object {
 }
 
 impl Object {
-    pub(super) fn new(core: &Arc<Core>, shard: Shard, last_use: u32) -> Self {
-        let marks = Arc::new(Marks::for_length(shard.name.length));
-        if core.resident {
-            super::send::prepare(shard.file.as_ref());
-        }
+    pub(super) fn new(core: &Arc<Core>, shards: Shards, last_use: u32) -> Self {
+        let marks = Arc::new(Marks::for_length(shards.name.length));
         Self {
             core: Arc::downgrade(core),
-            shard: Arc::new(shard),
+            shards: Arc::new(shards),
             marks,
             last_use: Arc::new(AtomicU32::new(last_use)),
             amended: None,
@@ -56,7 +55,7 @@ impl Object {
     pub(super) fn under(&self, head: ObjectHead, amendment: u64) -> Self {
         Self {
             core: Weak::clone(&self.core),
-            shard: Arc::clone(&self.shard),
+            shards: Arc::clone(&self.shards),
             marks: Arc::clone(&self.marks),
             last_use: Arc::clone(&self.last_use),
             amended: Some(head),
@@ -68,25 +67,30 @@ impl Object {
     /// The head, as it was last amended.
     #[must_use]
     pub fn head(&self) -> &ObjectHead {
-        self.amended.as_ref().unwrap_or(&self.shard.head)
+        self.amended.as_ref().unwrap_or(&self.shards.head)
     }
 
     /// Body length, bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.shard.name.length
+        self.shards.name.length
     }
 
     /// Digests.
     #[must_use]
     pub fn digests(&self) -> &Digests {
-        &self.shard.digests
+        &self.shards.digests
+    }
+
+    /// Which generation it is, and where.
+    pub(super) fn name(&self) -> &ObjectName {
+        &self.shards.name
     }
 
     /// Its sequence.
     #[must_use]
     pub fn sequence(&self) -> Sequence {
-        self.shard.name.sequence
+        self.shards.name.sequence
     }
 
     /// Reads and verifies `length` (at most [`UNIT_BYTES`], not crossing a unit boundary) bytes at `offset`.
@@ -100,15 +104,23 @@ impl Object {
                 io::ErrorKind::InvalidInput,
                 "range crosses a unit or the end",
             );
-            return Err(core.disk_error("read", source));
+            return Err(core.store_error("read", source));
         }
-        let (shard, marks, shared) = (
-            Arc::clone(&self.shard),
-            Arc::clone(&self.marks),
-            Arc::clone(&core),
-        );
-        let read = move || read_and_mark(&shared, &shard, &marks, offset, length);
-        core.on_reading_pool(read).await?
+        let unit = offset / UNIT_BYTES;
+        let fetched = core.fetch(&self.shards, offset, length as u64).await;
+        let Fetched { bytes, from } = fetched.inspect_err(|_| self.marks.clear(unit))?;
+        let unit_end = self
+            .length()
+            .min(unit.saturating_add(1).saturating_mul(UNIT_BYTES));
+        let covers_unit =
+            offset.is_multiple_of(UNIT_BYTES) && offset.saturating_add(length as u64) == unit_end;
+        match from {
+            // The files where the bytes lie may be bad: nothing is sent from them.
+            Origin::Others => self.marks.clear(unit),
+            Origin::TheirPlace if covers_unit => self.marks.set(unit, core.clock.elapsed()),
+            Origin::TheirPlace => {}
+        }
+        Ok(bytes)
     }
 
     /// As [`Self::read`] for a range that is small and in memory: at once, on the caller's thread. `None`: it is not,
@@ -117,7 +129,8 @@ impl Object {
     pub fn read_at_hand(&self, offset: u64, length: u64) -> Option<Bytes> {
         let is_small = length <= AT_HAND_BYTES_MAX && self.length() <= AT_HAND_BYTES_MAX;
         let length = usize::try_from(length).ok().filter(|_| is_small)?;
-        self.shard.read_resident(offset, length)
+        let mut open = self.shards.candidates();
+        open.find_map(|index| self.shards.opened(index)?.read_resident(offset, length))
     }
 
     /// Marks a use for the eviction order. Cheap: no lock, no I/O.
@@ -140,37 +153,15 @@ impl Object {
         self.last_use.load(Ordering::Relaxed)
     }
 
+    /// Files that the handle holds open.
+    pub(super) fn open_files(&self) -> usize {
+        self.shards.open_files()
+    }
+
     /// What the handle holds in memory besides a constant, bytes.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.shard.table.len() * 8 + self.marks.len() * 4
+        self.shards.checksums() * 8 + self.marks.len() * 4
     }
-}
-
-/// One verified read on a pool thread; a whole unit that was verified may be sent without another look for a while.
-fn read_and_mark(
-    core: &Core,
-    shard: &Shard,
-    marks: &Marks,
-    offset: u64,
-    length: usize,
-) -> Result<Bytes, StoreError> {
-    let unit = offset / UNIT_BYTES;
-    let read = shard.read(offset, length).map_err(|fault| {
-        marks.clear(unit);
-        fail(core, shard, offset, fault)
-    })?;
-    let covers_unit = offset.is_multiple_of(UNIT_BYTES)
-        && offset.saturating_add(length as u64)
-            == shard.name.length.min(offset.saturating_add(UNIT_BYTES));
-    if core.resident && covers_unit {
-        marks.set(unit, core.clock.elapsed());
-    }
-    Ok(read)
-}
-
-fn fail(core: &Core, shard: &Shard, offset: u64, fault: ShardFault) -> StoreError {
-    core.judge(&shard.name, &fault);
-    core.read_error(&shard.name, offset, fault)
 }
 
 fn is_inside_one_unit(offset: u64, length: usize, total: u64) -> bool {

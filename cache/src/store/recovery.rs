@@ -1,217 +1,333 @@
-//! From a folder to a running store: whose it is, what it holds, and what of it may be believed.
+//! From disks that belong together to what they hold, and what of it may be believed.
 //!
 //! ```text
-//! look → lock → superblocks → folders → empty tmp/ → checkpoint, or scan the names → superblock: unclean, ours
+//! folders made, tmp/ emptied → checkpoint, or the names (recovery/scan.rs) → the copies of the log made equal, replayed
+//! → stale disks cleaned → superblocks: unclean, ours, (a disk is missing: a new epoch)
 //! ```
-//! A clean close left a checkpoint; it is used only then and only if it is whole. Otherwise the names are read: per
-//! (key, variant) the highest sequence wins and the others are removed. After an unclean end under another boot id the
-//! machine may have died: what was not synced is verified as a whole before its first use, and where such an object
-//! replaced an older one it is verified right now, while the older one still exists.
-//!
-//! Foreign data is never touched: a folder that is neither empty nor ours is refused.
+//! A clean close left a checkpoint; it is used only then, only if it is whole, and only if no disk has come back that
+//! missed something. Otherwise the names are read. After an unclean end under another boot id the machine may have
+//! died: what was not synced is verified as a whole before its first use, and where such an object replaced an older
+//! one it is verified right now, while the older one still exists.
 
-use super::checkpoint;
-use super::index::{Index, Inserted, Record};
-use super::layout::{
-    FOLDERS, Geometry, LOST_AND_FOUND, OBJECTS, OWNER_LOCK, QUARANTINE, SUPERBLOCKS, ShardName,
-    TEMPORARY, footprint_bytes, temporary_sequence,
-};
-use super::log;
-use super::sequence::{COUNTER_BITS, RESERVE_AT_ONCE};
-use super::shard::Shard;
+mod scan;
+
+use super::array::Array;
+use super::array::disk::{Absence, DiskFault};
+use super::assembly::{Assembled, Place};
+use super::checkpoint::{self, Checkpoint};
+use super::examine::advice;
+use super::index::{Index, Record};
+use super::layout::{CHECKPOINTS, FOLDERS, QUARANTINE, TEMPORARY, temporary_sequence};
+use super::log::mirror::{Mirror, ReplicaLoss};
+use super::log::{self, merge};
+use super::members::Members;
+use super::report::DiskSlot;
+use super::sequence::RESERVE_AT_ONCE;
 use super::superblock::Superblock;
-use super::{OpenError, StoreSettings};
+use super::{OpenError, StoreSettings, Verify, send};
 use crate::object::Sequence;
 use crate::ports::Device;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
+
+/// Disks that carry the metadata log.
+pub(super) const LOG_COPIES: usize = 3;
 
 /// What recovery found.
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) superblock: Superblock,
     pub(super) index: Index,
-    pub(super) stored_bytes: u64,
     pub(super) log: log::replay::Replayed,
+    pub(super) mirror: Arc<Mirror>,
     /// First sequence to hand out.
     pub(super) next: u64,
     /// Count of use to continue at.
     pub(super) use_base: u32,
     pub(super) quarantined: u32,
-    /// Paths of outdated objects that could not be removed.
-    pub(super) left: Vec<String>,
+    /// Outdated objects that could not be removed.
+    pub(super) left: Vec<(DiskSlot, String)>,
+    /// Disks went out on the way, or were out before: the next superblock begins an epoch.
+    pub(super) is_incomplete: bool,
+    /// Some generations are misses because too few of their shards are here.
+    pub(super) has_unseen: bool,
 }
 
-/// Opens a disk. Runs on its pool before anything else does.
-pub(super) fn recover(
-    device: &dyn Device,
-    settings: &StoreSettings,
-) -> Result<Recovered, OpenError> {
-    let disk = device.name();
-    let fail = |what: &str, error: &io::Error| {
-        unusable(disk, format!("{what}: {error}; {}", advice(error)))
-    };
-    device
-        .mkdir("")
-        .map_err(|error| fail("cannot create the folder", &error))?;
-    let names = device
-        .read_dir("")
-        .map_err(|error| fail("cannot read the folder", &error))?;
-    refuse_foreign(disk, &names)?;
-    take_ownership(device)?;
-    let boot = device.boot_id().unwrap_or_default();
-    let opened = open_owned(device, settings, boot);
-    if opened.is_err() {
-        device.unlock();
-    }
-    opened
+/// The disks of a start. Coordinator's threads only.
+#[derive(Debug)]
+pub(super) struct Start<'a> {
+    pub(super) array: &'a Array,
+    pub(super) assembled: &'a Assembled,
+    pub(super) settings: &'a StoreSettings,
+    pub(super) boot: String,
+    /// Some disk has a history of its own.
+    pub(super) has_diverged: bool,
+    /// What stale disks wrote last and may have lost since.
+    pub(super) unsynced: Option<(u64, u64)>,
 }
 
-fn open_owned(
-    device: &dyn Device,
-    settings: &StoreSettings,
-    boot: String,
-) -> Result<Recovered, OpenError> {
-    let disk = device.name();
-    let fail = |what: &str, error: &io::Error| {
-        unusable(disk, format!("{what}: {error}; {}", advice(error)))
-    };
-    let found = match Superblock::load(device) {
-        Some(found) => found,
-        None => format(device)?,
-    };
-    if found.disks != 1 || found.slot != 0 {
-        return Err(unusable(
-            disk,
-            "the disk belongs to a pool of several disks; list all of them".to_owned(),
-        ));
+impl Start<'_> {
+    /// Recovers. Disks that fail on the way go out; an error when the last one does.
+    pub(super) fn recover(&self, loss: Arc<dyn ReplicaLoss>) -> Result<Recovered, OpenError> {
+        let found = &self.assembled.base;
+        let (highest_temporary, quarantined) = self.prepare()?;
+        let mut superblock = Superblock {
+            owner: std::process::id(),
+            ..found.clone()
+        };
+        if !found.clean && found.boot != self.boot {
+            superblock.doubt = widened(found.doubt, found.synced, found.reserved);
+        }
+        if let Some((from, until)) = self.unsynced {
+            superblock.doubt = widened(superblock.doubt, from, until);
+        }
+        superblock.boot.clone_from(&self.boot);
+        let mut contents = self.read_contents(found, superblock.doubt)?;
+        self.clean_stale()?;
+        let mirror = self.mirror(loss)?;
+        let mut log = log::replay::replay(&mirror, found, &self.boot, &mut contents.index);
+        let highest_log = log.segments.last_key_value().map_or(0, |(log, _)| log.0);
+        let highest = contents.highest.max(highest_temporary).max(highest_log);
+        let highest = highest.max(log.highest_ban());
+        let next = found.reserved.max(highest.saturating_add(1));
+        log.damaged |= self.has_diverged;
+        log.doubt_everything_before(next);
+        superblock.clean = false;
+        superblock.reserved = next.saturating_add(RESERVE_AT_ONCE);
+        if !contents.index.records().any(|record| record.unverified) {
+            superblock.doubt = (0, 0);
+        }
+        let (index, use_base, left) = (contents.index, contents.use_base, contents.left);
+        let has_unseen = contents.has_unseen;
+        Ok(Recovered {
+            superblock,
+            index,
+            log,
+            mirror,
+            next,
+            use_base,
+            quarantined,
+            left,
+            is_incomplete: self.array.live() != self.array.slots(),
+            has_unseen,
+        })
     }
+
+    /// Makes the folders and removes what was being written; the highest sequence among that, and how many files are in
+    /// quarantine.
+    fn prepare(&self) -> Result<(u64, u32), OpenError> {
+        let verify = self.settings.verify;
+        let prepare = move |device: &dyn Device| prepare(device, verify);
+        let jobs = self.array.live().iter().map(|slot| (slot, prepare));
+        let (mut highest, mut quarantined) = (0, 0_u32);
+        for (slot, answer) in self.array.on_each(jobs.collect()) {
+            let answer = self.kept("cannot prepare the folder", slot, answer)?;
+            if let (Some(prepared), Some(disk)) = (answer, self.array.get(slot)) {
+                highest = highest.max(prepared.highest_temporary);
+                quarantined = quarantined.saturating_add(prepared.quarantined);
+                disk.set_resident(prepared.resident);
+            }
+        }
+        Ok((highest, quarantined))
+    }
+
+    /// An answer; `None`, and the disk is out, when there is none and other disks are left.
+    fn kept<T>(
+        &self,
+        what: &str,
+        slot: DiskSlot,
+        answer: Result<T, DiskFault>,
+    ) -> Result<Option<T>, OpenError> {
+        let error = match answer {
+            Ok(value) => return Ok(Some(value)),
+            Err(DiskFault::Io(error)) => error,
+            Err(fault) => io::Error::other(fault),
+        };
+        let Some(disk) = self.array.get(slot) else {
+            return Ok(None);
+        };
+        let reason = format!("{what}: {error}; {}", advice(&error));
+        if self.array.live().without(slot).is_empty() {
+            let disk = disk.name.clone();
+            return Err(OpenError::Unusable { disk, reason });
+        }
+        tracing::error!(disk = disk.name, %slot, reason, "a disk is out; what it has is computed from the others");
+        disk.set_out(Absence::Failed, &reason);
+        Ok(None)
+    }
+
+    fn read_contents(&self, found: &Superblock, doubt: (u64, u64)) -> Result<Contents, OpenError> {
+        if found.clean && self.stale().is_empty() {
+            match self.load_checkpoint(found) {
+                Ok(loaded) => return Ok(from_checkpoint(loaded)),
+                Err(error) => {
+                    tracing::warn!(
+                        disk = self.array.name(),
+                        error,
+                        "no usable checkpoint; scanning the objects"
+                    );
+                }
+            }
+        }
+        let scanned = self.scan(doubt)?;
+        if scanned.index.len() > self.settings.objects_max {
+            tracing::warn!(
+                disk = self.array.name(),
+                objects = scanned.index.len(),
+                "more objects than objects_max"
+            );
+        }
+        Ok(scanned)
+    }
+
+    /// The first checkpoint that is whole.
+    fn load_checkpoint(&self, found: &Superblock) -> Result<Checkpoint, String> {
+        let (pool, sequence) = (found.pool, Sequence(found.reserved));
+        let mut why = "no disk has one".to_owned();
+        for slot in self.array.live().iter() {
+            let load = move |device: &dyn Device| Ok(checkpoint::load(device, pool, sequence));
+            match self.array.on(slot, load) {
+                Ok(Ok(loaded)) => return Ok(loaded),
+                Ok(Err(error)) => why = error.to_string(),
+                Err(fault) => why = fault.to_string(),
+            }
+        }
+        Err(why)
+    }
+
+    /// The disks that missed something, and up to which epoch they are believed.
+    pub(super) fn stale(&self) -> BTreeMap<DiskSlot, u64> {
+        let places = self.assembled.places.iter();
+        let stale = places.filter_map(|(slot, place)| match place {
+            Place::Stale { common, .. } => Some((*slot, *common)),
+            Place::Current(_) | Place::Missing => None,
+        });
+        let live = self.array.live();
+        stale.filter(|(slot, _)| live.contains(*slot)).collect()
+    }
+
+    /// Empties what only a current disk may have, of those that will be; and what the scan has removed there is gone
+    /// from the platter as well before their superblocks say that they are current.
+    fn clean_stale(&self) -> Result<(), OpenError> {
+        let jobs = self.stale().into_keys().map(|slot| (slot, empty_current));
+        for (slot, answer) in self.array.on_each(jobs.collect()) {
+            self.kept("cannot clean the folder", slot, answer)?;
+        }
+        Ok(())
+    }
+
+    /// The log, on the current disks that have it; its copies are equal afterwards, and on as many disks as there
+    /// should be.
+    fn mirror(&self, loss: Arc<dyn ReplicaLoss>) -> Result<Arc<Mirror>, OpenError> {
+        let stale = self.stale();
+        let current = self.array.live().iter();
+        let current: Vec<DiskSlot> = current.filter(|slot| !stale.contains_key(slot)).collect();
+        let devices = |slots: &[DiskSlot]| -> Vec<(DiskSlot, Arc<dyn Device>)> {
+            let devices = slots.iter();
+            let devices = devices.filter_map(|slot| Some((*slot, self.array.device(*slot)?)));
+            devices.collect()
+        };
+        let with_log: Vec<DiskSlot> = match current.len() {
+            1 => current.clone(),
+            _ => self.with_log(&current),
+        };
+        let first = if with_log.is_empty() {
+            current.iter().copied().take(LOG_COPIES).collect()
+        } else {
+            with_log
+        };
+        let mirror = Mirror::new(devices(&first), loss);
+        let pool = self.assembled.base.pool;
+        let fail = |error: io::Error| OpenError::Unusable {
+            disk: self.array.name(),
+            reason: format!("cannot read the metadata log: {error}; check the disks"),
+        };
+        for repair in merge::reconcile(&mirror, pool).map_err(fail)? {
+            tracing::info!(slot = %repair.slot, log = repair.log.0, flaw = ?repair.flaw, "a copy of the metadata log was made equal to the others");
+        }
+        // What a stale disk had of the log is gone, so that it can carry a copy as well as any.
+        let mut others: Vec<DiskSlot> = current.clone();
+        others.extend(self.stale().into_keys());
+        let others = others.iter().filter(|slot| !first.contains(slot));
+        for slot in others.take(LOG_COPIES.saturating_sub(mirror.replicas().len())) {
+            if let Some(device) = self.array.device(*slot)
+                && let Err(error) = mirror.add_replica(pool, *slot, device)
+            {
+                tracing::warn!(%slot, %error, "a disk cannot carry a copy of the metadata log");
+            }
+        }
+        Ok(mirror)
+    }
+
+    fn with_log(&self, current: &[DiskSlot]) -> Vec<DiskSlot> {
+        let jobs = current.iter().map(|slot| {
+            let look = |device: &dyn Device| device.read_dir(log::segment::LOG);
+            (*slot, look)
+        });
+        let answers = self.array.on_each(jobs.collect()).into_iter();
+        let is_there =
+            |names: Vec<String>| names.iter().any(|name| log::segment::parse(name).is_some());
+        answers
+            .filter(|(_, answer)| matches!(answer, Ok(names) if is_there(names.clone())))
+            .map(|(slot, _)| slot)
+            .collect()
+    }
+}
+
+/// On one disk: removes its log and its checkpoint, and syncs.
+pub(super) fn empty_current(device: &dyn Device) -> io::Result<()> {
+    for folder in [log::segment::LOG, CHECKPOINTS] {
+        let names = match device.read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            other => other?,
+        };
+        for name in names {
+            device.unlink(&format!("{folder}/{name}"))?;
+        }
+    }
+    device.sync_all()
+}
+
+/// A disk that is ready to be read.
+pub(super) struct Prepared {
+    highest_temporary: u64,
+    quarantined: u32,
+    pub(super) resident: bool,
+}
+
+/// On one disk: makes its folders, empties tmp/, and looks whether its page cache can be observed.
+pub(super) fn prepare(device: &dyn Device, verify: Verify) -> io::Result<Prepared> {
     for folder in FOLDERS {
-        device
-            .mkdir(folder)
-            .map_err(|error| fail("cannot create a folder", &error))?;
+        device.mkdir(folder)?;
     }
-    let highest_temporary =
-        empty_temporary(device).map_err(|error| fail("cannot empty tmp/", &error))?;
+    let highest_temporary = empty_temporary(device)?;
     let quarantined = device
         .read_dir(QUARANTINE)
         .map_or(0, |names| u32::try_from(names.len()).unwrap_or(u32::MAX));
-    let mut superblock = Superblock {
-        owner: std::process::id(),
-        ..found.clone()
-    };
-    if !found.clean && found.boot != boot {
-        superblock.doubt = widened(found.doubt, found.synced, found.reserved);
-    }
-    superblock.boot.clone_from(&boot);
-    let mut contents = read_contents(device, settings, &found, &superblock)
-        .map_err(|error| fail("cannot read the objects", &error))?;
-    let mut log = log::replay::replay(device, &found, &boot, &mut contents.index);
-    let highest_log = log.segments.last_key_value().map_or(0, |(log, _)| log.0);
-    let highest = contents.highest.max(highest_temporary).max(highest_log);
-    let highest = highest.max(log.highest_ban());
-    let next = found.reserved.max(highest.saturating_add(1));
-    log.doubt_everything_before(next);
-    superblock.clean = false;
-    superblock.reserved = next.saturating_add(RESERVE_AT_ONCE);
-    if !contents.index.records().any(|record| record.unverified) {
-        superblock.doubt = (0, 0);
-    }
-    superblock
-        .store(device)
-        .map_err(|error| fail("cannot write the superblock", &error))?;
-    // From here on a checkpoint would be out of date.
-    checkpoint::remove_all(device);
-    let stored_bytes = contents
-        .index
-        .records()
-        .map(|record| footprint_bytes(record.length))
-        .sum();
-    let (index, use_base, left) = (contents.index, contents.use_base, contents.left);
-    Ok(Recovered {
-        superblock,
-        index,
-        stored_bytes,
-        log,
-        next,
-        use_base,
+    Ok(Prepared {
+        highest_temporary,
         quarantined,
-        left,
+        resident: observe_page_cache(device, verify),
     })
 }
 
-/// Only an empty folder, or one of ours, is opened.
-fn refuse_foreign(disk: &str, names: &[String]) -> Result<(), OpenError> {
-    if SUPERBLOCKS
-        .iter()
-        .any(|path| names.iter().any(|name| name == path))
-    {
-        return Ok(());
+/// Whether ranges may be sent after a look at the page cache; says once why not.
+fn observe_page_cache(device: &dyn Device, verify: Verify) -> bool {
+    if verify == Verify::Always {
+        return false;
     }
-    let ours = |name: &str| name == OWNER_LOCK || name == LOST_AND_FOUND || FOLDERS.contains(&name);
-    match names.iter().find(|name| !ours(name)) {
-        None => Ok(()),
-        Some(foreign) => Err(unusable(
-            disk,
-            format!(
-                "the folder holds other data ({foreign}) and no superblock; use an empty or absent folder"
-            ),
-        )),
-    }
-}
-
-fn take_ownership(device: &dyn Device) -> Result<(), OpenError> {
-    let disk = device.name();
-    match device.lock(OWNER_LOCK) {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            let pid = Superblock::load(device).map_or(0, |found| found.owner);
-            Err(OpenError::Owned {
-                disk: disk.to_owned(),
-                pid,
-            })
+    match send::probe(device) {
+        Ok(()) => true,
+        Err(reason) => {
+            tracing::info!(
+                disk = device.name(),
+                reason,
+                "every read is verified (verify = \"always\")"
+            );
+            false
         }
-        Err(error) => Err(unusable(
-            disk,
-            format!("cannot lock the folder: {error}; {}", advice(&error)),
-        )),
     }
-}
-
-/// Makes a new pool of one disk. Refused when there are objects: then both superblocks were lost, and formatting would
-/// give away their numbers.
-fn format(device: &dyn Device) -> Result<Superblock, OpenError> {
-    let disk = device.name();
-    let empty = device
-        .read_dir(OBJECTS)
-        .map_or(true, |folders| folders.is_empty());
-    if !empty {
-        let reason = "both superblocks are damaged although there are objects; restore super.A or super.B, or empty \
-                      the folder to start over";
-        return Err(unusable(disk, reason.to_owned()));
-    }
-    let random = || {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id)
-            .map(|()| id)
-            .map_err(|error| unusable(disk, format!("the system gives no random numbers: {error}")))
-    };
-    let epoch = 1;
-    Ok(Superblock {
-        pool: random()?,
-        disk: random()?,
-        slot: 0,
-        disks: 1,
-        writes: 0,
-        clean: false,
-        epoch,
-        reserved: (epoch << COUNTER_BITS) | 1,
-        synced: epoch << COUNTER_BITS,
-        doubt: (0, 0),
-        owner: std::process::id(),
-        boot: device.boot_id().unwrap_or_default(),
-        log: (0, 0),
-    })
 }
 
 /// Removes what was being written; returns the highest sequence among it.
@@ -242,39 +358,17 @@ fn widened(doubt: (u64, u64), from: u64, until: u64) -> (u64, u64) {
     }
 }
 
-struct Contents {
+/// What is stored.
+#[derive(Debug)]
+pub(super) struct Contents {
     index: Index,
     highest: u64,
     use_base: u32,
-    left: Vec<String>,
+    left: Vec<(DiskSlot, String)>,
+    has_unseen: bool,
 }
 
-fn read_contents(
-    device: &dyn Device,
-    settings: &StoreSettings,
-    found: &Superblock,
-    now: &Superblock,
-) -> io::Result<Contents> {
-    if found.clean {
-        match checkpoint::load(device, found.pool, Sequence(found.reserved)) {
-            Ok(loaded) => return Ok(from_checkpoint(loaded)),
-            Err(error) => {
-                tracing::warn!(disk = device.name(), %error, "no usable checkpoint; scanning the objects");
-            }
-        }
-    }
-    let scanned = scan(device, found.pool, now.doubt)?;
-    if scanned.index.len() > settings.objects_max {
-        tracing::warn!(
-            disk = device.name(),
-            objects = scanned.index.len(),
-            "more objects than objects_max"
-        );
-    }
-    Ok(scanned)
-}
-
-fn from_checkpoint(loaded: checkpoint::Checkpoint) -> Contents {
+fn from_checkpoint(loaded: Checkpoint) -> Contents {
     let mut index = Index::new();
     let mut highest = 0;
     for record in loaded.records {
@@ -286,126 +380,27 @@ fn from_checkpoint(loaded: checkpoint::Checkpoint) -> Contents {
         highest,
         use_base: loaded.use_now,
         left: Vec::new(),
+        has_unseen: false,
     }
 }
 
-/// Reads all names.
-fn scan(device: &dyn Device, pool: [u8; 16], doubt: (u64, u64)) -> io::Result<Contents> {
-    let mut index = Index::new();
-    let mut highest = 0;
-    let mut strange = 0_u64;
-    let mut left = Vec::new();
-    for folder in device.read_dir(OBJECTS)? {
-        let path = format!("{OBJECTS}/{folder}");
-        let mut contenders: HashMap<super::layout::Slot, Vec<ShardName>> = HashMap::new();
-        for file in names_in(device, &path)? {
-            match ShardName::parse(&file).filter(|name| is_ours(name, &path)) {
-                Some(name) => contenders.entry(name.slot).or_default().push(name),
-                None => strange += 1,
-            }
+/// Own bytes of each disk, as the index says.
+pub(super) fn stored_bytes(index: &Index) -> BTreeMap<DiskSlot, u64> {
+    let mut stored = BTreeMap::new();
+    let count = |stored: &mut BTreeMap<DiskSlot, u64>, record: &Record| {
+        let bytes = record.name().shard_footprint_bytes();
+        for slot in record.present_on().iter() {
+            let sum: &mut u64 = stored.entry(slot).or_default();
+            *sum = sum.saturating_add(bytes);
         }
-        for mut names in contenders.into_values() {
-            names.sort_by_key(|name| std::cmp::Reverse((name.sequence, name.length)));
-            highest = names
-                .first()
-                .map_or(highest, |name| highest.max(name.sequence.0));
-            if let Some(record) = settle(device, pool, doubt, &names, &mut left) {
-                let inserted = index.insert(record);
-                debug_assert_eq!(inserted, Inserted::New);
-            }
-        }
+    };
+    for record in index.records() {
+        count(&mut stored, &record);
     }
-    if strange > 0 {
-        tracing::warn!(
-            disk = device.name(),
-            files = strange,
-            "files with unknown names or geometry were left alone"
-        );
-    }
-    Ok(Contents {
-        index,
-        highest,
-        use_base: 0,
-        left,
-    })
+    stored
 }
 
-/// What a folder of objects holds; nothing where a stray file has taken its place.
-fn names_in(device: &dyn Device, path: &str) -> io::Result<Vec<String>> {
-    match device.read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            tracing::warn!(
-                disk = device.name(),
-                path,
-                "a file that is not ours was left alone"
-            );
-            Ok(Vec::new())
-        }
-        other => other,
-    }
-}
-
-fn is_ours(name: &ShardName, folder: &str) -> bool {
-    name.geometry == Geometry::ONE_DISK && name.index == 0 && name.folder() == folder
-}
-
-/// Chooses among the files of one (key, variant), newest first, and removes the others.
-fn settle(
-    device: &dyn Device,
-    pool: [u8; 16],
-    doubt: (u64, u64),
-    names: &[ShardName],
-    left: &mut Vec<String>,
-) -> Option<Record> {
-    let is_doubtful = |name: &ShardName| (doubt.0..doubt.1).contains(&name.sequence.0);
-    let mut winner = None;
-    for name in names {
-        let contested = names.len() > 1;
-        let keeps =
-            winner.is_none() && !(contested && is_doubtful(name) && !is_whole(device, pool, *name));
-        if keeps {
-            let unverified = is_doubtful(name) && !contested;
-            winner = Some(record_of(name, unverified));
-        } else if let Err(error) = device.unlink(&name.path()) {
-            tracing::warn!(disk = device.name(), %error, "cannot remove an outdated object");
-            left.push(name.path());
-        }
-    }
-    winner
-}
-
-fn is_whole(device: &dyn Device, pool: [u8; 16], name: ShardName) -> bool {
-    Shard::open(device, pool, name).is_ok_and(|shard| shard.verify_all().is_ok())
-}
-
-fn record_of(name: &ShardName, unverified: bool) -> Record {
-    Record {
-        slot: name.slot,
-        sequence: name.sequence,
-        length: name.length,
-        last_use: 0,
-        owner: 0,
-        pinned: false,
-        unverified,
-        head_known: false,
-    }
-}
-
-fn unusable(disk: &str, reason: String) -> OpenError {
-    OpenError::Unusable {
-        disk: disk.to_owned(),
-        reason,
-    }
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "give this user write permission, or use another folder",
-        io::ErrorKind::ReadOnlyFilesystem => "mount it writable, or use another folder",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "a file is in the way; use another folder"
-        }
-        io::ErrorKind::StorageFull => "free some space, or use another folder",
-        _ => "check the disk, or use another folder",
-    }
+/// For scans: which disks are there, and which are not.
+fn absent(array: &Array) -> Members {
+    array.slots().difference(array.live())
 }

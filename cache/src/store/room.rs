@@ -5,11 +5,14 @@
 //! not make a pass evict everything.
 
 use super::StoreError;
+use super::array::disk::Disk;
 use super::budget::{Budget, Pressure, share};
 use super::claim::Claim;
 use super::core::{Core, is_no_space, lock};
 use super::index::{Inserted, Place, Record};
-use super::layout::{ShardName, footprint_bytes};
+use super::layout::ObjectName;
+use super::members::Members;
+use super::report::DiskSlot;
 use crate::metrics::EvictionCause;
 use std::io;
 use std::sync::Arc;
@@ -21,50 +24,99 @@ const SAMPLE: usize = 16;
 const VARIANTS_MAX: usize = 64;
 
 impl Core {
-    /// Reserves `bytes` for a new object, evicting if necessary. Pool only.
+    /// Reserves `bytes` on each of these disks for a new object, evicting if necessary. Pool only.
     ///
-    /// Reserved first and checked afterwards: of several that begin at once, those fit that fit together. What can
-    /// never fit is refused before it makes others evict.
-    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Claim, StoreError> {
-        let budget = self.measured_budget()?;
-        if bytes > share(budget.bytes, self.settings.high_watermark) {
-            return Err(self.too_large(bytes));
+    /// A disk without room is left out as long as `needed` others have some. Reserved first and checked afterwards: of
+    /// several that begin at once, those fit that fit together. What can never fit is refused before it makes others
+    /// evict.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        members: Members,
+        bytes: u64,
+        needed: u8,
+    ) -> Result<Claim, StoreError> {
+        let mut budgets = self.measured_budgets(members)?;
+        let is_too_small = |(_, budget): &mut (_, Budget)| {
+            bytes > share(budget.bytes, self.settings.high_watermark)
+        };
+        let too_small = budgets.extract_if(.., is_too_small);
+        let too_small: Members = too_small.map(|(disk, _)| disk.slot).collect();
+        let mut left = members.difference(too_small);
+        for slot in too_small.iter() {
+            let error = self.too_large(slot, bytes);
+            if left.len() < needed {
+                return Err(error);
+            }
         }
-        let claim = Claim::reserve(self, bytes);
-        self.fit_into(&budget)?;
+        let mut claim = Claim::reserve(self, left, bytes);
+        for slot in self.fit_into(&budgets).iter() {
+            left = left.without(slot);
+            let error = self.full(slot);
+            if left.len() < needed {
+                return Err(error);
+            }
+            claim.leave_out(slot);
+        }
         Ok(claim)
     }
 
-    fn measured_budget(&self) -> Result<Budget, StoreError> {
-        self.budget()
-            .map_err(|error| self.disk_error("statvfs", error))
-    }
-
-    /// Evicts what is above the high watermark; an error when what cannot be evicted exceeds the budget.
-    fn fit_into(self: &Arc<Self>, budget: &Budget) -> Result<(), StoreError> {
-        let limit = share(budget.bytes, self.settings.high_watermark);
-        while self.usage().bytes > limit {
-            if self.evict_one(EvictionCause::Watermark).is_none() {
-                break;
+    /// The budgets of the disks that can say what they have; an error when none of them can.
+    fn measured_budgets(&self, members: Members) -> Result<Vec<(Arc<Disk>, Budget)>, StoreError> {
+        let mut measured = Vec::new();
+        let mut error = None;
+        for (disk, budget) in self.budgets(members) {
+            match budget {
+                Ok(budget) => measured.push((disk, budget)),
+                Err(source) => error = Some(self.disk_error(disk.slot, "statvfs", source)),
             }
         }
-        let usage = self.usage();
-        if usage.bytes > budget.bytes {
-            return Err(self.full());
+        match error {
+            Some(error) if measured.is_empty() => Err(error),
+            _ => Ok(measured),
         }
-        if budget.pressure(usage, self.settings.high_watermark) != Pressure::None {
-            self.request_maintenance();
-        }
-        Ok(())
     }
 
-    /// Called as objects grow: against the budget as it was last measured, so that most calls cost nothing. Pool only.
-    pub(super) fn stay_within_budget(self: &Arc<Self>) -> Result<(), StoreError> {
-        let measured = self.disk().budget_bytes.get();
-        if self.usage().bytes <= share(measured, self.settings.high_watermark) {
-            return Ok(());
+    /// Evicts what is above the high watermark; the disks on which what cannot be evicted exceeds the budget.
+    fn fit_into(self: &Arc<Self>, budgets: &[(Arc<Disk>, Budget)]) -> Members {
+        let mut full = Members::EMPTY;
+        for (disk, budget) in budgets {
+            let limit = share(budget.bytes, self.settings.high_watermark);
+            while self.usage(disk).bytes > limit {
+                if self
+                    .evict_one(EvictionCause::Watermark, Some(disk.slot))
+                    .is_none()
+                {
+                    break;
+                }
+            }
+            let usage = self.usage(disk);
+            if usage.bytes > budget.bytes {
+                full = full.with(disk.slot);
+            } else if budget.pressure(usage, self.settings.high_watermark) != Pressure::None {
+                self.request_maintenance();
+            }
         }
-        self.fit_into(&self.measured_budget()?)
+        full
+    }
+
+    /// Called as objects grow: against the budgets as they were last measured, so that most calls cost nothing. Returns
+    /// the disks that have no room even so. Pool only.
+    pub(super) fn stay_within_budget(
+        self: &Arc<Self>,
+        members: Members,
+    ) -> Result<Members, StoreError> {
+        let disks = self.array.disks();
+        let mut concerned = disks
+            .iter()
+            .filter(|disk| disk.is_live() && members.contains(disk.slot));
+        let is_within = |disk: &Arc<Disk>| {
+            let measured = disk.stats.budget_bytes.get();
+            self.usage(disk).bytes <= share(measured, self.settings.high_watermark)
+        };
+        if concerned.all(is_within) {
+            return Ok(Members::EMPTY);
+        }
+        Ok(self.fit_into(&self.measured_budgets(members)?))
     }
 
     /// Runs a write; when the file system is full, evicts what `bytes` need and tries once more. Pool only.
@@ -76,47 +128,60 @@ impl Core {
     ) -> Result<T, StoreError> {
         match write() {
             Err(error) if is_no_space(&error) => {
-                let mut freed = 0_u64;
-                // Twice as much: other writers are waiting for the same space.
-                while freed < bytes.saturating_mul(2) {
-                    let Some(more) = self.evict_one(EvictionCause::NoSpace) else {
-                        break;
-                    };
-                    freed = freed.saturating_add(more);
-                }
-                write().map_err(|error| self.disk_error(operation, error))
+                self.make_room(bytes, None);
+                write().map_err(|error| self.store_error(operation, error))
             }
-            other => other.map_err(|error| self.disk_error(operation, error)),
+            other => other.map_err(|error| self.store_error(operation, error)),
+        }
+    }
+
+    /// Evicts what so many bytes on a disk need; on any, where none is named. Pool only.
+    pub(super) fn make_room(&self, bytes: u64, on: Option<DiskSlot>) {
+        let mut freed = 0_u64;
+        // Twice as much: other writers are waiting for the same space.
+        while freed < bytes.saturating_mul(2) {
+            let Some(more) = self.evict_one(EvictionCause::NoSpace, on) else {
+                break;
+            };
+            freed = freed.saturating_add(more);
         }
     }
 
     /// Evicts down to the low watermark when the high one is exceeded. Pool only.
     pub(super) fn evict_to_low_watermark(&self) {
-        let Ok(budget) = self.budget() else { return };
-        if budget.pressure(self.usage(), self.settings.high_watermark) == Pressure::None {
+        for (disk, budget) in self.budgets(self.array.live()) {
+            if let Ok(budget) = budget {
+                self.evict_below(&disk, &budget);
+            }
+        }
+    }
+
+    fn evict_below(&self, disk: &Disk, budget: &Budget) {
+        if budget.pressure(self.usage(disk), self.settings.high_watermark) == Pressure::None {
             return;
         }
         loop {
-            let cause = match budget.pressure(self.usage(), self.settings.low_watermark) {
+            let cause = match budget.pressure(self.usage(disk), self.settings.low_watermark) {
                 Pressure::None => return,
                 Pressure::Bytes => EvictionCause::Watermark,
                 Pressure::Files => EvictionCause::Inodes,
             };
-            if self.evict_one(cause).is_none() {
+            if self.evict_one(cause, Some(disk.slot)).is_none() {
                 return;
             }
         }
     }
 
-    /// Evicts one object; bytes freed, 0 when another thread was faster, or `None` when there is nothing to evict or
-    /// the disk refuses.
-    pub(super) fn evict_one(&self, cause: EvictionCause) -> Option<u64> {
-        let sample = lock(&self.index).sample(SAMPLE);
+    /// Evicts one object that has a shard on this disk, or any; bytes freed on each of its disks, 0 when another thread
+    /// was faster, or `None` when there is nothing to evict or a disk refuses.
+    pub(super) fn evict_one(&self, cause: EvictionCause, on: Option<DiskSlot>) -> Option<u64> {
+        let wanted = on.map_or(Members::ALL, Members::of);
+        let sample = lock(&self.index).sample(SAMPLE, wanted);
         let victim = sample
             .into_iter()
             .min_by_key(|record| (self.last_use(record), record.sequence))?;
         let name = victim.name();
-        if !victim.head_known && self.learn_is_pinned(&name) {
+        if !victim.head_known && self.learn_is_pinned(&victim) {
             // Nothing freed, but no reason to stop: it will not be offered again.
             return Some(0);
         }
@@ -133,7 +198,7 @@ impl Core {
         }
         let newest = variants.first().map(|newest| newest.sequence);
         for record in variants.iter_mut().filter(|record| !record.head_known) {
-            record.pinned = self.learn_is_pinned(&record.name());
+            record.pinned = self.learn_is_pinned(record);
         }
         variants.sort_by_cached_key(|record| {
             let is_newest = Some(record.sequence) == newest;
@@ -154,20 +219,21 @@ impl Core {
     ///
     /// The entry goes first: only the thread that took it frees and counts, and no lookup finds an entry whose file is
     /// gone. When the disk refuses, the entry comes back, so that a disk gone read-only keeps what it can still serve.
-    pub(super) fn remove_object(&self, name: &ShardName, cause: EvictionCause) -> Option<u64> {
+    pub(super) fn remove_object(&self, name: &ObjectName, cause: EvictionCause) -> Option<u64> {
         let _removal = self.begin_removal();
         let forgets = self.forgets.load(Ordering::Acquire);
         let Some((record, place)) = self.take_entry(name) else {
             return Some(0);
         };
         self.remove_replaced(name.slot);
-        if self.unlink_counted(name, cause) {
-            return Some(footprint_bytes(name.length));
+        if self.unlink_counted(&record, cause) {
+            return Some(name.shard_footprint_bytes());
         }
         if !self.put_back(record, place, forgets) {
-            // Nobody will find it again: its file goes with the next maintenance pass.
-            self.count_removed(name.length, cause);
-            lock(&self.leftovers).push(name.path());
+            // Nobody will find it again: its files go with the next maintenance pass.
+            self.count_removed(&record, cause);
+            let shards = name.shards().map(|(disk, shard)| (disk, shard.path()));
+            lock(&self.leftovers).extend(shards);
         }
         None
     }
@@ -181,13 +247,13 @@ impl Core {
     }
 
     /// Reads the head of an object that only its name is known of. One that cannot be read may go.
-    fn learn_is_pinned(&self, name: &ShardName) -> bool {
-        let Ok(shard) = self.open_shard(*name) else {
+    fn learn_is_pinned(&self, record: &Record) -> bool {
+        let Some(Some(head)) = self.stored_head(record) else {
             return false;
         };
         let mut index = lock(&self.index);
-        index.learn(name.slot, name.sequence, &shard.head);
-        index.is_pinned(name.slot, name.sequence)
+        index.learn(record.slot, record.sequence, &head);
+        index.is_pinned(record.slot, record.sequence)
     }
 
     /// The use that the open handle knows of, else the one in the index.
@@ -199,14 +265,16 @@ impl Core {
     }
 
     /// An object that would not fit into the empty store as it is configured says nothing about the disk.
-    fn too_large(&self, bytes: u64) -> StoreError {
-        let capacity = self.settings.capacity_bytes.unwrap_or(u64::MAX);
+    fn too_large(&self, slot: DiskSlot, bytes: u64) -> StoreError {
+        let capacity = self.capacity_share().unwrap_or(u64::MAX);
         if bytes <= share(capacity, self.settings.high_watermark) {
-            return self.full();
+            return self.full(slot);
         }
-        self.disk().full.add(1);
+        if let Some(disk) = self.array.get(slot) {
+            disk.stats.full.add(1);
+        }
         StoreError::Full {
-            disk: self.device.name().to_owned(),
+            disk: self.folder_of(slot),
         }
     }
 

@@ -17,12 +17,16 @@ mod kernel;
 
 use super::UNIT_BYTES;
 use super::core::Core;
+use super::fetch::ShardSource;
 use super::layout::TEMPORARY;
 use super::reader::Object;
+use super::shard::Shard;
+use super::stripe::Piece;
 use crate::ports::{Device, DeviceFile};
 use rustix::fs::Advice;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 /// File systems whose pages are not the disk's, or whose reads are not counted: FUSE, NFS, CIFS, SMB2, 9p, Ceph, tmpfs.
 const REMOTE_FILE_SYSTEMS: [u64; 7] = [
@@ -44,7 +48,7 @@ pub enum Sent {
     Bytes(usize),
     /// The receiver cannot take more now.
     WouldBlock,
-    /// These bytes must be read (and verified) first: [`Object::read`].
+    /// These bytes must be read (and verified) first: [`Object::read`]. Nothing went out.
     NotVerified,
     /// What was just sent is not what was stored: the connection must be aborted. The object has been dropped.
     Corrupt,
@@ -61,18 +65,18 @@ impl Object {
         length: usize,
         send: impl FnOnce(BorrowedFd<'_>, u64, usize) -> io::Result<usize>,
     ) -> Sent {
-        let Some(core) = self.core.upgrade().filter(|core| core.resident) else {
+        let Some(core) = self.core.upgrade() else {
             return Sent::NotVerified;
         };
-        let Some(file) = self.shard.file.descriptor() else {
+        let Some((shard, piece)) = self.resident_piece(&core, offset) else {
+            return Sent::NotVerified;
+        };
+        let Some(file) = shard.file.descriptor() else {
             return Sent::NotVerified;
         };
         let unit = offset / UNIT_BYTES;
-        let end = self
-            .length()
-            .min(unit.saturating_add(1).saturating_mul(UNIT_BYTES));
-        let length = length.min(usize::try_from(end.saturating_sub(offset)).unwrap_or(0));
-        let at = self.shard.data_start.saturating_add(offset);
+        let length = length.min(piece.bytes);
+        let at = shard.data_start.saturating_add(piece.shard_offset);
         let is_known = self.marks.is_fresh(unit, core.clock.elapsed())
             && kernel::is_resident(file, at, length as u64).unwrap_or(false);
         if length == 0 || !is_known {
@@ -82,24 +86,59 @@ impl Object {
             return Sent::NotVerified;
         };
         let sent = send(file, at, length);
+        if sent.as_ref().is_err_and(is_of_the_file) {
+            // Nothing went out, and whoever reads may have it from other disks.
+            self.marks.clear(unit);
+            return Sent::NotVerified;
+        }
         if kernel::blocks_read().is_ok_and(|after| after == before) {
             return outcome(sent);
         }
-        self.recheck(&core, unit).unwrap_or_else(|| outcome(sent))
+        self.marks.clear(unit);
+        self.recheck(&core, shard, piece)
+            .unwrap_or_else(|| outcome(sent))
     }
 
-    /// The send read from the disk: what went out may not be what was verified. Blocks, for the one unit that was just
-    /// read.
-    fn recheck(&self, core: &Core, unit: u64) -> Option<Sent> {
-        self.marks.clear(unit);
-        core.disk().resend_checks.add(1);
-        let start = unit.saturating_mul(UNIT_BYTES);
-        let length = UNIT_BYTES.min(self.length().saturating_sub(start));
-        let fault = self
-            .shard
-            .read(start, usize::try_from(length).unwrap_or(usize::MAX))
-            .err()?;
-        core.judge(&self.shard.name, &fault);
+    /// The shard that has the byte at `offset`, if its disk can be observed, and what of the unit follows there.
+    fn resident_piece(&self, core: &Core, offset: u64) -> Option<(&Arc<Shard>, Piece)> {
+        let rest = UNIT_BYTES - offset % UNIT_BYTES;
+        let piece = self.shards.map.pieces(offset, rest).next()?;
+        if self.shards.is_bad(piece.index) {
+            return None;
+        }
+        let slot = self.shards.disk(piece.index)?;
+        let is_observed = core.array.get(slot).is_some_and(|disk| disk.is_resident());
+        let shard = self.shards.opened(piece.index)?;
+        is_observed.then_some((shard, piece))
+    }
+
+    /// The send read from the disk: what went out may not be what was verified. Blocks, for what was just read.
+    fn recheck(&self, core: &Arc<Core>, shard: &Arc<Shard>, piece: Piece) -> Option<Sent> {
+        let (start, end) = (piece.shard_offset, shard.name.data_bytes());
+        let length = UNIT_BYTES.min(end.saturating_sub(start));
+        if let Some(slot) = self
+            .shards
+            .disk(piece.index)
+            .and_then(|slot| core.array.get(slot))
+        {
+            slot.stats.resend_checks.add(1);
+        }
+        let read = shard.read(start, usize::try_from(length).unwrap_or(usize::MAX));
+        let fault = read.err()?;
+        self.shards.set_bad(piece.index);
+        if core.array.only().is_some() {
+            core.judge(self.name(), piece.index, &fault);
+            return Some(Sent::Corrupt);
+        }
+        // Other disks may have to be asked, and may take their time.
+        let (judging, name) = (Arc::clone(core), *self.name());
+        let judge = move || judging.judge(&name, piece.index, &fault);
+        if let Err(error) = core.pool.try_submit(judge) {
+            tracing::warn!(
+                error = error.as_str(),
+                "a damaged shard is judged when it is read again"
+            );
+        }
         Some(Sent::Corrupt)
     }
 }
@@ -110,6 +149,14 @@ fn outcome(sent: io::Result<usize>) -> Sent {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::WouldBlock,
         Err(error) => Sent::Failed(error),
     }
+}
+
+/// Whether only the file can have failed in this way, never the receiver: its disk is dying, or gone.
+fn is_of_the_file(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::ENXIO | libc::ENODEV | libc::EUCLEAN | libc::EBADMSG | libc::ESTALE)
+    )
 }
 
 /// Turns the kernel's own readahead off on an object's file: what it fetched would be resident and never verified.

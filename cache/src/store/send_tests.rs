@@ -83,6 +83,27 @@ async fn a_range_is_sent_only_after_this_process_has_verified_it() {
 }
 
 #[tokio::test]
+async fn a_file_that_fails_below_a_send_is_read_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path()).await;
+    if !store.core.resident {
+        println!("skipped: the page cache of this disk cannot be observed");
+        return;
+    }
+    let object = fill(&store, head(1), &body(5, 1000)).await.unwrap();
+    object.read(0, 1000).await.unwrap();
+    let failed = object.send(0, 10, |_, _, _| {
+        Err(io::Error::from_raw_os_error(libc::EIO))
+    });
+    assert!(matches!(failed, Sent::NotVerified), "{failed:?}");
+    let again = object.send(0, 10, |_, _, length| Ok(length));
+    assert!(
+        matches!(again, Sent::NotVerified),
+        "not before it is read: {again:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_send_that_had_to_read_from_disk_is_checked_and_reports_rot() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_in(folder.path()).await;
@@ -109,8 +130,8 @@ async fn a_send_that_had_to_read_from_disk_is_checked_and_reports_rot() {
     };
     assert!(matches!(object.send(0, 262_144, send), Sent::Corrupt));
     assert!(store.lookup(&key(1)).await.is_empty());
-    assert_eq!(store.stats().disks[0].corrupt_blocks.get(), 1);
-    assert_eq!(store.stats().disks[0].resend_checks.get(), 1);
+    assert_eq!(store.stats().disks()[0].corrupt_blocks.get(), 1);
+    assert_eq!(store.stats().disks()[0].resend_checks.get(), 1);
 }
 
 #[tokio::test]
@@ -196,4 +217,63 @@ async fn what_is_larger_is_not_read_at_hand() {
     let store = store_in(folder.path()).await;
     let object = fill(&store, head(1), &body(7, 16 * 1024 + 1)).await;
     assert!(object.unwrap().read_at_hand(0, 10).is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_from_a_shard_that_another_disk_has_made_up_for() {
+    for disks in [2, 6] {
+        let folder = tempfile::tempdir().unwrap();
+        let folders: Vec<PathBuf> = (0..disks)
+            .map(|disk| folder.path().join(disk.to_string()))
+            .collect();
+        let devices = folders
+            .iter()
+            .map(|folder| Arc::new(FileDevice::new(folder)) as Arc<dyn crate::ports::Device>);
+        let settings = StoreSettings {
+            verify: Verify::Resident,
+            ..settings_for_tests()
+        };
+        let clock = Arc::new(crate::clock::ManualClock::default());
+        let store = Store::open_without_timer(devices.collect(), settings, clock)
+            .await
+            .unwrap();
+        if !store.core.resident {
+            println!("skipped: the page cache of this disk cannot be observed");
+            return;
+        }
+        let body = body(5, 262_144);
+        let object = fill(&store, head(1), &body).await.unwrap();
+        object.read(0, 262_144).await.unwrap();
+        assert!(
+            matches!(
+                object.send(0, 10, |_, _, length| Ok(length)),
+                Sent::Bytes(10)
+            ),
+            "{disks}"
+        );
+        // The file that the first bytes are sent from.
+        let first = object.shards.candidates().next().unwrap();
+        let disk = usize::from(object.shards.disk(first).unwrap().0);
+        rot(&object_file(&folders[disk]), 4096 + 100);
+        assert_eq!(object.read(0, 262_144).await.unwrap(), body, "{disks}");
+        for object in [object, store.lookup(&key(1)).await.remove(0)] {
+            let sent = object.send(0, 10, |_, _, length| Ok(length));
+            assert!(matches!(sent, Sent::NotVerified), "{disks}: {sent:?}");
+            assert_eq!(object.read(0, 262_144).await.unwrap(), body, "{disks}");
+            let sent = object.send(0, 10, |_, _, length| Ok(length));
+            assert!(matches!(sent, Sent::NotVerified), "{disks}: {sent:?}");
+        }
+    }
+}
+
+fn rot(file: &Path, offset: u64) {
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(file)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
+    file.sync_all().unwrap();
 }

@@ -58,6 +58,15 @@ impl Sequences {
         Ok(Sequence(taken))
     }
 
+    /// Goes on at `next`, unless it is beyond already; everything below `reserved` may be handed out.
+    pub(crate) fn go_on_at(&self, next: u64, reserved: u64) {
+        let mut state = self.lock();
+        if state.next < next {
+            state.next = next;
+            state.reserved = state.reserved.max(reserved);
+        }
+    }
+
     /// It was committed or given up.
     pub(crate) fn finish(&self, sequence: Sequence) {
         self.lock().writing.remove(&sequence.0);

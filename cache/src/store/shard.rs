@@ -7,7 +7,7 @@ use super::checksum::ShardIdentity;
 use super::footer::{Footer, TRAILER_BYTES, Trailer};
 use super::header::{HEADER_BYTES_MIN, Header};
 use super::layout::ShardName;
-use super::tlv::FormatError;
+use super::tlv::{FormatError, UnknownField};
 use super::{BLOCK_BYTES, UNIT_BYTES};
 use crate::object::{Digests, ObjectHead};
 use crate::ports::{Device, DeviceFile};
@@ -34,10 +34,21 @@ pub(crate) enum ShardFault {
 pub(crate) struct Shard {
     pub(crate) name: ShardName,
     pub(crate) file: Arc<dyn DeviceFile>,
-    pub(crate) head: ObjectHead,
     pub(crate) data_start: u64,
     pub(crate) table: Vec<u64>,
+}
+
+/// A file that was just opened, and what it says of its object.
+#[derive(Debug)]
+pub(crate) struct OpenedShard {
+    pub(crate) shard: Shard,
+    pub(crate) head: ObjectHead,
     pub(crate) digests: Digests,
+    /// XXH3-128 of the table of every shard, by index.
+    pub(crate) table_digests: Vec<u128>,
+    /// What the header says besides: the length that was known when it was written, and fields of a newer version.
+    pub(crate) length_promised: Option<u64>,
+    pub(crate) unknown: Vec<UnknownField>,
 }
 
 impl Shard {
@@ -46,12 +57,17 @@ impl Shard {
         device: &dyn Device,
         pool: [u8; 16],
         name: ShardName,
-    ) -> Result<Self, ShardFault> {
-        let file = device.open(&name.path(), false)?;
-        let identity = ShardIdentity {
-            sequence: name.sequence,
-            index: name.index,
-        };
+    ) -> Result<OpenedShard, ShardFault> {
+        Self::of_file(device.open(&name.path(), false)?, pool, name)
+    }
+
+    /// As [`Self::open`], of a file that is open already.
+    pub(crate) fn of_file(
+        file: Arc<dyn DeviceFile>,
+        pool: [u8; 16],
+        name: ShardName,
+    ) -> Result<OpenedShard, ShardFault> {
+        let identity = name.identity();
         let header_bytes = read_header(file.as_ref())?;
         let data_start = header_bytes.len() as u64;
         let header = Header::decode(&header_bytes, identity)?;
@@ -59,18 +75,26 @@ impl Shard {
         let fits = header.pool == pool
             && header.geometry == name.geometry
             && header.head.key.short() == name.slot.key
-            && footer.length == name.length;
+            && footer.length == name.data_bytes();
         if !fits {
             return Err(FormatError::Mismatch("name").into());
         }
         let (head, table, digests) = (header.head, footer.table, footer.digests);
-        Ok(Self {
+        let table_digests = footer.table_digests;
+        let (length_promised, unknown) = (header.length, header.unknown);
+        let shard = Self {
             name,
             file,
-            head,
             data_start,
             table,
+        };
+        Ok(OpenedShard {
+            shard,
+            head,
             digests,
+            table_digests,
+            length_promised,
+            unknown,
         })
     }
 
@@ -81,10 +105,7 @@ impl Shard {
         name: &ShardName,
     ) -> Result<ObjectHead, ShardFault> {
         let file = device.open(&name.path(), false)?;
-        let identity = ShardIdentity {
-            sequence: name.sequence,
-            index: name.index,
-        };
+        let identity = name.identity();
         let header = Header::decode(&read_header(file.as_ref())?, identity)?;
         let fits = header.pool == pool && header.head.key.short() == name.slot.key;
         if !fits {
@@ -93,24 +114,18 @@ impl Shard {
         Ok(header.head)
     }
 
-    /// Reads and verifies bytes; the range must lie inside the object.
+    /// Reads and verifies bytes; the range must lie inside the shard's data.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Bytes, ShardFault> {
-        let identity = ShardIdentity {
-            sequence: self.name.sequence,
-            index: self.name.index,
-        };
-        let blocks = BlockRange::covering(offset, length, self.name.length)?;
+        let identity = self.name.identity();
+        let blocks = BlockRange::covering(offset, length, self.name.data_bytes())?;
         let sums = self.table.get(blocks.table_range()).ok_or_else(outside)?;
         blocks.read(self.file.as_ref(), self.data_start, identity, sums)
     }
 
     /// As [`Self::read`], without waiting for the disk; `None` when that is not possible, or not what was written.
     pub(crate) fn read_resident(&self, offset: u64, length: usize) -> Option<Bytes> {
-        let identity = ShardIdentity {
-            sequence: self.name.sequence,
-            index: self.name.index,
-        };
-        let blocks = BlockRange::covering(offset, length, self.name.length).ok()?;
+        let identity = self.name.identity();
+        let blocks = BlockRange::covering(offset, length, self.name.data_bytes()).ok()?;
         let sums = self.table.get(blocks.table_range())?;
         let mut bytes = blocks.buffer().ok()?;
         let at = self.data_start.saturating_add(blocks.start);
@@ -120,9 +135,9 @@ impl Shard {
 
     /// Reads and verifies all of it.
     pub(crate) fn verify_all(&self) -> Result<(), ShardFault> {
-        let mut offset = 0;
-        while offset < self.name.length {
-            let length = UNIT_BYTES.min(self.name.length - offset);
+        let (mut offset, end) = (0, self.name.data_bytes());
+        while offset < end {
+            let length = UNIT_BYTES.min(end - offset);
             self.read(offset, usize::try_from(length).unwrap_or(usize::MAX))?;
             offset += length;
         }

@@ -17,15 +17,35 @@
 //! 100 36  boot id, text, zero-padded
 //! 136  8  metadata log: the files before this sequence are on the platter as a whole, u64 LE …
 //! 144  8  … and this one up to here, bytes, u64 LE (both 0: nothing known)
-//! 152  …  zeros
+//! 152  2  number of slots, u16 LE, 1 to 64; 0: written before arrays, the pool has slot 0 alone and the rest is zeros
+//! 154  2  flags of the pool, u16 LE: bit 0 = an operator has accepted this epoch
+//! 156  1  parity: shards of an object that may be lost, 1 or 2
+//! 157  1  number of epochs in the lineage, 1 to 64
+//! 158  2  zeros
+//! 160  1024  uuids of the disks by slot, 16 each; zeros: vacant
+//! 1184 1024  lineage, 16 each                                                          (superblock/lineage.rs)
+//! 2208 8  slots that were live when the epoch began, a bit each, u64 LE; 0: not known
+//! 2216 …  zeros
 //! 4088 8  XXH3-64 of the 4088 bytes before
 //! ```
+//! Only what would be written exactly so is read: this disk stands in the table at its slot, the number of disks is
+//! that of the slots that are not vacant, no disk stands there twice, the newest epoch of the lineage is the epoch.
+//!
 //! The copies are written alternately and each write is synced before its numbers are used, so a torn write loses
 //! only what nobody has relied on.
 
+mod lineage;
+
+#[cfg(test)]
+pub(crate) use lineage::EpochMark;
+pub(crate) use lineage::Lineage;
+
 use super::layout::{ALIGNMENT_BYTES, SUPERBLOCKS};
+use super::members::Members;
+use super::report::DiskSlot;
 use super::tlv::{Cursor, FormatError};
 use crate::ports::Device;
+use std::collections::HashSet;
 use std::io::{self, IoSlice};
 use twox_hash::XxHash3_64;
 
@@ -34,6 +54,17 @@ const VERSION: u16 = 1;
 const SUMMED_BYTES: usize = 4088;
 const BOOT_ID_BYTES: usize = 36;
 const CLEAN: u16 = 1;
+const ACCEPTED: u16 = 1;
+/// Slots of a pool.
+pub(crate) const SLOTS_MAX: usize = 64;
+/// Where the part begins that was zeros before there were arrays.
+const POOL_PART: usize = 152;
+const LINEAGE_PART: usize = 1184;
+const TOLD_PART: usize = 2208;
+const VACANT: [u8; 16] = [0; 16];
+/// What counts for superblocks that say nothing of it.
+pub(crate) const PARITY_BEFORE_ARRAYS: u8 = 2;
+const PARITY_MAX: u8 = 2;
 
 /// What a superblock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +72,7 @@ pub(crate) struct Superblock {
     pub(crate) pool: [u8; 16],
     pub(crate) disk: [u8; 16],
     pub(crate) slot: u16,
+    /// Slots that are not vacant.
     pub(crate) disks: u16,
     pub(crate) writes: u64,
     pub(crate) clean: bool,
@@ -55,9 +87,56 @@ pub(crate) struct Superblock {
     pub(crate) boot: String,
     /// File and offset up to which the metadata log is on the platter.
     pub(crate) log: (u64, u64),
+    /// The disks of the pool by slot number, this one among them; `None`: vacant.
+    pub(crate) slots: Vec<Option<[u8; 16]>>,
+    /// Shards of an object that may be lost.
+    pub(crate) parity: u8,
+    /// An operator said that this epoch counts although most disks are absent.
+    pub(crate) accepted: bool,
+    /// The epochs that led here; its newest one is `epoch`.
+    pub(crate) lineage: Lineage,
+    /// Disks that were live when the epoch began. Nothing is acknowledged before all of them have it or are known to be
+    /// out by a later one, so one of them that has the epoch before has missed nothing. Empty: not known.
+    pub(crate) told: Members,
 }
 
 impl Superblock {
+    /// From here on it is the next epoch, which no operator has accepted yet. `tag` is random; `told` are the disks that
+    /// are live.
+    pub(crate) fn begin_epoch(&mut self, tag: u64, told: Members) {
+        self.epoch = self.epoch.saturating_add(1);
+        self.lineage.begin(self.epoch, tag);
+        self.accepted = false;
+        self.told = told;
+    }
+
+    /// Whether a disk with the lineage `other` was to be told of this epoch, and a crash came first.
+    pub(crate) fn was_to_reach(&self, slot: DiskSlot, other: &Lineage) -> bool {
+        self.told.contains(slot) && self.lineage.before_newest() == Some(other.newest())
+    }
+
+    /// The slot of a disk; `None` when it is not one of the pool, or no longer.
+    pub(crate) fn slot_of(&self, disk: &[u8; 16]) -> Option<DiskSlot> {
+        let mut occupied = self.occupied();
+        occupied.find_map(|(slot, found)| (found == disk).then_some(slot))
+    }
+
+    /// The slots that are not vacant.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = (DiskSlot, &[u8; 16])> {
+        let numbered = (0..=u8::MAX).map(DiskSlot).zip(&self.slots);
+        numbered.filter_map(|(slot, disk)| Some((slot, disk.as_ref()?)))
+    }
+
+    /// What the pool agrees on, for one of its disks, which keeps its own count of writes.
+    pub(crate) fn on_disk(&self, slot: DiskSlot, disk: [u8; 16], writes: u64) -> Self {
+        Self {
+            slot: u16::from(slot.0),
+            disk,
+            writes,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(4096);
         bytes.extend_from_slice(MAGIC);
@@ -91,10 +170,26 @@ impl Superblock {
         for number in [self.log.0, self.log.1] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
+        self.encode_pool(&mut bytes);
         bytes.resize(SUMMED_BYTES, 0);
         let sum = XxHash3_64::oneshot(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
         bytes
+    }
+
+    fn encode_pool(&self, bytes: &mut Vec<u8>) {
+        let slots = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&slots.to_le_bytes());
+        let flags = if self.accepted { ACCEPTED } else { 0 };
+        bytes.extend_from_slice(&flags.to_le_bytes());
+        bytes.extend_from_slice(&[self.parity, self.lineage.count(), 0, 0]);
+        for disk in self.slots.iter().take(SLOTS_MAX) {
+            bytes.extend_from_slice(&disk.unwrap_or(VACANT));
+        }
+        bytes.resize(LINEAGE_PART, 0);
+        self.lineage.encode_into(bytes);
+        bytes.resize(TOLD_PART, 0);
+        bytes.extend_from_slice(&self.told.0.to_le_bytes());
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
@@ -111,7 +206,7 @@ impl Superblock {
             return Err(FormatError::Mismatch("superblock version"));
         }
         let (slot, disks, flags) = (cursor.u16()?, cursor.u16()?, cursor.u16()?);
-        Ok(Self {
+        let mut decoded = Self {
             slot,
             disks,
             clean: flags & CLEAN != 0,
@@ -125,7 +220,68 @@ impl Superblock {
             owner: cursor.u32()?,
             boot: decode_boot(cursor.take(BOOT_ID_BYTES)?)?,
             log: (cursor.u64()?, cursor.u64()?),
-        })
+            slots: Vec::new(),
+            parity: PARITY_BEFORE_ARRAYS,
+            accepted: false,
+            lineage: Lineage::starting(0),
+            told: Members::EMPTY,
+        };
+        let is_before_arrays = decoded.decode_pool(&mut cursor)?;
+        let mut cursor = Cursor::new(summed);
+        cursor.take(TOLD_PART)?;
+        decoded.told = Members(cursor.u64()?);
+        decoded.check(summed, is_before_arrays)?;
+        Ok(decoded)
+    }
+
+    /// Reads what concerns the pool; tells whether it was written before there were arrays.
+    fn decode_pool(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, FormatError> {
+        let (slots, flags) = (cursor.u16()?, cursor.u16()?);
+        let (parity, epochs) = (cursor.u8()?, cursor.u8()?);
+        if slots == 0 {
+            self.slots = vec![Some(self.disk)];
+            self.lineage = Lineage::starting(self.epoch);
+            return Ok(true);
+        }
+        self.accepted = flags & ACCEPTED != 0;
+        self.parity = parity;
+        cursor.take(2)?;
+        for number in 0..SLOTS_MAX {
+            let disk = cursor.array()?;
+            if number < usize::from(slots) {
+                self.slots.push((disk != VACANT).then_some(disk));
+            }
+        }
+        self.lineage = Lineage::decode(cursor, epochs)?;
+        Ok(false)
+    }
+
+    /// Whether its parts fit each other, and would be written exactly as they stand in `summed`.
+    fn check(&self, summed: &[u8], is_before_arrays: bool) -> Result<(), FormatError> {
+        let uuids: HashSet<_> = self.slots.iter().flatten().collect();
+        let is_here = self.slots.get(usize::from(self.slot)) == Some(&Some(self.disk));
+        if !is_here
+            || uuids.len() != usize::from(self.disks)
+            || self.occupied().count() != uuids.len()
+        {
+            return Err(FormatError::Malformed("table of disks"));
+        }
+        if self.lineage.newest().epoch != self.epoch {
+            return Err(FormatError::Malformed("lineage"));
+        }
+        if !(1..=PARITY_MAX).contains(&self.parity) {
+            return Err(FormatError::Malformed("parity"));
+        }
+        let mut expected = self.encode();
+        if is_before_arrays {
+            expected.truncate(POOL_PART);
+            expected.resize(SUMMED_BYTES, 0);
+        }
+        // Writing it again catches unknown flags, too many slots and whatever stands where zeros should.
+        match expected.get(..SUMMED_BYTES) == Some(summed) {
+            true => Ok(()),
+            false => Err(FormatError::Malformed("superblock")),
+        }
     }
 
     /// The newer of the two copies that can be read.
@@ -149,12 +305,23 @@ impl Superblock {
             ..self.clone()
         };
         let [even, odd] = SUPERBLOCKS;
-        let path = if next.writes.is_multiple_of(2) {
-            even
+        let (path, other) = if next.writes.is_multiple_of(2) {
+            (even, odd)
         } else {
-            odd
+            (odd, even)
         };
+        let bytes = next.encode();
+        // What could not be read back must not replace what can.
+        Self::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let file = match device.open(path, true) {
+            // Neither copy is there although some were written: the disk is not, and its mount point is left alone.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && self.writes > 0
+                    && device.open(other, false).is_err() =>
+            {
+                return Err(error);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = device.create(path)?;
                 device.sync_dir("")?;
@@ -162,9 +329,9 @@ impl Superblock {
             }
             other => other?,
         };
-        file.write_all_at(&[IoSlice::new(&next.encode())], 0)?;
+        debug_assert_eq!(bytes.len() as u64, ALIGNMENT_BYTES);
+        file.write_all_at(&[IoSlice::new(&bytes)], 0)?;
         file.sync_data()?;
-        debug_assert_eq!(next.encode().len() as u64, ALIGNMENT_BYTES);
         self.writes = next.writes;
         Ok(())
     }
@@ -180,90 +347,4 @@ fn decode_boot(bytes: &[u8]) -> Result<String, FormatError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::memory::{MemoryDevice, Survival};
-    use proptest::prelude::*;
-
-    fn superblock() -> Superblock {
-        Superblock {
-            pool: [1; 16],
-            disk: [2; 16],
-            slot: 0,
-            disks: 1,
-            writes: 0,
-            clean: false,
-            epoch: 1,
-            reserved: 70_000,
-            synced: 17,
-            doubt: (3, 9),
-            owner: 4711,
-            boot: "5e3a1c52-7b0f-4b52-9c0b-2f2d7f6d9a10".into(),
-            log: (12, 4096),
-        }
-    }
-
-    #[test]
-    fn everything_is_read_back() {
-        let superblock = superblock();
-        assert_eq!(superblock.encode().len(), 4096);
-        assert_eq!(Superblock::decode(&superblock.encode()), Ok(superblock));
-    }
-
-    #[test]
-    fn a_flipped_bit_anywhere_is_noticed() {
-        let bytes = superblock().encode();
-        for place in (0..bytes.len()).step_by(3) {
-            let mut rotten = bytes.clone();
-            rotten[place] ^= 4;
-            assert!(Superblock::decode(&rotten).is_err(), "{place}");
-        }
-    }
-
-    #[test]
-    fn the_newer_readable_copy_counts() {
-        let device = MemoryDevice::new();
-        let mut superblock = superblock();
-        for reserved in [10, 20, 30] {
-            superblock.reserved = reserved;
-            superblock.store(&device).unwrap();
-        }
-        assert_eq!(
-            Superblock::load(&device).map(|found| found.reserved),
-            Some(30)
-        );
-        assert!(device.flip("super.B", 64));
-        assert_eq!(
-            Superblock::load(&device).map(|found| found.reserved),
-            Some(20)
-        );
-        assert!(device.flip("super.A", 64));
-        assert_eq!(Superblock::load(&device), None);
-    }
-
-    #[test]
-    fn a_stored_number_survives_power_loss_at_any_later_call() {
-        for (call, seed) in (1..12).flat_map(|call| (0..8).map(move |seed| (call, seed))) {
-            let device = MemoryDevice::new();
-            let mut superblock = superblock();
-            superblock.store(&device).unwrap();
-            superblock.store(&device).unwrap();
-            device.crash_at(device.calls() + call);
-            superblock.reserved = 80_000;
-            let stored = superblock.store(&device).is_ok();
-            let after = device.surviving(Survival::PowerLoss { seed });
-            let found = Superblock::load(&after).unwrap().reserved;
-            assert!(
-                found == 80_000 || (found == 70_000 && !stored),
-                "call {call} seed {seed}"
-            );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..5000)) {
-            prop_assert!(Superblock::decode(&bytes).is_err());
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 //! Background work never runs by itself here: stores are opened without their timer, and tests call the passes.
 
 mod amendment;
+mod array;
 mod ban_crash;
 mod bans;
 mod cleaning;
@@ -13,10 +14,15 @@ mod forgetting;
 mod left_files;
 mod limits;
 mod metadata_log;
+mod mirrored_log;
+mod model;
 mod opening;
+mod repairing;
 mod retiring;
 mod round_trip;
 mod rows;
+mod scrubbing;
+mod sequences;
 
 use super::*;
 use crate::clock::ManualClock;

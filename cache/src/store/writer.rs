@@ -1,40 +1,41 @@
 //! One object being written.
 //!
 //! ```text
-//! begin:   room reserved → sequence → tmp/<sequence> created → header
+//! begin:   sequence → (length known, or of no matter for the placement: placed)
+//! placed:  room reserved → tmp/<sequence>-<index> created on every member's disk → headers
 //! append:  hash, digest and write in one job of the pool, as often as needed
-//! commit:  no ban since → footer → (strict: fdatasync) → rename → (strict: fsync of the folder) → index
+//! commit:  no ban since → footers → (strict: fdatasync) → renames → (strict: fsync of the folders) → the lost disks
+//!          known to the others → index
 //! ```
-//! The file becomes visible only whole; the index learns of it last. Whatever fails or is cancelled before that leaves
-//! at most a file in tmp/, which the file's own guard removes (in the pool, best effort) and every start empties.
+//! The object becomes visible only whole; the index learns of it last. Whatever fails or is cancelled before that
+//! leaves at most files in tmp/, which their own guard removes (in the pool, best effort) and every start empties.
+//!
+//! Of an unknown length the first bytes are kept in memory until it is clear whether the object is a small one.
 //!
 //! Cancellation: a future dropped in the middle leaves its job running. The writer then refuses to go on, because a
 //! second job could overtake the first.
 
+use super::StoreError;
+mod spread;
+
 use super::ban::BanWatch;
-use super::checksum::{BlockHasher, ShardIdentity};
-use super::core::Core;
+use super::core::{Core, lock};
 use super::digest::{Digesting, Mismatch};
-use super::footer::{Footer, footer_start};
-use super::header::Header;
-use super::layout::{Geometry, ShardName, Slot, footprint_bytes, temporary_path};
+use super::layout::ObjectName;
+use super::members::COPIED_OBJECT_BYTES_MAX;
 use super::partial::{Growing, PartialObject};
 use super::reader::Object;
 use super::shard::Shard;
-use super::temporary::TemporaryFile;
-use super::{Durability, StoreError};
+use super::shards::Shards;
 use crate::object::{Digests, ObjectHead, Sequence};
 use bytes::Bytes;
-use std::io::{self, IoSlice};
+pub(super) use spread::Spread;
+use std::io::{self};
 use std::sync::{Arc, Mutex};
+use twox_hash::XxHash3_128;
 use weir_policies::effect::ExpectedDigests;
 
-use super::core::lock;
-
-/// Shard index on a one-disk store.
-const INDEX: u8 = 0;
-
-/// One object being written. Dropping it before its commit removes its file.
+/// One object being written. Dropping it before its commit removes its files.
 #[derive(Debug)]
 pub struct ObjectWriter {
     core: Arc<Core>,
@@ -48,18 +49,23 @@ pub struct ObjectWriter {
 /// What the pool's jobs work on.
 #[derive(Debug)]
 struct Writing {
-    file: TemporaryFile,
+    core: Arc<Core>,
+    sequence: Sequence,
     growing: Arc<Growing>,
     head: ObjectHead,
     length_expected: Option<u64>,
-    written: u64,
-    hasher: BlockHasher,
+    /// Bytes taken, those that are still in memory included.
+    received: u64,
+    /// What came before the object had its place; at most [`COPIED_OBJECT_BYTES_MAX`] and one append.
+    early: Vec<Bytes>,
+    spread: Option<Spread>,
     digesting: Digesting,
     watch: Arc<BanWatch>,
 }
 
 impl ObjectWriter {
-    /// Pool only. Reserves the room, takes the sequence, creates the file and writes the head.
+    /// Pool only. Takes the sequence, and where the object's place is known already, reserves the room, creates the
+    /// files and writes the head.
     pub(super) fn begin(
         core: &Arc<Core>,
         head: ObjectHead,
@@ -67,59 +73,35 @@ impl ObjectWriter {
         expected: ExpectedDigests,
         watch: Arc<BanWatch>,
     ) -> Result<Self, StoreError> {
-        let claim = core.reserve(footprint_bytes(length.unwrap_or(0)))?;
+        let growing = Arc::new(Growing::new(core));
+        let mut claim = core.claim_place(&head, length)?;
         let sequence = core.take_sequence()?;
-        let path = temporary_path(sequence, INDEX);
-        let mut file = TemporaryFile::create(core, sequence, path, claim)?;
-        let identity = ShardIdentity {
-            sequence,
-            index: INDEX,
-        };
-        let header = Header {
-            pool: core.pool_id,
-            identity,
-            geometry: Geometry::ONE_DISK,
-            length,
-            head,
-            unknown: Vec::new(),
-        };
-        let bytes = header.encode().map_err(|error| {
-            core.disk_error(
-                "encode header",
-                io::Error::new(io::ErrorKind::InvalidData, error),
-            )
-        })?;
-        if let Some(length) = length {
-            core.with_room(footprint_bytes(length), "allocate", || {
-                file.handle.allocate(footprint_bytes(length))
-            })?;
+        let chosen = claim.as_ref().map(|(placement, _)| placement.members);
+        if chosen.is_some_and(|members| core.are_any_retiring(members)) {
+            // Its disk is waited for no longer: whoever moves everything off it waits for lower sequences only.
+            let again = core.claim_place(&head, length);
+            claim = again.inspect_err(|_| core.sequences.finish(sequence))?;
         }
-        core.with_room(bytes.len() as u64, "write header", || {
-            file.handle.write_all_at(&[IoSlice::new(&bytes)], 0)
-        })?;
-        file.claim.allocated();
-        let growing = Arc::new(Growing::new(
-            core,
-            Arc::clone(&file.handle),
-            identity,
-            bytes.len() as u64,
-        ));
-        let writing = Writing {
-            file,
+        let mut writing = Writing {
+            core: Arc::clone(core),
+            sequence,
             growing: Arc::clone(&growing),
-            head: header.head,
+            head,
             length_expected: length,
-            written: 0,
-            hasher: BlockHasher::new(identity),
+            received: 0,
+            early: Vec::new(),
+            spread: None,
             digesting: Digesting::new(expected, core.settings.sha256),
             watch,
         };
-        let state = Arc::new(Mutex::new(writing));
+        if let Some((placement, claim)) = claim {
+            writing.spread_out(placement, claim, length)?;
+        }
         Ok(Self {
             core: Arc::clone(core),
             sequence,
             growing,
-            state,
+            state: Arc::new(Mutex::new(writing)),
             interrupted: false,
         })
     }
@@ -136,9 +118,9 @@ impl ObjectWriter {
     /// After an error the writer can only be dropped.
     pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         self.claim_turn()?;
-        let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
+        let state = Arc::clone(&self.state);
         self.core
-            .on_pool("append", move || lock(&state).append(&core, &pieces))
+            .on_pool("append", move || lock(&state).append(pieces))
             .await??;
         self.interrupted = false;
         Ok(())
@@ -146,10 +128,10 @@ impl ObjectWriter {
 
     /// Gives the object up; when this returns its file is gone. Dropping the writer does the same a moment later.
     pub async fn abandon(self) {
-        let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
+        let state = Arc::clone(&self.state);
         let removed = self
             .core
-            .on_pool("abandon", move || lock(&state).file.remove(&core))
+            .on_pool("abandon", move || lock(&state).remove())
             .await;
         if let Err(error) = removed {
             tracing::debug!(%error, "an abandoned file is left to the next start");
@@ -185,104 +167,140 @@ impl ObjectWriter {
     /// as that has room.
     pub async fn commit(mut self) -> Result<Arc<Object>, StoreError> {
         self.claim_turn()?;
-        let (core, state) = (Arc::clone(&self.core), Arc::clone(&self.state));
+        let state = Arc::clone(&self.state);
         self.core
-            .on_pool("commit", move || lock(&state).commit(&core))
+            .on_pool("commit", move || lock(&state).commit())
             .await?
     }
 
     fn claim_turn(&mut self) -> Result<(), StoreError> {
         if std::mem::replace(&mut self.interrupted, true) {
             let source = io::Error::other("an earlier step failed or was abandoned");
-            return Err(self.core.disk_error("append", source));
+            return Err(self.core.store_error("append", source));
         }
         Ok(())
     }
 }
 
 impl Writing {
-    fn append(&mut self, core: &Arc<Core>, pieces: &[Bytes]) -> Result<(), StoreError> {
-        let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if bytes == 0 {
             return Ok(());
         }
-        let mut completed = Vec::new();
-        for piece in pieces {
-            self.hasher.update(piece, &mut completed);
+        for piece in &pieces {
             self.digesting.update(piece);
         }
-        let end = self.written.saturating_add(bytes);
-        self.file.claim.grow(footprint_bytes(end));
-        core.stay_within_budget()?;
-        let at = self.growing.data_start().saturating_add(self.written);
-        core.with_room(bytes, "append", || {
-            self.file.handle.write_all_at(&slices, at)
-        })?;
-        self.written = end;
-        self.growing.extend(&completed);
+        self.received = self.received.saturating_add(bytes);
+        if self.spread.is_none() {
+            self.early.extend(pieces);
+            if self.received <= COPIED_OBJECT_BYTES_MAX {
+                return Ok(());
+            }
+            let (placement, claim) = self.core.claim(&self.head, None)?;
+            self.spread_out(placement, claim, None)?;
+            let early = std::mem::take(&mut self.early);
+            return self.write(early);
+        }
+        self.write(pieces)
+    }
+
+    fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
+        let Some(spread) = &mut self.spread else {
+            return Err(StoreError::Closed);
+        };
+        let footprint = spread
+            .name
+            .placement
+            .geometry
+            .footprint_bytes(self.received);
+        spread.claim.grow(footprint);
+        let full = self.core.stay_within_budget(spread.files.members())?;
+        for slot in full.iter() {
+            spread.files.leave_out(slot)?;
+            spread.claim.leave_out(slot);
+        }
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let before = self.received.saturating_sub(bytes);
+        let readable = spread.write(pieces, before, bytes)?;
+        self.growing.set_readable(readable);
         Ok(())
     }
 
-    fn commit(&mut self, core: &Arc<Core>) -> Result<Arc<Object>, StoreError> {
-        self.check_complete(core)?;
-        let table = self.growing.finish(self.hasher.finish(), self.written);
-        let name = self.name();
+    fn commit(&mut self) -> Result<Arc<Object>, StoreError> {
+        self.check_complete()?;
+        if self.spread.is_none() {
+            let (placement, claim) = self.core.claim(&self.head, Some(self.received))?;
+            self.spread_out(placement, claim, Some(self.received))?;
+            let early = std::mem::take(&mut self.early);
+            self.write(early)?;
+        }
+        let tables = self.finish()?;
+        let name = self.name()?;
         let digests = self
             .digesting
             .finish()
-            .map_err(|mismatch| self.refuse(core, &name, mismatch))?;
-        self.obey_bans(core)?;
-        self.write_footer(core, &table, &digests)?;
-        self.publish(core, &name)?;
-        let shard = Shard {
-            name,
-            file: Arc::clone(&self.file.handle),
-            head: self.head.clone(),
-            data_start: self.growing.data_start(),
-            table,
-            digests,
-        };
-        let object = core.admit(shard);
-        if let Err(purged) = self.obey_bans(core) {
-            // It came while the file was renamed and has a higher sequence, so nobody finds this object; but its sweep
-            // may have been here already.
-            core.remove_banned(&name);
+            .map_err(|mismatch| self.refuse(&name, mismatch))?;
+        self.obey_bans()?;
+        if let Some(spread) = &mut self.spread {
+            let table_digests: Vec<u128> = tables.iter().map(|table| digest_of(table)).collect();
+            spread.write_footers(&name, &tables, &digests, &table_digests)?;
+        }
+        let missing = self.publish(&name)?;
+        let shards = self.shards(name, missing, tables, digests);
+        let object = self.core.admit(shards, missing);
+        if let Err(purged) = self.obey_bans() {
+            // It came while the files were renamed and has a higher sequence, so nobody finds this object; but its
+            // sweep may have been here already.
+            self.core.remove_banned(&name);
             return Err(purged);
         }
         Ok(object)
     }
 
+    /// Writes what is still in memory; the checksums of all shards.
+    fn finish(&mut self) -> Result<Vec<Vec<u64>>, StoreError> {
+        let Some(spread) = &mut self.spread else {
+            return Err(StoreError::Closed);
+        };
+        let tables = spread.finish(self.received)?;
+        self.growing.set_readable(self.received);
+        Ok(tables)
+    }
+
     /// What was purged since it was asked for does not become visible.
-    fn obey_bans(&self, core: &Core) -> Result<(), StoreError> {
-        if core.bans.forbid(&self.head, &self.watch) {
+    fn obey_bans(&self) -> Result<(), StoreError> {
+        if self.core.bans.forbid(&self.head, &self.watch) {
             return Err(StoreError::Purged);
         }
         Ok(())
     }
 
-    fn name(&self) -> ShardName {
-        let slot = Slot {
-            key: self.head.key.short(),
-            variant: self.head.selection.variant(),
-        };
-        ShardName::on_one_disk(slot, self.file.sequence(), self.written)
+    /// Its name, now that its length is known.
+    fn name(&self) -> Result<ObjectName, StoreError> {
+        let spread = self.spread.as_ref().ok_or(StoreError::Closed)?;
+        Ok(ObjectName {
+            length: self.received,
+            ..spread.name
+        })
     }
 
     /// Keeps what is not what was published for inspection, within bounds. It has no trailer, so nothing ever takes it
     /// for an object.
-    fn refuse(&mut self, core: &Core, name: &ShardName, mismatch: Mismatch) -> StoreError {
+    fn refuse(&mut self, name: &ObjectName, mismatch: Mismatch) -> StoreError {
         let Mismatch { expected, found } = mismatch;
         let object = name.file_name();
-        core.stats.digest_mismatches.add(1);
+        self.core.stats.digest_mismatches.add(1);
         tracing::warn!(
-            disk = core.device.name(),
+            disk = self.core.name(),
             object,
             expected,
             found,
             "the body is not what was published; refused"
         );
-        self.file.quarantine(core, name);
+        if let Some(spread) = &mut self.spread {
+            spread.files.quarantine(&name.shard(0));
+        }
         StoreError::Digest {
             object,
             expected,
@@ -291,10 +309,10 @@ impl Writing {
     }
 
     /// A body that is shorter than promised, or that was seen rotting while it grew, is never made visible.
-    fn check_complete(&self, core: &Core) -> Result<(), StoreError> {
+    fn check_complete(&self) -> Result<(), StoreError> {
         let promised = self
             .length_expected
-            .is_none_or(|length| length == self.written);
+            .is_none_or(|length| length == self.received);
         if promised && !self.growing.is_poisoned() {
             return Ok(());
         }
@@ -303,43 +321,70 @@ impl Writing {
         } else {
             "the body has another length than promised"
         };
-        Err(core.disk_error("commit", io::Error::new(io::ErrorKind::InvalidData, why)))
+        let source = io::Error::new(io::ErrorKind::InvalidData, why);
+        Err(self.core.store_error("commit", source))
     }
 
-    fn write_footer(
-        &self,
-        core: &Core,
-        table: &[u64],
-        digests: &Digests,
-    ) -> Result<(), StoreError> {
-        let header_bytes = self.growing.data_start();
-        let footer = Footer {
-            table: table.to_vec(),
-            length: self.written,
-            digests: digests.clone(),
+    /// Gives the files their names; the shards that are missing, a bit each. When this returns, no disk that misses
+    /// any of it can come back unnoticed.
+    fn publish(&mut self, name: &ObjectName) -> Result<u16, StoreError> {
+        let Some(spread) = &mut self.spread else {
+            return Err(StoreError::Closed);
         };
-        let bytes = footer.encode(self.growing.identity(), header_bytes);
-        let at = footer_start(header_bytes, self.written);
-        core.with_room(bytes.len() as u64, "write footer", || {
-            self.file.handle.write_all_at(&[IoSlice::new(&bytes)], at)
-        })
-    }
-
-    /// Gives the file its name. In strict mode it is on the platter before and its name afterwards.
-    fn publish(&mut self, core: &Core, name: &ShardName) -> Result<(), StoreError> {
-        let strict = core.settings.durability == Durability::Strict;
-        if strict {
-            core.synced("fdatasync", self.file.handle.sync_data())?;
-        }
-        self.file.rename(core, name)?;
-        if strict
-            && let Err(error) =
-                core.synced("fsync of a folder", core.device.sync_dir(&name.folder()))
-        {
-            // Not acknowledged, so it must not be found later either.
-            core.unlink_uncounted(&name.path());
+        let bad = spread.placed.bad();
+        spread.files.publish(|index| name.shard(index))?;
+        let settled = self.core.settle_losses();
+        if let Err(error) = settled {
+            let paths = name.shards().map(|(disk, shard)| (disk, shard.path()));
+            self.core.remove_files(&paths.collect::<Vec<_>>());
             return Err(error);
         }
-        Ok(())
+        Ok(spread.files.lost() | bad)
     }
+
+    fn shards(
+        &self,
+        name: ObjectName,
+        missing: u16,
+        tables: Vec<Vec<u64>>,
+        digests: Digests,
+    ) -> Shards {
+        let head = self.head.clone();
+        let shards = Shards::unopened(name, missing, head, digests, self.core.resident);
+        let Some(spread) = &self.spread else {
+            return shards;
+        };
+        for (index, table) in (0_u8..).zip(tables) {
+            let handle = spread.files.handle(index).cloned();
+            if let Some(file) =
+                handle.filter(|_| missing & 1_u16.checked_shl(index.into()).unwrap_or(0) == 0)
+            {
+                shards.keep(Shard {
+                    name: name.shard(index),
+                    file,
+                    data_start: spread.placed.data_start,
+                    table,
+                });
+            }
+        }
+        shards
+    }
+
+    fn remove(&mut self) {
+        if let Some(spread) = &mut self.spread {
+            spread.files.remove();
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.core.sequences.finish(self.sequence);
+    }
+}
+
+/// What the other shards know of a table.
+pub(super) fn digest_of(table: &[u64]) -> u128 {
+    let bytes: Vec<u8> = table.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+    XxHash3_128::oneshot(&bytes)
 }

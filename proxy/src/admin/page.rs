@@ -8,7 +8,7 @@ const INDEX: &str = "\
 weir admin (read-only)
 
 /healthz  ok while the process lives
-/readyz   200 when traffic should be sent here, else 503 with the reasons
+/readyz   200 when traffic should be sent here, else 503 with the reasons; what is degraded in either case
 /metrics  counters and gauges, OpenMetrics text
 ";
 
@@ -50,16 +50,19 @@ impl Page {
         Self::plain("200 OK", "ok\n")
     }
 
-    /// One reason a line.
-    pub(super) fn readiness(reasons: &[String]) -> Self {
+    /// One reason or note a line.
+    pub(super) fn readiness(reasons: &[String], notes: &[String]) -> Self {
+        let lines = |texts: &[String]| -> String {
+            let lines = texts.iter();
+            lines
+                .map(|text| text.replace(['\r', '\n'], " ") + "\n")
+                .collect()
+        };
         if reasons.is_empty() {
-            return Self::plain("200 OK", "ready\n");
+            Self::plain("200 OK", format!("ready\n{}", lines(notes)))
+        } else {
+            Self::plain("503 Service Unavailable", lines(reasons) + &lines(notes))
         }
-        let lines: String = reasons
-            .iter()
-            .map(|reason| reason.replace(['\r', '\n'], " ") + "\n")
-            .collect();
-        Self::plain("503 Service Unavailable", lines)
     }
 
     pub(super) fn metrics(text: Result<String, std::fmt::Error>) -> Self {

@@ -51,6 +51,25 @@ async fn get(admin: &Arc<Admin>, path: &str) -> (String, String) {
 }
 
 #[tokio::test]
+async fn what_is_degraded_is_ready_and_says_so() {
+    let (admin, readiness, _) = admin();
+    let page = |status: &str, body: &str| (format!("HTTP/1.1 {status}"), body.to_owned());
+    readiness.advance(State::Ready);
+    let words = "disk 2 (/data/c) is out: Input/output error\nforged";
+    readiness.note("degraded", Some(words.to_owned()));
+    let degraded = "degraded: disk 2 (/data/c) is out: Input/output error forged\n";
+    let expected = page("200 OK", &format!("ready\n{degraded}"));
+    assert_eq!(get(&admin, "/readyz").await, expected);
+    readiness.raise("bind", "address in use");
+    let reasons = format!("bind: address in use\n{degraded}");
+    let expected = page("503 Service Unavailable", &reasons);
+    assert_eq!(get(&admin, "/readyz").await, expected);
+    readiness.clear("bind");
+    readiness.note("degraded", None);
+    assert_eq!(get(&admin, "/readyz").await, page("200 OK", "ready\n"));
+}
+
+#[tokio::test]
 async fn health_readiness_and_the_index_are_pages() {
     let (admin, readiness, _) = admin();
     let page = |status: &str, body: &str| (format!("HTTP/1.1 {status}"), body.to_owned());

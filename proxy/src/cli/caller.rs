@@ -5,7 +5,7 @@
 
 mod connecting;
 
-pub(super) use connecting::Patience;
+pub(super) use connecting::{Patience, wait};
 
 use super::table::harmless;
 use super::{Exit, Place, complain, print};
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The longest line of an answer, bytes: all variants of a URL with all their fields.
@@ -30,7 +30,7 @@ const NO_BODY: &str = "the gateway waits for a body that there is not";
 
 /// A connection to a running gateway, for one command.
 pub(super) struct Caller {
-    folder: PathBuf,
+    folders: Vec<PathBuf>,
     stream: BufReader<UnixStream>,
 }
 
@@ -80,7 +80,7 @@ impl Repeats {
             return false;
         };
         self.left = left;
-        connecting::wait(self.pause);
+        wait(self.pause);
         self.pause *= 2;
         true
     }
@@ -92,14 +92,14 @@ impl Caller {
     /// # Errors
     /// The exit, after the reason was written to the standard error.
     pub(super) fn reach(place: &Place) -> Result<Self, Exit> {
-        Self::connect(&place.folder()?, Patience::Upgrade).map_err(|reason| fail(&reason))
+        Self::connect(&place.folders()?, Patience::Upgrade).map_err(|reason| fail(&reason))
     }
 
-    /// Connects to the gateway that keeps its data in `folder`.
-    pub(super) fn connect(folder: &Path, patience: Patience) -> Result<Self, String> {
+    /// Connects to the gateway that keeps its data in `folders`.
+    pub(super) fn connect(folders: &[PathBuf], patience: Patience) -> Result<Self, String> {
         Ok(Self {
-            stream: BufReader::new(connecting::connect(folder, patience)?),
-            folder: folder.to_owned(),
+            stream: BufReader::new(connecting::connect(folders, patience)?),
+            folders: folders.to_owned(),
         })
     }
 
@@ -187,7 +187,7 @@ impl Caller {
 
     /// The next connection, to whoever runs by now.
     fn reconnect(&mut self) -> Result<(), String> {
-        self.stream = BufReader::new(connecting::connect(&self.folder, Patience::Upgrade)?);
+        self.stream = BufReader::new(connecting::connect(&self.folders, Patience::Upgrade)?);
         Ok(())
     }
 
@@ -243,13 +243,13 @@ pub(super) fn ask_each(
     subjects: &[String],
     ask: impl Fn(&mut Caller, &str) -> Result<String, String>,
 ) -> Exit {
-    let folder = match place.folder() {
-        Ok(folder) => folder,
+    let folders = match place.folders() {
+        Ok(folders) => folders,
         Err(exit) => return exit,
     };
     let mut exit = Exit::Done;
     for subject in subjects {
-        let mut caller = match Caller::connect(&folder, Patience::Upgrade) {
+        let mut caller = match Caller::connect(&folders, Patience::Upgrade) {
             Ok(caller) => caller,
             Err(reason) => return fail(&reason),
         };

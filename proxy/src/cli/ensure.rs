@@ -13,7 +13,7 @@ use crate::control::shown::Ensured;
 use clap::Args;
 use list::List;
 use report::Report;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// URLs at once, at most: as many as a gateway takes.
@@ -64,15 +64,15 @@ impl Arguments {
             complain(&"weir: which URLs? Name them, or a list with --from FILE");
             return Exit::Usage;
         }
-        let folder = match self.place.folder() {
-            Ok(folder) => folder,
+        let folders = match self.place.folders() {
+            Ok(folders) => folders,
             Err(exit) => return exit,
         };
         // Without a gateway that is said once, not for every URL.
-        if let Err(reason) = Caller::connect(&folder, Patience::Upgrade) {
+        if let Err(reason) = Caller::connect(&folders, Patience::Upgrade) {
             return fail(&reason);
         }
-        match self.ensure_all(&urls, &folder) {
+        match self.ensure_all(&urls, &folders) {
             Exit::Done if !is_whole => Exit::Failed,
             exit => exit,
         }
@@ -97,14 +97,14 @@ impl Arguments {
         Ok((urls, list.left_out.is_empty()))
     }
 
-    fn ensure_all(&self, urls: &[String], folder: &Path) -> Exit {
+    fn ensure_all(&self, urls: &[String], folders: &[PathBuf]) -> Exit {
         let form = if self.forward {
             AskedForm::Forward
         } else {
             AskedForm::Download
         };
         let report = Report::new(urls.len());
-        let (next, gateway) = (AtomicUsize::new(0), Reach::new(folder));
+        let (next, gateway) = (AtomicUsize::new(0), Reach::new(folders));
         let threads = usize::from(self.parallel).min(urls.len());
         std::thread::scope(|scope| {
             for _ in 0..threads {
@@ -121,15 +121,15 @@ impl Arguments {
 
 /// The gateway, for all threads.
 struct Reach<'f> {
-    folder: &'f Path,
+    folders: &'f [PathBuf],
     /// It has been waited for in vain: not once more for every URL.
     is_gone: AtomicBool,
 }
 
 impl<'f> Reach<'f> {
-    fn new(folder: &'f Path) -> Self {
+    fn new(folders: &'f [PathBuf]) -> Self {
         Self {
-            folder,
+            folders,
             is_gone: AtomicBool::new(false),
         }
     }
@@ -140,7 +140,7 @@ impl<'f> Reach<'f> {
         } else {
             Patience::Upgrade
         };
-        let caller = Caller::connect(self.folder, patience);
+        let caller = Caller::connect(self.folders, patience);
         self.is_gone.store(caller.is_err(), Ordering::Relaxed);
         caller
     }

@@ -19,6 +19,15 @@ pub(super) fn size(bytes: u64) -> String {
     )
 }
 
+/// A share in percent, rounded down: what is not done is never shown as 100 %. Without a whole there is none.
+pub(super) fn share(done: u64, total: u64) -> String {
+    let done = u128::from(done.min(total)) * 1000;
+    match done.checked_div(u128::from(total)) {
+        Some(per_mille) => format!("{}.{} %", per_mille / 10, per_mille % 10),
+        None => "-".to_owned(),
+    }
+}
+
 /// In the two units that are read at a glance.
 pub(super) fn duration(seconds: u64) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
@@ -48,5 +57,16 @@ mod tests {
         check(3599, "59 min 59 s");
         check(86_399, "23 h 59 min");
         check(90_000, "1 d 1 h");
+    }
+
+    #[test]
+    fn a_share_is_whole_only_when_all_is_done() {
+        let check = |done, total, expected: &str| assert_eq!(share(done, total), expected);
+        check(0, 0, "-");
+        check(0, 3, "0.0 %");
+        check(2, 3, "66.6 %");
+        check(u64::MAX - 1, u64::MAX, "99.9 %");
+        check(u64::MAX, u64::MAX, "100.0 %");
+        check(5, 3, "100.0 %");
     }
 }

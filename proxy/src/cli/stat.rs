@@ -49,6 +49,7 @@ fn text(status: &Status) -> String {
         None => "(what they may take is not measured yet)".to_owned(),
     };
     table.line("store", &format!("{objects} objects, {stored} {budget}"));
+    disks(&mut table, status);
     let pinned = status.store_pinned_objects;
     table.line_if(
         "pinned",
@@ -75,6 +76,17 @@ fn text(status: &Status) -> String {
         }
     }
     table.into_text()
+}
+
+/// Only where they are not all well.
+fn disks(table: &mut Table, status: &Status) {
+    let state = status.store_state.as_deref().unwrap_or("healthy");
+    let reason = status.store_state_reason.as_deref();
+    match reason {
+        Some(reason) => table.line("disks", &format!("{state}: {reason}")),
+        None if state != "healthy" => table.line("disks", &format!("{state}: see weir disks")),
+        None => {}
+    }
 }
 
 /// Only where there were any.

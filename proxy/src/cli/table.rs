@@ -64,6 +64,27 @@ impl Table {
     }
 }
 
+/// Rows of columns, each as wide as its widest text.
+pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let rows = rows
+        .iter()
+        .map(|row| row.each_ref().map(|text| harmless(text)));
+    let rows: Vec<[String; N]> = rows.collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, text) in widths.iter_mut().zip(row) {
+            *width = text.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; N]| {
+        let padded = row.iter().zip(widths);
+        let padded = padded.map(|(text, width)| format!("{text:width$}"));
+        let line = padded.collect::<Vec<_>>().join("  ");
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
 /// One line whatever a URL or a field holds: a terminal must not be told anything by them.
 pub(super) fn harmless(value: &str) -> String {
     let shown = |letter: char| {

@@ -10,11 +10,11 @@ use super::schema::Schema;
 use super::{Sources, environment, file};
 use std::path::PathBuf;
 
-/// The first data folder that the sources name.
+/// The data folders that the sources name; at least one.
 ///
 /// # Errors
 /// The folder is written where it cannot be read, or is none.
-pub(crate) fn data_folder(sources: &Sources) -> Result<PathBuf, ConfigError> {
+pub(crate) fn data_folders(sources: &Sources) -> Result<Vec<PathBuf>, ConfigError> {
     let schema = Schema::new();
     let mut layers = Layers::new(&schema);
     let file = sources.file.as_ref();
@@ -27,7 +27,7 @@ pub(crate) fn data_folder(sources: &Sources) -> Result<PathBuf, ConfigError> {
         Origin::Flag(_) => {}
         origin => ConfigError::unless_empty(in_the_way(unread, &origin, problems))?,
     }
-    first(config, &origins)
+    named(config, &origins)
 }
 
 /// What leaves the folder unknown, when its value came from `origin`.
@@ -43,15 +43,18 @@ fn in_the_way(
     unread.into_iter().chain(ours).collect()
 }
 
-fn first(config: Config, origins: &Origins) -> Result<PathBuf, ConfigError> {
-    match config.store.disks.into_iter().next() {
-        Some(disk) if !disk.is_empty() => Ok(PathBuf::from(disk)),
-        Some(_) | None => {
-            let reason = "it names no data folder";
-            let problem = Problem::of_key(origins.of(&disks()), disks(), reason);
-            Err(ConfigError::of(vec![problem]))
-        }
+fn named(config: Config, origins: &Origins) -> Result<Vec<PathBuf>, ConfigError> {
+    let named = config.store.disks.into_iter();
+    let named: Vec<PathBuf> = named
+        .filter(|disk| !disk.is_empty())
+        .map(PathBuf::from)
+        .collect();
+    if named.is_empty() {
+        let reason = "it names no data folder";
+        let problem = Problem::of_key(origins.of(&disks()), disks(), reason);
+        return Err(ConfigError::of(vec![problem]));
     }
+    Ok(named)
 }
 
 fn disks() -> KeyPath {
@@ -67,7 +70,7 @@ mod tests {
     use super::*;
     use crate::conf::Flags;
 
-    /// The folder, or what is wrong.
+    /// The folders, or what is wrong.
     fn found(text: &str, environment: &[(&str, &str)], data: &[&str]) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("weir.toml");
@@ -83,8 +86,12 @@ mod tests {
                 ..Flags::default()
             },
         };
-        data_folder(&sources)
-            .map(|folder| folder.display().to_string())
+        let joined = |folders: Vec<PathBuf>| {
+            let shown = folders.iter().map(|folder| folder.display().to_string());
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        data_folders(&sources)
+            .map(joined)
             .map_err(|error| error.to_string())
     }
 
@@ -102,6 +109,8 @@ mod tests {
         check("not TOML", &[("WEIR__STORE__DISKS", "e")], &[], "e");
         check("not TOML", &[], &["f"], "f");
         check("[store]\ndisks = 3\n", &[], &["f"], "f");
+        check("[store]\ndisks = [\"a\", \"\", \"b\"]\n", &[], &[], "a b");
+        check(broken, &[], &["f", "g"], "f g");
     }
 
     #[test]

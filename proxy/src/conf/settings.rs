@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) listen: ListenSettings,
     /// The process itself.
     pub(crate) server: ServerSettings,
-    /// Data folders, one a disk; exactly one for now.
+    /// Data folders, one a disk; at least one.
     pub(crate) disks: Vec<PathBuf>,
     /// How objects are kept.
     pub(crate) store: StoreSettings,

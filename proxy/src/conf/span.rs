@@ -12,6 +12,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimeSpan(Duration);
 
+/// A length of time, or never: written `"off"` or `"0"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpanOrOff(Option<TimeSpan>);
+
+/// What stands for never.
+const OFF: &str = "off";
+
 /// The units, longest first, in milliseconds.
 const UNITS: [(&str, u64); 5] = [
     ("d", 24 * 60 * 60 * 1000),
@@ -37,10 +44,20 @@ pub(crate) enum SpanError {
     TooLong,
 }
 
+/// Why a text is neither a length of time nor `"off"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}, or \"{OFF}\"")]
+pub(crate) struct SpanOrOffError(#[from] SpanError);
+
 impl TimeSpan {
     /// So many seconds; for defaults.
     pub(crate) const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
+    }
+
+    /// So many milliseconds; for bounds.
+    pub(crate) const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
     }
 
     /// As the standard library's type.
@@ -92,6 +109,57 @@ impl fmt::Display for TimeSpan {
     }
 }
 
+impl SpanOrOff {
+    /// So many seconds; for defaults.
+    pub(crate) const fn from_secs(seconds: u64) -> Self {
+        Self(Some(TimeSpan::from_secs(seconds)))
+    }
+
+    /// As the standard library's type; `None` for never. Never `Some` of zero.
+    pub(crate) fn get(self) -> Option<Duration> {
+        self.0.map(TimeSpan::get)
+    }
+}
+
+impl From<TimeSpan> for SpanOrOff {
+    fn from(span: TimeSpan) -> Self {
+        Self(Some(span).filter(|span| !span.get().is_zero()))
+    }
+}
+
+impl FromStr for SpanOrOff {
+    type Err = SpanOrOffError;
+
+    fn from_str(text: &str) -> Result<Self, SpanOrOffError> {
+        if text == OFF {
+            Ok(Self(None))
+        } else {
+            Ok(text.parse::<TimeSpan>()?.into())
+        }
+    }
+}
+
+impl fmt::Display for SpanOrOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(span) => span.fmt(f),
+            None => f.write_str(OFF),
+        }
+    }
+}
+
+impl Serialize for SpanOrOff {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SpanOrOff {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(std::marker::PhantomData))
+    }
+}
+
 impl Serialize for TimeSpan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -100,20 +168,22 @@ impl Serialize for TimeSpan {
 
 impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Only text: a bare number would leave the unit to be guessed.
-        struct Text;
-        impl de::Visitor<'_> for Text {
-            type Value = TimeSpan;
+        deserializer.deserialize_str(Text(std::marker::PhantomData))
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a length of time with its unit in quotes, like \"10s\"")
-            }
+/// Only text: a bare number would leave the unit to be guessed.
+struct Text<T>(std::marker::PhantomData<T>);
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<TimeSpan, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Text)
+impl<T: FromStr<Err: fmt::Display>> de::Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a length of time with its unit in quotes, like \"10s\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -147,6 +217,22 @@ mod tests {
         ] {
             check(malformed, Err(SpanError::Malformed));
         }
+    }
+
+    #[test]
+    fn off_and_zero_mean_never() {
+        let check = |text: &str, shown: &str, seconds: Option<u64>| {
+            let read: SpanOrOff = text.parse().unwrap();
+            assert_eq!(read.get(), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(read.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(read));
+        };
+        check("off", "off", None);
+        check("0", "off", None);
+        check("0d", "off", None);
+        check("28d", "28d", Some(28 * 86_400));
+        let malformed = Err(SpanOrOffError(SpanError::Malformed));
+        assert_eq!("Off".parse::<SpanOrOff>(), malformed);
     }
 
     #[test]

@@ -164,6 +164,31 @@ fn nothing_said_gives_the_defaults() {
 }
 
 #[test]
+fn several_disks_and_what_holds_them_together_are_read() {
+    let file = "[store]\ndisks = [\"/a\", \"/b\", \"a\"]\nparity = 1\ndisk_deadline = \"100ms\"\n\
+                scrub_interval = \"off\"\nscrub_rate = \"64KiB\"\n";
+    let settings = load_file(file).unwrap();
+    assert_eq!(settings.disks, ["/a", "/b", "a"].map(PathBuf::from));
+    let store = settings.store;
+    assert_eq!((store.parity, store.disk_deadline.as_millis()), (1, 100));
+    assert_eq!(store.scrub_interval, None);
+    assert_eq!(store.scrub_bytes_per_second, 64 << 10);
+
+    let store = load_file("").unwrap().store;
+    assert_eq!((store.parity, store.disk_deadline.as_secs()), (2, 5));
+    let days = store.scrub_interval.map(|every| every.as_secs() / 86_400);
+    assert_eq!(days, Some(28));
+    assert_eq!(store.scrub_bytes_per_second, 50 << 20);
+
+    let disks: Vec<String> = (0..64).map(|number| format!("/{number}")).collect();
+    let environment = [("WEIR__STORE__DISKS", disks.join(","))];
+    let environment = environment
+        .each_ref()
+        .map(|(name, list)| (*name, list.as_str()));
+    assert_eq!(load_environment(&environment).unwrap().disks.len(), 64);
+}
+
+#[test]
 fn later_sources_win_over_earlier_ones() {
     let file =
         "[listen]\nproxy = [\"127.0.0.1:1\"]\nhead_timeout = \"1s\"\nidle_timeout = \"1s\"\n";

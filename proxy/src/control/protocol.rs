@@ -3,6 +3,10 @@
 //! Both ends are the same binary, but perhaps not the same version of it: an unknown command or key is an error that
 //! names it, never ignored.
 
+mod disks;
+
+pub(crate) use disks::{DiskChange, ScrubOrder, ScrubbedDepth};
+
 use super::shown::ListedObject;
 use serde::{Deserialize, Serialize};
 use weir_cache::engine::Arrived;
@@ -43,6 +47,12 @@ pub(crate) enum Command {
     Pin(Subject),
     /// They are evicted like others again.
     Unpin(Subject),
+    /// How the disks are.
+    Disks,
+    /// A change of the disks; answered when the store has taken it.
+    DiskChange(DiskChange),
+    /// The scrub: what it is to do, and how far it is.
+    Scrub(ScrubOrder),
 }
 
 impl Command {
@@ -57,12 +67,15 @@ impl Command {
             | Self::WouldPurge(_)
             | Self::List(_)
             | Self::Pin(_)
-            | Self::Unpin(_) => true,
+            | Self::Unpin(_)
+            | Self::Disks
+            | Self::Scrub(_) => true,
             Self::ConflictAccept(_)
             | Self::ConflictReject(_)
             | Self::Import(_)
             | Self::NotifyTest
-            | Self::Purge(_) => false,
+            | Self::Purge(_)
+            | Self::DiskChange(_) => false,
         }
     }
 }

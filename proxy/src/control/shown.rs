@@ -3,8 +3,10 @@
 //! Times are RFC 3339 in UTC, digests and keys lower-case hexadecimal digits. URLs are shown whole, their queries
 //! included: whoever reads this owns the data. Credentials of requests are not stored, so they cannot be shown.
 
+mod disks;
 mod held;
 
+pub(crate) use disks::{Advance, Disk, Disks, DisksChanged, Scrub};
 pub(crate) use held::{Listed, ListedObject, Pinned, Purged, WouldPurge};
 
 use serde::{Deserialize, Serialize};
@@ -238,6 +240,15 @@ pub(crate) struct Status {
     pub(crate) store_bytes: u64,
     /// What they may take, as last measured; none before that.
     pub(crate) store_budget_bytes: Option<u64>,
+    /// `healthy`, `degraded` or `failed`, of all disks together; none while the data is another process's.
+    #[serde(default)]
+    pub(crate) store_state: Option<String>,
+    /// What is missing where that is not `healthy`, in words.
+    #[serde(default)]
+    pub(crate) store_state_reason: Option<String>,
+    /// Objects that have fewer copies or less parity than configured.
+    #[serde(default)]
+    pub(crate) store_underprotected_objects: u64,
     /// Objects that are never evicted; no metric says it.
     #[serde(default)]
     pub(crate) store_pinned_objects: u64,

@@ -3,6 +3,7 @@
 
 use super::Vitals;
 use super::shown::{Ratio, Status};
+use crate::array;
 use crate::gateway::Gateway;
 use crate::metrics::{ByteSource, Collected};
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(super) async fn stat(vitals: &Vitals, gateway: &Gateway) -> Status {
     };
     let store = reading.bytes_from(ByteSource::Store);
     let fetched = reading.bytes_from(ByteSource::Flight) + reading.bytes_from(ByteSource::Upstream);
+    let disks = gateway.engine.store().map(|store| store.disks());
     let uptime = vitals.clock.elapsed().saturating_sub(vitals.started);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -49,6 +51,9 @@ pub(super) async fn stat(vitals: &Vitals, gateway: &Gateway) -> Status {
         store_bytes: reading.sum(Collected::StoreBytes),
         store_budget_bytes: Some(reading.sum(Collected::StoreBudgetBytes))
             .filter(|bytes| *bytes > 0),
+        store_state: disks.as_ref().map(|disks| disks.state.as_str().to_owned()),
+        store_state_reason: disks.as_ref().and_then(array::what_is_missing),
+        store_underprotected_objects: reading.sum(Collected::StoreUnderprotectedObjects),
         store_pinned_objects: inventory.pinned,
         store_bans: inventory.bans_pending,
         store_purged_objects_total: reading.sum(Collected::StorePurgedObjects),

@@ -331,6 +331,55 @@ async fn a_reload_that_nobody_is_there_to_make_is_refused() {
 }
 
 #[tokio::test]
+async fn disks_are_reported_to_whoever_asks() {
+    let talk = Talk::new().await;
+    let answer = talk.command(&json!({"command": "disks"}), b"").await;
+    let done = &answer[0]["done"];
+    assert!(
+        done["state"].is_string() && done["disks"].is_array(),
+        "{answer:?}"
+    );
+    assert_eq!(done["has_majority"], true);
+    let order = json!({"command": "scrub", "order": "status"});
+    let answer = talk.command(&order, b"").await;
+    assert!(answer[0]["done"]["progress"].is_object(), "{answer:?}");
+    let answer = talk.command(&json!({"command": "stat"}), b"").await;
+    assert_eq!(answer[0]["done"]["store_state"], "healthy");
+    assert_eq!(answer[0]["done"]["store_state_reason"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_change_of_the_disks_that_cannot_be_is_refused_in_words() {
+    let talk = Talk::new().await;
+    let empty = tempfile::tempdir().unwrap();
+    let folder = empty.path().display().to_string();
+    let check = async |change: Value, word: &str| {
+        let mut command = json!({"command": "disk-change"});
+        let told = change.as_object().unwrap().clone();
+        command.as_object_mut().unwrap().extend(told);
+        let answer = talk.command(&command, b"").await;
+        assert!(failure(&answer).contains(word), "{change}: {answer:?}");
+    };
+    let absent = format!("{folder}/absent");
+    check(
+        json!({"change": "replace", "slot": 7, "folder": folder}),
+        "slot 7",
+    )
+    .await;
+    check(
+        json!({"change": "replace", "slot": 0, "folder": absent}),
+        "mount the device",
+    )
+    .await;
+    check(json!({"change": "add", "folder": "relative"}), "absolute").await;
+    check(json!({"change": "add", "folder": "/\u{0}"}), "absolute").await;
+    check(json!({"change": "retire", "slot": 7}), "slot 7").await;
+    check(json!({"change": "retire", "slot": 70_000}), "not a command").await;
+    check(json!({"change": "forget"}), "not a command").await;
+    assert!(!Path::new(&absent).exists());
+}
+
+#[tokio::test]
 async fn what_is_there_is_ensured_without_a_fetch() {
     let talk = Talk::new().await;
     let body = vec![7; 1000];

@@ -42,7 +42,7 @@ impl Turn<'_> {
                 self.record.detail = Some("purge");
                 let status = match error {
                     PurgeError::TooMany { .. } => 503,
-                    PurgeError::Store(_) => 500,
+                    PurgeError::Store(_) | PurgeError::KnownToFew => 500,
                 };
                 self.page(conn, status, error.to_string().as_str()).await
             }

@@ -3,67 +3,11 @@
 //! A new metric is a variant of [`Collected`] with its description here, a row in `docs/METRICS.md`, and the line of
 //! the [`Source`](super::Source) that reports it.
 
-/// How a metric behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Only grows; its name ends in `_total`.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Counts observations in buckets.
-    Histogram,
-    /// Always 1; says something by its labels. Its name ends in `_info`.
-    Info,
-}
+mod described;
 
-/// One metric.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Described {
-    /// As queries write it.
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    /// What one of it is, in words: `requests`, `seconds`, `bytes`.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the test of docs/METRICS.md reads it")
-    )]
-    pub(crate) unit: &'static str,
-    /// Names of its labels.
-    pub(crate) labels: &'static [&'static str],
-    /// A sentence without its full stop.
-    pub(crate) help: &'static str,
-}
+pub(crate) use described::{Described, Kind};
 
-impl Kind {
-    /// The word of the `TYPE` line.
-    #[cfg(test)]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-            Self::Info => "info",
-        }
-    }
-
-    /// What the encoder appends to the family's name by itself.
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Counter => "_total",
-            Self::Info => "_info",
-            Self::Gauge | Self::Histogram => "",
-        }
-    }
-}
-
-impl Described {
-    /// The name in the `TYPE` line.
-    pub(crate) fn family(&self) -> &'static str {
-        self.name
-            .strip_suffix(self.kind.suffix())
-            .unwrap_or(self.name)
-    }
-}
+use described::{counter, gauge};
 
 pub(super) const BUILD_INFO: Described = Described {
     name: "weir_build_info",
@@ -122,6 +66,10 @@ pub(crate) enum Collected {
     Conflicts,
     PartsCombined,
     StoreDigestMismatches,
+    StoreStripeBytes,
+    StoreComputedUnits,
+    StoreRepairedShards,
+    StoreContradictedShards,
     StoreLogBytes,
     StoreLogProblems,
     StoreBytes,
@@ -132,6 +80,18 @@ pub(crate) enum Collected {
     StoreBans,
     StoreCorruptBlocks,
     StoreUnderprotectedObjects,
+    StoreEpoch,
+    StoreDegraded,
+    StoreFailed,
+    DiskState,
+    DiskErrors,
+    DiskMissingShards,
+    DiskRebuildDone,
+    DiskRebuildExpected,
+    DiskScrubDone,
+    DiskScrubExpected,
+    ScrubReadBytes,
+    ScrubBadShards,
     BoundHits,
     Notifications,
     AccessLogErrors,
@@ -144,7 +104,7 @@ pub(crate) enum Collected {
 
 impl Collected {
     /// All of them.
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 51] = [
         Self::ClientConnections,
         Self::TunnelActive,
         Self::TunnelBytes,
@@ -162,6 +122,10 @@ impl Collected {
         Self::Conflicts,
         Self::PartsCombined,
         Self::StoreDigestMismatches,
+        Self::StoreStripeBytes,
+        Self::StoreComputedUnits,
+        Self::StoreRepairedShards,
+        Self::StoreContradictedShards,
         Self::StoreLogBytes,
         Self::StoreLogProblems,
         Self::StoreBytes,
@@ -172,6 +136,18 @@ impl Collected {
         Self::StoreBans,
         Self::StoreCorruptBlocks,
         Self::StoreUnderprotectedObjects,
+        Self::StoreEpoch,
+        Self::StoreDegraded,
+        Self::StoreFailed,
+        Self::DiskState,
+        Self::DiskErrors,
+        Self::DiskMissingShards,
+        Self::DiskRebuildDone,
+        Self::DiskRebuildExpected,
+        Self::DiskScrubDone,
+        Self::DiskScrubExpected,
+        Self::ScrubReadBytes,
+        Self::ScrubBadShards,
         Self::BoundHits,
         Self::Notifications,
         Self::AccessLogErrors,
@@ -282,6 +258,30 @@ impl Collected {
                 &[],
                 "Objects refused because their digest is not the expected one",
             ),
+            Self::StoreStripeBytes => gauge(
+                "weir_store_stripe_bytes",
+                "bytes",
+                &[],
+                "Memory for stripes that are being collected for several disks",
+            ),
+            Self::StoreComputedUnits => counter(
+                "weir_store_computed_units_total",
+                "units",
+                &[],
+                "Units that were computed from other disks because theirs could not be read",
+            ),
+            Self::StoreRepairedShards => counter(
+                "weir_store_repaired_shards_total",
+                "shards",
+                &[],
+                "Shards that were computed and written anew",
+            ),
+            Self::StoreContradictedShards => counter(
+                "weir_store_contradicted_shards_total",
+                "shards",
+                &[],
+                "Computed shards that were not what had been recorded of them, and were not written",
+            ),
             Self::StoreLogBytes => gauge(
                 "weir_store_log_bytes",
                 "bytes",
@@ -339,6 +339,78 @@ impl Collected {
                 &[],
                 "Objects that have fewer copies or less parity than configured",
             ),
+            Self::StoreEpoch => gauge(
+                "weir_store_epoch",
+                "losses",
+                &[],
+                "Grows whenever a disk is lost, and only then",
+            ),
+            Self::StoreDegraded => gauge(
+                "weir_store_degraded",
+                "",
+                &[],
+                "1 while some disk or shard is missing and the others make up for it, else 0",
+            ),
+            Self::StoreFailed => gauge(
+                "weir_store_failed",
+                "",
+                &[],
+                "1 while more is missing than the parity makes up for, else 0",
+            ),
+            Self::DiskState => gauge(
+                "weir_disk_state",
+                "",
+                &["disk", "slot", "state"],
+                "1 for the state that a disk is in; its other states have no series",
+            ),
+            Self::DiskErrors => counter(
+                "weir_disk_errors_total",
+                "errors",
+                &["disk", "slot"],
+                "Calls to a disk that failed",
+            ),
+            Self::DiskMissingShards => gauge(
+                "weir_disk_missing_shards",
+                "shards",
+                &["disk", "slot"],
+                "Shards that a disk should have and lacks",
+            ),
+            Self::DiskRebuildDone => gauge(
+                "weir_disk_rebuild_done",
+                "shards",
+                &["disk", "slot"],
+                "Shards done by the rebuild or the retirement of a disk, while one runs",
+            ),
+            Self::DiskRebuildExpected => gauge(
+                "weir_disk_rebuild_expected",
+                "shards",
+                &["disk", "slot"],
+                "Shards that the rebuild or the retirement of a disk has to do in all, while one runs",
+            ),
+            Self::DiskScrubDone => gauge(
+                "weir_disk_scrub_done",
+                "shards",
+                &["disk", "slot"],
+                "Shards of a disk that the running scrub has read",
+            ),
+            Self::DiskScrubExpected => gauge(
+                "weir_disk_scrub_expected",
+                "shards",
+                &["disk", "slot"],
+                "Shards of a disk that the running scrub reads in all",
+            ),
+            Self::ScrubReadBytes => counter(
+                "weir_scrub_read_bytes_total",
+                "bytes",
+                &[],
+                "Bytes that scrubs have read",
+            ),
+            Self::ScrubBadShards => counter(
+                "weir_scrub_bad_shards_total",
+                "shards",
+                &[],
+                "Shards that scrubs have found bad; each is repaired or waits for it",
+            ),
             Self::BoundHits => counter(
                 "weir_bound_hits_total",
                 "hits",
@@ -388,35 +460,5 @@ impl Collected {
                 "When the configuration was last read without a problem, as Unix time",
             ),
         }
-    }
-}
-
-const fn counter(
-    name: &'static str,
-    unit: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Described {
-    Described {
-        name,
-        kind: Kind::Counter,
-        unit,
-        labels,
-        help,
-    }
-}
-
-const fn gauge(
-    name: &'static str,
-    unit: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Described {
-    Described {
-        name,
-        kind: Kind::Gauge,
-        unit,
-        labels,
-        help,
     }
 }

@@ -14,8 +14,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Most series of one metric; what goes beyond is added up under [`OTHER`].
 const LABEL_VALUES_MAX: usize = 256;
-/// Between the values of two labels; in neither of them.
-const BETWEEN: char = '\u{1f}';
+/// Between the values of several labels; in none of them.
+const BETWEEN: &str = "\u{1f}";
 /// The label value of everything beyond the bound.
 const OTHER: &str = "other";
 
@@ -60,10 +60,9 @@ impl Samples {
 }
 
 impl Samples {
-    /// As [`Self::add`], for a metric with two labels.
-    pub(crate) fn add_by_two(&mut self, metric: Collected, labels: [&str; 2], value: u64) {
-        let [first, second] = labels;
-        self.add(metric, &format!("{first}{BETWEEN}{second}"), value);
+    /// As [`Self::add`], for a metric with several labels: a value for each, in their order.
+    pub(crate) fn add_by(&mut self, metric: Collected, labels: &[&str], value: u64) {
+        self.add(metric, &labels.join(BETWEEN), value);
     }
 }
 

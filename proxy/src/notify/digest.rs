@@ -144,7 +144,12 @@ fn is_bounded_by_us(event: &Event) -> bool {
     match event {
         Event::UpstreamFailed { chosen_by, .. } => *chosen_by == ChosenBy::Client,
         Event::Conflict { .. } => true,
-        Event::Corrupt { .. } | Event::DiskFull { .. } | Event::StoreSuspect { .. } => false,
+        Event::Corrupt { .. }
+        | Event::DiskFull { .. }
+        | Event::StoreSuspect { .. }
+        | Event::DiskLost { .. }
+        | Event::DiskBack { .. }
+        | Event::RebuildDone { .. } => false,
     }
 }
 

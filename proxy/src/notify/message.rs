@@ -135,6 +135,17 @@ fn sentence(event: &Event) -> String {
                 "{disk}: a sync failed; what was stored since may not survive a power loss: check the disk and restart"
             )
         }
+        Event::DiskLost { disk, slot, reason } => format!(
+            "disk {slot} ({disk}) is out: {reason}; the other disks make up for it: look at it, and if it is gone for \
+             good give `weir disks replace {slot} FOLDER` with an empty folder on another device"
+        ),
+        Event::DiskBack { disk, slot } => format!(
+            "disk {slot} ({disk}) is back; what it has missed is being written to it: `weir disks` says how far that is"
+        ),
+        Event::RebuildDone { disk, slot, shards } => format!(
+            "disk {slot} ({disk}) has everything that it should have: {shards} shards were written to it; nothing is to \
+             be done"
+        ),
     }
 }
 
@@ -156,7 +167,11 @@ fn url_of(event: &Event) -> Option<&str> {
     match event {
         Event::UpstreamFailed { url, .. } | Event::Conflict { url, .. } => Some(url),
         Event::Corrupt { url, .. } => url.as_deref(),
-        Event::DiskFull { .. } | Event::StoreSuspect { .. } => None,
+        Event::DiskFull { .. }
+        | Event::StoreSuspect { .. }
+        | Event::DiskLost { .. }
+        | Event::DiskBack { .. }
+        | Event::RebuildDone { .. } => None,
     }
 }
 
@@ -180,6 +195,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_cache::store::report::DiskSlot;
 
     fn notice(event: Event, about: About) -> Notice {
         Notice {
@@ -232,6 +248,40 @@ mod tests {
         ] {
             assert!(json.get(key).is_some(), "{key}: {json}");
         }
+    }
+
+    #[test]
+    fn a_lost_disk_is_named_with_the_command_that_replaces_it() {
+        let (disk, slot) = ("/data/c".to_owned(), DiskSlot(2));
+        let check = |event: Event, kind: &str, words: &[&str]| {
+            let message = Message::of("node", &notice(event, About::First));
+            assert_eq!((message.kind, message.subject.as_str()), (kind, "/data/c"));
+            for word in words {
+                assert!(message.message.contains(word), "{}", message.message);
+            }
+        };
+        let lost = Event::DiskLost {
+            disk: disk.clone(),
+            slot,
+            reason: "Input/output error\nat sector 7".to_owned(),
+        };
+        let words = [
+            "disk 2 (/data/c) is out: Input/output error",
+            "`weir disks replace 2 FOLDER`",
+        ];
+        check(lost, "disk-lost", &words);
+        let back = Event::DiskBack {
+            disk: disk.clone(),
+            slot,
+        };
+        check(
+            back,
+            "disk-back",
+            &["disk 2 (/data/c) is back", "`weir disks`"],
+        );
+        let shards = 41_000;
+        let done = Event::RebuildDone { disk, slot, shards };
+        check(done, "rebuild-done", &["disk 2 (/data/c)", "41000 shards"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::upgrade::{Predecessor, Successor};
 use super::{Running, sources};
+use crate::array::{self, Verdict};
 use crate::control::{Control, socket};
 use crate::readiness::{Readiness, State};
 use std::os::fd::OwnedFd;
@@ -16,9 +17,11 @@ use tokio::task::JoinSet;
 use weir_cache::device::file::FileDevice;
 use weir_cache::events::Events;
 use weir_cache::ports::{Clock, Device};
+use weir_cache::store::report::{ArrayReport, DiskState};
 use weir_cache::store::{OpenError, Store, StoreSettings};
 
-const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two looks at the store for `/readyz`; a look reads numbers in memory.
+const STORE_WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks whether the data is free.
 const OWNED_PAUSE: Duration = Duration::from_millis(100);
 /// How often whoever starts by itself looks again.
@@ -57,10 +60,10 @@ impl Data {
         }
     }
 
-    /// The id of its pool, whoever owns it. Blocks.
+    /// The id of its pool, whoever owns it: the first that can be read, because any disk may be missing. Blocks.
     pub(super) fn pool_id(&self) -> Option<[u8; 16]> {
-        let first = self.disks.first()?;
-        Store::pool_on(&FileDevice::new(first))
+        let mut disks = self.disks.iter();
+        disks.find_map(|disk| Store::pool_on(&FileDevice::new(disk)))
     }
 
     /// Opens the store.
@@ -137,13 +140,17 @@ impl Running {
         store.tell_findings();
         self.shared.engine.install(Arc::clone(&store));
         sources::watch_store(&self.metrics, &store);
-        self.background
-            .spawn(watch_store(store, Arc::clone(&self.readiness)));
-        if let Some(folder) = self.disks.first() {
+        let folders = usable(&self.disks, &store.disks());
+        for folder in &folders {
             start_control(folder, &self.control, &mut self.control_tasks);
+        }
+        if let Some(folder) = folders.first() {
             self.upgrades = upgrade_socket(folder, self.upgrade_socket.as_deref());
         }
         self.readiness.clear("store");
+        judge_store(&store, &self.readiness);
+        self.background
+            .spawn(watch_store(store, Arc::clone(&self.readiness)));
         self.readiness.advance(State::Ready);
     }
 
@@ -160,6 +167,17 @@ impl Running {
             .chain(self.admin.socket())
             .collect()
     }
+}
+
+/// The folders that sockets can be in. In the place of a disk that is out there may be an empty mount point: a socket in
+/// it would be on the wrong device, and hidden as soon as the right one is mounted over it.
+fn usable<'d>(disks: &'d [PathBuf], report: &ArrayReport) -> Vec<&'d PathBuf> {
+    let is_out = |folder: &PathBuf| {
+        let shown = folder.display().to_string();
+        let mut reported = report.disks.iter();
+        reported.any(|disk| disk.state == DiskState::Out && disk.folder == shown)
+    };
+    disks.iter().filter(|disk| !is_out(disk)).collect()
 }
 
 /// Commands are a convenience: a file system that knows no sockets does not keep the gateway from serving.
@@ -192,9 +210,42 @@ async fn watch_store(store: Arc<Store>, readiness: Arc<Readiness>) {
     let mut every = tokio::time::interval(STORE_WATCH_INTERVAL);
     loop {
         every.tick().await;
-        match store.problem() {
-            Some(problem) => readiness.raise("store", problem),
-            None => readiness.clear("store"),
-        }
+        judge_store(&store, &readiness);
+    }
+}
+
+fn judge_store(store: &Store, readiness: &Readiness) {
+    match store.problem() {
+        Some(problem) => readiness.raise("store", problem),
+        None => readiness.clear("store"),
+    }
+    let (degraded, failed) = match array::judge(&store.disks()) {
+        Verdict::Healthy => (None, None),
+        Verdict::Degraded(words) => (Some(words), None),
+        Verdict::Failed(words) => (None, Some(words)),
+    };
+    readiness.note("degraded", degraded);
+    match failed {
+        Some(words) => readiness.raise("failed", words),
+        None => readiness.clear("failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::tests::{disk, report};
+    use weir_cache::store::report::ArrayState;
+
+    #[test]
+    fn sockets_are_made_where_a_disk_is() {
+        let disks = ["/a", "/b", "/c"].map(PathBuf::from);
+        let reported = vec![
+            disk(0, "/a", DiskState::Out, "not mounted"),
+            disk(1, "/b", DiskState::ReadOnly, ""),
+            disk(2, "/c", DiskState::Live, ""),
+        ];
+        let report = report(ArrayState::Degraded, reported);
+        assert_eq!(usable(&disks, &report), [Path::new("/b"), Path::new("/c")]);
     }
 }

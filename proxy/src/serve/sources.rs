@@ -1,5 +1,6 @@
 //! What other rooms count, as the metrics page reads it at a scrape.
 
+use crate::array;
 use crate::front::{AdmissionCounts, Front, Handler};
 use crate::metrics::{Collected, Metrics, Samples};
 use crate::notify::{CHANNELS, Notifier};
@@ -28,7 +29,7 @@ pub(super) fn watch_notifier(metrics: &Metrics, notifier: Notifier, events: Even
         for channel in CHANNELS {
             let (own, name) = (stats.of(channel), channel.as_str());
             for (result, count) in own.results() {
-                samples.add_by_two(Collected::Notifications, [name, result], count);
+                samples.add_by(Collected::Notifications, &[name, result], count);
             }
         }
         samples.add(Collected::BoundHits, "notify", stats.crowded.get());
@@ -78,8 +79,7 @@ fn front_samples(counts: AdmissionCounts, samples: &mut Samples) {
 fn store_samples(store: &Store, samples: &mut Samples) {
     let stats = store.stats();
     samples.add(Collected::StoreObjects, "", stats.objects.get());
-    // One copy of everything for now: no object has less protection than it was stored with.
-    samples.add(Collected::StoreUnderprotectedObjects, "", 0);
+    array::samples(&store.disks(), &store.scrub(), samples);
     for cause in EvictionCause::ALL {
         samples.add(
             Collected::StoreEvictedBytes,
@@ -98,6 +98,23 @@ fn store_samples(store: &Store, samples: &mut Samples) {
         stats.purged_objects.get(),
     );
     samples.add(Collected::StoreBans, "", stats.bans.get());
+    samples.add(Collected::StoreStripeBytes, "", stats.stripe_bytes.get());
+    for (collected, counter) in [
+        (Collected::StoreComputedUnits, &stats.computed_units),
+        (Collected::StoreRepairedShards, &stats.repaired_shards),
+        (
+            Collected::StoreContradictedShards,
+            &stats.contradicted_shards,
+        ),
+    ] {
+        samples.add(collected, "", counter.get());
+    }
+    for (bound, hits) in [
+        ("store-queue", &stats.pool_waits),
+        ("store-repairs", &stats.repair_queue_full),
+    ] {
+        samples.add(Collected::BoundHits, bound, hits.get());
+    }
     samples.add(Collected::StoreLogBytes, "", stats.metadata_log_bytes.get());
     samples.add(Collected::StoreLogProblems, "", stats.log_problems.get());
     samples.add(
@@ -110,7 +127,7 @@ fn store_samples(store: &Store, samples: &mut Samples) {
         "store-replaced",
         stats.replaced_bound_hits.get(),
     );
-    for disk in &stats.disks {
+    for disk in &stats.disks() {
         samples.add(Collected::StoreBytes, &disk.name, disk.stored_bytes.get());
         samples.add(
             Collected::StoreBudgetBytes,

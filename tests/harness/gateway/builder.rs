@@ -1,34 +1,41 @@
 //! How a gateway is set up: a folder, a configuration, a command line.
 
-use std::fs::{File, Permissions};
-use std::net::SocketAddr;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use toml::{Table, Value};
 
 use super::Gateway;
-use super::lines::Lines;
 use crate::certificate::Authority;
-use crate::deadline::within;
-use crate::program::{PROXY_VARIABLES, Program};
 
 /// Settings on the way to a gateway.
 pub struct Builder {
     config: Table,
     data: Option<PathBuf>,
+    disks: Disks,
     authority_pem: Option<String>,
     account: Account,
     addresses: Addresses,
 }
 
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Disks {
+    /// In one folder, named by a flag.
+    One,
+    /// In so many folders of the test's own, named in the file.
+    Own(usize),
+    /// In these, named in the file.
+    These(Vec<PathBuf>),
+}
+
 /// Where is said on which addresses the gateway listens: any free port of loopback, in both cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Addresses {
+pub(super) enum Addresses {
     /// By flags, which win over the file.
     Flags,
     /// In the file, where they can be changed.
@@ -44,15 +51,26 @@ enum Account {
     Unprivileged,
 }
 
+/// How the process learns where its data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NamedBy {
+    /// `--data`.
+    Flag,
+    /// `[store] disks`.
+    File,
+}
+
 /// The account that owns nothing.
 const NOBODY: u32 = 65534;
 
 /// The folder and configuration of a gateway; several processes may live in it one after the other.
 pub struct Home {
     folder: TempDir,
-    data: PathBuf,
+    disks: Vec<PathBuf>,
+    named_by: NamedBy,
     account: Account,
-    addresses: Addresses,
+    pub(super) addresses: Addresses,
+    pub(super) boots: AtomicU32,
 }
 
 impl Builder {
@@ -62,6 +80,7 @@ impl Builder {
         let builder = Self {
             config: Table::new(),
             data: None,
+            disks: Disks::One,
             authority_pem: None,
             account: Account::Own,
             addresses: Addresses::Flags,
@@ -133,12 +152,41 @@ impl Builder {
         self
     }
 
+    /// Keeps the data in so many folders of the test's own, as on so many disks.
+    pub fn disks(mut self, count: usize) -> Self {
+        self.disks = Disks::Own(count);
+        self
+    }
+
+    /// Keeps the data in these folders, as on so many disks.
+    pub fn disks_at(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.disks = Disks::These(folders.into_iter().collect());
+        self
+    }
+
+    /// Where the data is, and who says so.
+    fn places(&mut self, folder: &Path) -> (Vec<PathBuf>, NamedBy) {
+        let disks = match &self.disks {
+            Disks::One => {
+                let data = self.data.take().unwrap_or_else(|| folder.join("data"));
+                return (vec![data], NamedBy::Flag);
+            }
+            Disks::Own(count) => (0..*count)
+                .map(|number| folder.join(format!("disk{number}")))
+                .collect(),
+            Disks::These(folders) => folders.clone(),
+        };
+        set(&mut self.config, "store.disks", listed(&disks));
+        (disks, NamedBy::File)
+    }
+
     /// Writes the configuration without starting anything.
     ///
     /// # Panics
     /// When the folder cannot be written.
     pub fn home(mut self) -> Arc<Home> {
         let folder = tempfile::tempdir().expect("a folder");
+        let (disks, named_by) = self.places(folder.path());
         if let Some(pem) = self.authority_pem.take() {
             let file = folder.path().join("authority.pem");
             std::fs::write(&file, pem).expect("writes");
@@ -153,12 +201,13 @@ impl Builder {
         log.entry("access").or_insert_with(|| Value::String(access));
         let text = toml::to_string(&self.config).expect("a configuration");
         std::fs::write(folder.path().join("weir.toml"), text).expect("writes");
-        let data = self.data.unwrap_or_else(|| folder.path().join("data"));
         let home = Home {
             folder,
-            data,
+            disks,
+            named_by,
             account: self.account,
             addresses: self.addresses,
+            boots: AtomicU32::new(0),
         };
         if home.changes_account() {
             home.hand_over();
@@ -178,9 +227,38 @@ impl Home {
         self.folder.path()
     }
 
-    /// Where the objects are.
+    /// Where the objects are, with several disks the first of them.
+    ///
+    /// # Panics
+    /// Without any disk.
     pub fn data(&self) -> &Path {
-        &self.data
+        self.disks.first().expect("a disk")
+    }
+
+    /// Where the objects are, in the order of the slots they got at the first start.
+    pub fn disks(&self) -> &[PathBuf] {
+        &self.disks
+    }
+
+    /// Names other folders, or the same in another order, to the next process.
+    pub fn set_disks(&self, disks: &[PathBuf]) {
+        self.set("store.disks", listed(disks));
+    }
+
+    /// What a process of this home may say without anything being wrong: that its disks are folders of one test.
+    pub(super) fn expected(&self) -> Vec<String> {
+        match self.disks.len() {
+            1 => Vec::new(),
+            _ => vec!["two disks are on the same file system".to_owned()],
+        }
+    }
+
+    /// `--data FOLDER`, where the file does not say it.
+    pub(super) fn data_arguments(&self) -> Vec<String> {
+        match self.named_by {
+            NamedBy::Flag => vec!["--data".to_owned(), self.data().display().to_string()],
+            NamedBy::File => Vec::new(),
+        }
     }
 
     /// The configuration file.
@@ -217,112 +295,16 @@ impl Home {
             .collect()
     }
 
-    /// Files in folders named `tmp` below the data folder.
+    /// Files in folders named `tmp` below the data folders.
     pub fn temporary_files(&self) -> Vec<PathBuf> {
-        let files = files_below(&self.data);
         let is_below_tmp = |file: &PathBuf| file.iter().any(|part| part == "tmp");
-        let relative = |file: PathBuf| file.strip_prefix(&self.data).map(Path::to_owned).ok();
-        files
-            .into_iter()
-            .filter_map(relative)
-            .filter(is_below_tmp)
-            .collect()
-    }
-
-    /// Starts a gateway here.
-    ///
-    /// # Panics
-    /// When it does not say where it listens.
-    pub async fn start(self: &Arc<Self>) -> Gateway {
-        self.follow(self.spawn(self.arguments())).await
-    }
-
-    /// Starts a gateway that would take over, where none runs.
-    ///
-    /// # Panics
-    /// As [`Self::start`].
-    pub async fn start_upgrading_nothing(self: &Arc<Self>) -> Gateway {
-        let mut arguments = self.arguments();
-        arguments.push("--upgrade".to_owned());
-        self.follow(self.spawn(arguments)).await
-    }
-
-    /// Starts a gateway that takes over from the one that runs here.
-    pub(super) async fn start_upgrade(
-        self: &Arc<Self>,
-        proxy: SocketAddr,
-        admin: SocketAddr,
-    ) -> Gateway {
-        let arguments = self.upgrade_arguments(proxy, admin);
-        self.follow(self.spawn(arguments)).await
-    }
-
-    /// Starts one that is expected to give up the taking over, and waits for that.
-    pub(super) async fn upgrade_in_vain(
-        &self,
-        proxy: SocketAddr,
-        admin: SocketAddr,
-    ) -> super::super::program::Run {
-        let arguments = self.upgrade_arguments(proxy, admin);
-        Program::new(binary()).args(arguments).run().await
-    }
-
-    fn upgrade_arguments(&self, proxy: SocketAddr, admin: SocketAddr) -> Vec<String> {
-        let mut arguments = self.arguments();
-        // The ports that were any free ones are known by now.
-        let known = [("--listen", proxy), ("--admin", admin)];
-        for (flag, address) in known {
-            if let Some(place) = arguments.iter().position(|word| word == flag) {
-                arguments[place + 1] = address.to_string();
-            }
-        }
-        arguments.push("--upgrade".to_owned());
-        arguments
-    }
-
-    /// As [`Self::start_upgrade`], with a standard output that takes nothing.
-    pub(super) fn start_upgrade_unheard(
-        self: &Arc<Self>,
-        proxy: SocketAddr,
-        admin: SocketAddr,
-    ) -> Gateway {
-        let full = File::options().write(true).open("/dev/full");
-        let mut command = self.command(self.upgrade_arguments(proxy, admin));
-        command.stdout(full.expect("opens"));
-        let mut child = spawn(command);
-        let stderr = Lines::follow(child.stderr.take().expect("piped"));
-        let expected = Vec::new();
-        Gateway {
-            home: Arc::clone(self),
-            child,
-            stdout: Lines::follow(tokio::io::empty()),
-            stderr,
-            proxy,
-            admin,
-            expected,
-        }
-    }
-
-    async fn follow(self: &Arc<Self>, mut child: Child) -> Gateway {
-        let stdout = Lines::follow(child.stdout.take().expect("piped"));
-        let stderr = Lines::follow(child.stderr.take().expect("piped"));
-        let proxy = announced(&stdout, &stderr, "proxy").await;
-        let admin = announced(&stdout, &stderr, "admin").await;
-        let expected = Vec::new();
-        Gateway {
-            home: Arc::clone(self),
-            child,
-            stdout,
-            stderr,
-            proxy,
-            admin,
-            expected,
-        }
-    }
-
-    /// Starts a gateway that is expected to give up, and waits for that.
-    pub async fn start_in_vain(&self) -> super::super::program::Run {
-        Program::new(binary()).args(self.arguments()).run().await
+        let of_disk = |disk: &PathBuf| {
+            let files = files_below(disk).into_iter();
+            let relative = |file: PathBuf| file.strip_prefix(disk).map(Path::to_owned).ok();
+            files.filter_map(relative).collect::<Vec<_>>()
+        };
+        let files = self.disks.iter().flat_map(of_disk);
+        files.filter(is_below_tmp).collect()
     }
 
     fn changes_account(&self) -> bool {
@@ -333,9 +315,9 @@ impl Home {
     fn hand_over(&self) {
         let own = Some(NOBODY);
         std::fs::set_permissions(self.folder(), Permissions::from_mode(0o755)).expect("permits");
-        std::fs::create_dir_all(&self.data).expect("creates");
+        std::fs::create_dir_all(self.data()).expect("creates");
         std::fs::copy(binary(), self.folder().join("weir")).expect("copies the program");
-        for path in [self.folder(), &self.data] {
+        for path in [self.folder(), self.data()] {
             std::os::unix::fs::chown(path, own, own).expect("hands over");
         }
     }
@@ -345,7 +327,7 @@ impl Home {
     /// # Panics
     /// When that is not possible.
     pub fn make_data_read_only(&self) {
-        let mut folders = vec![self.data.clone()];
+        let mut folders = vec![self.data().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).expect("reads").flatten() {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -355,43 +337,6 @@ impl Home {
             std::fs::set_permissions(&folder, Permissions::from_mode(0o555)).expect("permits");
         }
     }
-
-    fn arguments(&self) -> Vec<String> {
-        let config = self.config_file().display().to_string();
-        let data = self.data.display().to_string();
-        let mut arguments = vec!["serve", "--config", &config, "--data", &data];
-        if self.addresses == Addresses::Flags {
-            arguments.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        }
-        arguments.into_iter().map(str::to_owned).collect()
-    }
-
-    fn spawn(&self, arguments: Vec<String>) -> Child {
-        spawn(self.command(arguments))
-    }
-
-    fn command(&self, arguments: Vec<String>) -> Command {
-        let mut command = Command::new(binary());
-        command.args(arguments).current_dir(self.folder.path());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-            .kill_on_drop(true)
-            .env_remove("RUST_LOG")
-            .env("NO_COLOR", "1");
-        for variable in PROXY_VARIABLES {
-            command.env_remove(variable);
-        }
-        command
-    }
-}
-
-fn spawn(mut command: Command) -> Child {
-    command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
 }
 
 fn set(config: &mut Table, name: &str, value: Value) {
@@ -401,6 +346,11 @@ fn set(config: &mut Table, name: &str, value: Value) {
         .or_insert_with(|| Value::Table(Table::new()));
     let section = section.as_table_mut().expect("a section");
     section.insert(key.to_owned(), value);
+}
+
+fn listed(disks: &[PathBuf]) -> Value {
+    let disks = disks.iter().map(|disk| disk.display().to_string());
+    disks.collect::<Vec<_>>().into()
 }
 
 /// The gateway's program: `WEIR_BIN`, or the one built beside this test.
@@ -424,30 +374,6 @@ pub fn binary() -> PathBuf {
         binary.display()
     );
     binary
-}
-
-/// The address in the line of the start-up summary that begins with `word`.
-async fn announced(stdout: &Lines, stderr: &Lines, word: &str) -> SocketAddr {
-    let address = |line: &str| {
-        let is_it = line.split_whitespace().next() == Some(word);
-        let url = line
-            .split_whitespace()
-            .next_back()?
-            .strip_prefix("http://")?;
-        is_it
-            .then(|| url.trim_end_matches('/').parse::<SocketAddr>().ok())
-            .flatten()
-    };
-    let line = stdout
-        .wait_for("the start-up summary", |line| address(line).is_some())
-        .await;
-    match line.as_deref().and_then(address) {
-        Some(address) => address,
-        None => {
-            let errors = within("its errors", stderr.all_until_end()).await;
-            panic!("no {word} address: {:?} {errors:#?}", stdout.all());
-        }
-    }
 }
 
 /// All files below a folder; none when it is missing.

@@ -8,6 +8,6 @@ impl Home {
     pub async fn weir<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Run {
         let program = Program::new(binary()).args(words);
         let program = program.arg("--config").arg(self.config_file());
-        program.arg("--data").arg(self.data()).run().await
+        program.args(self.data_arguments()).run().await
     }
 }

@@ -85,6 +85,14 @@ async fn play(wire: &mut Wire, script: &Script) -> io::Result<Next> {
     for step in &script.steps {
         match step {
             Step::Send(bytes) => wire.write(bytes).await?,
+            Step::Repeat(bytes, length) => {
+                let mut left = *length;
+                while left > 0 {
+                    let count = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    wire.write(&bytes[..count]).await?;
+                    left -= count as u64;
+                }
+            }
             Step::Drip(bytes, pause) => {
                 for byte in bytes {
                     wire.write(&[*byte]).await?;

@@ -53,6 +53,8 @@ impl Default for Gate {
 pub(super) enum Step {
     /// Write these bytes.
     Send(Bytes),
+    /// Write these bytes again and again, so many in all.
+    Repeat(Bytes, u64),
     /// Write these bytes one by one, with a pause behind each.
     Drip(Bytes, Duration),
     /// Wait until the gate is open.
@@ -104,6 +106,15 @@ impl Script {
             .then(&body[..split])
             .wait(gate)
             .then(&body[split..])
+    }
+
+    /// A 200 with Content-Length whose body of `length` bytes is `period` again and again: it may be larger than memory.
+    pub fn ok_repeating(fields: &str, period: &[u8], length: u64) -> Self {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{fields}\r\n");
+        let mut script = Self::of(head);
+        let period = Bytes::copy_from_slice(period);
+        script.steps.push(Step::Repeat(period, length));
+        script
     }
 
     /// Then writes.

@@ -1,11 +1,11 @@
 //! What is told of: each kind of trouble by its name, and what it is about.
 
 use super::{assert_says, body, hook, mailing_to, post, posting_to};
-use crate::capacity::SmallDisk;
 use crate::damage::{flip_a_bit, object_file};
 use crate::stage::{FRESH, Stage};
 use futures::future::join_all;
 use weir_tests::deadline::within;
+use weir_tests::disk::{Mounted, NEEDS_ROOT};
 use weir_tests::refusing::Refusing;
 use weir_tests::skip::skip;
 use weir_tests::{Content, MailSink, Script};
@@ -135,8 +135,8 @@ async fn other_bytes_behind_an_immutable_url_are_told_of() {
 
 #[tokio::test]
 async fn a_full_disk_is_told_of_once_and_an_object_too_large_is_not() {
-    let Some(disk) = SmallDisk::mount(64).await else {
-        return skip("mounting a small file system needs root");
+    let Some(disk) = Mounted::in_memory(64) else {
+        return skip(NEEDS_ROOT);
     };
     let hook = hook().await;
     let builder = posting_to(&hook)

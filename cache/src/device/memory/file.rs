@@ -1,7 +1,7 @@
 //! The files of a memory disk.
 
 use super::Shared;
-use super::faults::{Operation, crashed};
+use super::faults::{Fate, Operation, crashed};
 use super::image::{Change, range};
 use crate::ports::DeviceFile;
 use std::io;
@@ -36,24 +36,30 @@ impl DeviceFile for MemoryFile {
     }
 
     fn write_all_at(&self, buffers: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut state = self.shared.enter_file(Operation::Write, self.inode)?;
+        let (mut state, fate) = self.shared.enter_write(self.inode)?;
         let mut bytes = Vec::new();
         for part in buffers {
             bytes.extend_from_slice(part);
         }
-        let torn = state.faults.crashed;
-        if torn {
+        if fate == Fate::Torn {
             bytes.truncate(bytes.len() / 2);
         }
         let end = offset.saturating_add(bytes.len() as u64);
         let length = state.seen.stored_bytes(self.inode).max(end);
         state.room_for(self.inode, length)?;
-        state.change(Change::Write {
-            inode: self.inode,
-            offset,
-            bytes,
-        });
-        if torn { Err(crashed()) } else { Ok(()) }
+        if fate == Fate::Lost {
+            state.lengthen(self.inode, end);
+        } else {
+            state.change(Change::Write {
+                inode: self.inode,
+                offset,
+                bytes,
+            });
+        }
+        match fate {
+            Fate::Torn => Err(crashed()),
+            Fate::Whole | Fate::Lost => Ok(()),
+        }
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
@@ -80,11 +86,7 @@ impl DeviceFile for MemoryFile {
 
     fn length(&self) -> io::Result<u64> {
         let state = self.shared.enter_file(Operation::Length, self.inode)?;
-        Ok(state
-            .seen
-            .contents
-            .get(&self.inode)
-            .map_or(0, |bytes| bytes.len() as u64))
+        Ok(state.seen.length(self.inode))
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

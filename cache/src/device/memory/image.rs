@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Data survives a power loss in pieces of this size, bytes.
-const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = 4096;
 
 /// Names and contents. Contents outlive their names: files stay open.
 #[derive(Debug, Clone, Default)]
@@ -135,13 +135,17 @@ impl Image {
             .map(|(path, _)| path.clone())
     }
 
+    /// Bytes written to a file, holes included.
+    pub(super) fn length(&self, inode: u64) -> u64 {
+        self.contents
+            .get(&inode)
+            .map_or(0, |bytes| bytes.len() as u64)
+    }
+
     /// Bytes a file takes, reserved ones included.
     pub(super) fn stored_bytes(&self, inode: u64) -> u64 {
-        let written = self
-            .contents
-            .get(&inode)
-            .map_or(0, |bytes| bytes.len() as u64);
-        written.max(self.reserved.get(&inode).copied().unwrap_or(0))
+        self.length(inode)
+            .max(self.reserved.get(&inode).copied().unwrap_or(0))
     }
 
     /// Bytes of all named files but one (0: of all).
@@ -162,13 +166,17 @@ impl Image {
             .collect()
     }
 
-    pub(super) fn flip(&mut self, path: &str, offset: u64) -> bool {
-        let content = self
-            .names
-            .get(path)
-            .and_then(|inode| self.contents.get_mut(inode));
-        let byte = content.and_then(|bytes| bytes.get_mut(usize::try_from(offset).ok()?));
-        byte.map(|byte| *byte ^= 1).is_some()
+    /// As [`Self::write`], but only where there are bytes already.
+    pub(super) fn overwrite(&mut self, inode: u64, offset: u64, bytes: &[u8]) {
+        let Some(content) = self.contents.get_mut(&inode) else {
+            return;
+        };
+        let there = usize::try_from(offset)
+            .ok()
+            .and_then(|at| content.get_mut(at..));
+        for (slot, byte) in there.into_iter().flatten().zip(bytes) {
+            *slot = *byte;
+        }
     }
 
     /// This (durable) image plus a random part of what was not synced. The seed also chooses the mood: names
@@ -236,6 +244,12 @@ pub(super) fn range(offset: u64, length: usize) -> Option<Range<usize>> {
     Some(start..start.checked_add(length)?)
 }
 
+/// The seed of the `number`-th of several disks that lose power at once: each has its own luck.
+pub(super) fn seed_of(seed: u64, number: usize) -> u64 {
+    let mut random = Random(seed);
+    (0..number).fold(seed, |_, _| random.next())
+}
+
 /// The folder part of a path; empty at the root.
 pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
@@ -246,10 +260,14 @@ struct Random(u64);
 
 impl Random {
     fn percent(&mut self) -> u64 {
+        self.next() % 100
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % 100
+        mixed ^ (mixed >> 31)
     }
 }

@@ -76,6 +76,10 @@ pub(crate) fn store_settings() -> StoreSettings {
         threads_per_disk: 2,
         queue_per_disk: 64,
         objects_max: 100_000,
+        parity: 2,
+        disk_deadline: Duration::from_secs(300),
+        scrub_interval: None,
+        scrub_bytes_per_second: 1 << 30,
     }
 }
 

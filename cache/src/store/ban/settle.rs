@@ -7,7 +7,7 @@ use crate::object::Sequence;
 use crate::object::{Amendment, ObjectHead};
 use crate::store::core::{Core, Opened, lock};
 use crate::store::index::Record;
-use crate::store::layout::{ShardName, footprint_bytes};
+use crate::store::layout::ObjectName;
 use crate::store::log::append::{NewRecord, Sync, Writer};
 use crate::store::log::record::BAN;
 use crate::store::{Object, Store, StoreError};
@@ -24,6 +24,8 @@ pub struct Banned {
     pub bytes: u64,
     /// Something could not be removed or was not looked for yet; the maintenance pass does.
     pub is_pending: bool,
+    /// Most of the disks are out: started without these, they would bring back what was purged.
+    pub is_known_to_few: bool,
 }
 
 /// Why there is no ban.
@@ -96,7 +98,11 @@ impl Core {
         drop(writer);
         self.stats.bans.set(self.bans.in_force().len() as u64);
         tracing::info!(scope = %ban.scope, mode = ?ban.mode, sequence = ban.sequence.0, "purged");
-        Ok(self.settle(&ban))
+        let is_known_to_few = self.array.live().len() * 2 < self.array.slots().len();
+        Ok(Banned {
+            is_known_to_few,
+            ..self.settle(&ban)
+        })
     }
 
     fn enact(&self, writer: &mut Writer, ban: Ban) -> Result<Arc<Ban>, BanError> {
@@ -132,6 +138,8 @@ impl Core {
             payload: ban.encode(),
         };
         let places = writer.append(self, &[new], Sync::Now)?;
+        // Before it is acknowledged: a disk that misses it must not come back as if it had not.
+        self.settle_losses()?;
         let place = places.into_iter().next().ok_or(StoreError::Closed)?;
         Ok((Arc::new(ban), place))
     }
@@ -151,7 +159,7 @@ impl Core {
                 match self.carry_out(ban, record) {
                     Some(true) => {
                         banned.objects += 1;
-                        banned.bytes += footprint_bytes(record.length);
+                        banned.bytes += record.name().footprint_bytes();
                     }
                     Some(false) => {}
                     None => banned.is_pending = true,
@@ -165,6 +173,8 @@ impl Core {
     /// tried again. Pool only.
     pub(super) fn carry_out(self: &Arc<Self>, ban: &Ban, record: &Record) -> Option<bool> {
         match ban.mode {
+            // Nobody will ever read it, so nobody can mark it either.
+            _ if record.is_beyond_repair() => self.remove_banned(&record.name()),
             PurgeMode::Remove => self.remove_banned(&record.name()),
             PurgeMode::Stale => self.mark_banned(ban, record),
         }
@@ -172,13 +182,13 @@ impl Core {
 
     /// As [`Core::remove_object`], but the entry comes back whoever was asked to forget it: as long as the file is
     /// there, so is the entry, and the ban with it.
-    pub(in crate::store) fn remove_banned(&self, name: &ShardName) -> Option<bool> {
+    pub(in crate::store) fn remove_banned(&self, name: &ObjectName) -> Option<bool> {
         let _removal = self.begin_removal();
         let Some((record, place)) = self.take_entry(name) else {
             return Some(false);
         };
         self.remove_replaced(name.slot);
-        if self.unlink_counted(name, EvictionCause::Purged) {
+        if self.unlink_counted(&record, EvictionCause::Purged) {
             self.stats.purged_objects.add(1);
             return Some(true);
         }

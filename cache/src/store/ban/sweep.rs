@@ -11,11 +11,13 @@
 
 use super::record::{Ban, encode_survivors};
 use crate::object::ObjectHead;
+use crate::ports::Device;
 use crate::store::StoreError;
 use crate::store::core::{Core, lock};
 use crate::store::index::Record;
 use crate::store::log::append::{NewRecord, Sync};
 use crate::store::log::record::SURVIVORS;
+use crate::store::shard::Shard;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,7 +59,7 @@ impl Core {
         self.settle_again(&mut sweep);
         self.walk(&mut sweep);
         if let Err(error) = self.end_bans(&mut sweep) {
-            tracing::warn!(disk = self.device.name(), %error, "cannot end a purge; it stays in force");
+            tracing::warn!(disk = self.name(), %error, "cannot end a purge; it stays in force");
         }
         self.stats.bans.set(self.bans.in_force().len() as u64);
     }
@@ -66,12 +68,12 @@ impl Core {
     /// the store.
     pub(in crate::store) fn retry_left(&self) {
         self.await_removals();
-        for path in self.bans.take_left() {
+        for (disk, path) in self.bans.take_left() {
             let is_in_use = crate::store::layout::ShardName::of_path(&path)
                 .is_some_and(|name| lock(&self.index).contains(name.slot, name.sequence));
             if !is_in_use {
                 // A failure notes it again.
-                self.unlink_uncounted(&path);
+                self.unlink_uncounted(disk, &path);
             }
         }
     }
@@ -135,6 +137,10 @@ impl Core {
         if !bans.iter().any(|ban| older(&ban)) {
             return Some(());
         }
+        if record.is_beyond_repair() {
+            // Nobody knows what it was.
+            return self.remove_banned(&record.name()).map(drop);
+        }
         let head = self.stored_head(record)?;
         let Some(head) = head else { return Some(()) };
         for ban in bans.iter().filter(older).filter(|ban| ban.concerns(&head)) {
@@ -147,16 +153,19 @@ impl Core {
     /// was dropped, `None` when it could not be read for now.
     pub(in crate::store) fn stored_head(&self, record: &Record) -> Option<Option<ObjectHead>> {
         let name = record.name();
-        match self.read_head(&name) {
-            Ok(head) => Some(Some(head)),
-            Err(fault) => {
-                let is_there = || lock(&self.index).contains(record.slot, record.sequence);
-                if is_there() {
-                    self.judge(&name, &fault);
-                }
-                if is_there() { None } else { Some(None) }
+        let pool = self.pool_id;
+        let indices = 0..name.placement.geometry.disks();
+        let is_there = || lock(&self.index).contains(record.slot, record.sequence);
+        for index in indices.filter(|index| !record.is_missing(*index)) {
+            let shard = name.shard(index);
+            let read = move |device: &dyn Device| Ok(Shard::read_head(device, pool, &shard));
+            match self.ask_shard(&name, index, read) {
+                Some(Ok(head)) => return Some(Some(head)),
+                Some(Err(fault)) if is_there() => self.judge(&name, index, &fault),
+                Some(Err(_)) | None => {}
             }
         }
+        if is_there() { None } else { Some(None) }
     }
 
     /// Forgets the bans that nothing is left of.
@@ -179,7 +188,8 @@ impl Core {
             return Ok(());
         }
         // The removals first: without the ban nobody would know what a power loss brings back.
-        self.synced("syncfs", self.device.sync_all())?;
+        self.sync_disks()?;
+        self.settle_losses()?;
         if self.suspect.load(Ordering::Acquire) {
             return Ok(()); // the system tells of a failure once, and it has told somebody else
         }
@@ -204,9 +214,11 @@ impl Core {
         Ok(())
     }
 
-    /// Whether no file can turn up that a ban applies to.
+    /// Whether no file can turn up that a ban applies to: also none of those that are in no index because most of their
+    /// shards are on disks that are out.
     fn is_nothing_left(&self, ban: &Ban) -> bool {
         !self.bans.is_awaited(ban)
+            && !self.losses.has_unseen()
             && self.bans.has_left_nothing()
             && !self.replaced.has_older_than(ban.sequence)
     }

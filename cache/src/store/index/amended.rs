@@ -122,7 +122,7 @@ impl Index {
         entry.is_some_and(|entry| entry.flags & PINNED != 0)
     }
 
-    fn generation(&self, slot: Slot, sequence: Sequence) -> Option<u32> {
+    pub(super) fn generation(&self, slot: Slot, sequence: Sequence) -> Option<u32> {
         self.position(slot).filter(|id| {
             self.entry(*id)
                 .is_some_and(|entry| entry.sequence == sequence.0)

@@ -7,10 +7,10 @@
 //! which cuts or keeps what was not acknowledged.
 
 use super::SEGMENT_BYTES_MAX;
+use super::mirror::MirrorFile;
 use super::record::{AMENDMENT, Record};
 use super::segment::{self, Condition, LOG, Segment};
 use crate::object::Sequence;
-use crate::ports::DeviceFile;
 use crate::store::StoreError;
 use crate::store::core::{Core, lock};
 use crate::store::index::Place;
@@ -66,7 +66,7 @@ impl Writer {
         let (log, file, end) = self.writable(core)?;
         let encoded = encode(log, end, records);
         let (bytes, places) = encoded.map_err(|error| {
-            core.disk_error(
+            core.store_error(
                 "encode record",
                 io::Error::new(io::ErrorKind::InvalidData, error),
             )
@@ -103,11 +103,11 @@ impl Writer {
     pub(super) fn writable(
         &mut self,
         core: &Core,
-    ) -> Result<(Sequence, Arc<dyn DeviceFile>, u64), StoreError> {
+    ) -> Result<(Sequence, Arc<MirrorFile>, u64), StoreError> {
         if self.broken {
             let source =
                 io::Error::other("an earlier write could not be taken back; restart to go on");
-            return Err(core.disk_error("append to the log", source));
+            return Err(core.store_error("append to the log", source));
         }
         if let Some((log, segment)) = self.active_segment(core) {
             if segment.bytes < SEGMENT_BYTES_MAX {
@@ -139,20 +139,20 @@ impl Writer {
         }
     }
 
-    fn create(&mut self, core: &Core) -> Result<(Sequence, Arc<dyn DeviceFile>, u64), StoreError> {
+    fn create(&mut self, core: &Core) -> Result<(Sequence, Arc<MirrorFile>, u64), StoreError> {
         let log = core.take_sequence()?;
         core.sequences.finish(log);
         let path = segment::path(log);
         let created = core.with_room(segment::HEADER_BYTES, "create a log file", || {
-            let file = core.create_file(&path)?;
+            let file = core.create_log_file(&path)?;
             let header = segment::encode_header(core.pool_id, log);
             let written = file.write_all_at(&[IoSlice::new(&header)], 0);
             if written.is_err() {
-                core.unlink_uncounted(&path);
+                core.unlink_log_file(&path);
             }
             written.map(|()| file)
         })?;
-        core.synced("fsync of a folder", core.device.sync_dir(LOG))?;
+        core.synced("fsync of a folder", core.log.mirror.sync_dir(LOG))?;
         let segment = Segment {
             file: Arc::clone(&created),
             bytes: segment::HEADER_BYTES,
@@ -162,6 +162,15 @@ impl Writer {
         lock(&core.log.segments).insert(log, segment);
         self.active = Some(log);
         Ok((log, created, segment::HEADER_BYTES))
+    }
+}
+
+impl Core {
+    fn create_log_file(&self, path: &str) -> io::Result<Arc<MirrorFile>> {
+        match self.log.mirror.create(path) {
+            Err(error) if self.has_freed_files(&error) => self.log.mirror.create(path),
+            other => other,
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! between batches, so amendments do not wait for a whole file. Pool only, in the maintenance pass.
 
 use super::append::{NewRecord, Sync};
+use super::merge;
 use super::payload::{Doubt, generation_in};
 use super::record::{AMENDMENT, BAN, DOUBT, Piece, Record, SURVIVORS, Scan};
 use super::segment::{self, Condition, HEADER_BYTES, Segment};
@@ -45,12 +46,12 @@ impl Core {
             cleaned = self.clean_file(log);
         }
         if let Err(error) = cleaned {
-            tracing::warn!(disk = self.device.name(), %error, "cannot clean the metadata log");
+            tracing::warn!(disk = self.name(), %error, "cannot clean the metadata log");
         }
     }
 
     /// Makes the doubt outlive the damage that it comes from.
-    fn record_doubt(&self) -> Result<(), StoreError> {
+    pub(in crate::store) fn record_doubt(&self) -> Result<(), StoreError> {
         let mut writer = lock(&self.log.writer);
         if writer.doubt_recorded {
             return Ok(());
@@ -137,7 +138,8 @@ impl Core {
     /// Brings onto the platter what makes a cleaned file superfluous: the copies, and the removals and replacements
     /// that made the other records die. Otherwise a power loss would bring an object back without its amendment.
     fn settle_copies(&self) -> Result<(), StoreError> {
-        self.synced("syncfs", self.device.sync_all())?;
+        self.sync_disks()?;
+        self.settle_losses()?;
         let mut writer = lock(&self.log.writer);
         // Also where nothing was copied: the superblock must name a file that stays.
         writer.writable(self)?;
@@ -145,7 +147,7 @@ impl Core {
         if self.suspect.load(Ordering::Acquire) {
             // The system tells of a failure once, and it may have told somebody else.
             let source = io::Error::other("an earlier sync failed");
-            return Err(self.disk_error("clean the log", source));
+            return Err(self.store_error("clean the log", source));
         }
         self.claim_log()
     }
@@ -161,14 +163,15 @@ impl Core {
 
     /// All records of a file; `None`, and the file is left alone, when it does not read as it was written.
     fn candidates(&self, log: Sequence, segment: &Segment) -> Option<Vec<Candidate>> {
-        let mut bytes = vec![0; usize::try_from(segment.bytes).unwrap_or(0)];
-        if let Err(error) = segment.file.read_exact_at(&mut bytes, 0) {
-            self.leave_alone(log, &error.to_string());
-            return None;
-        }
-        let start = usize::try_from(HEADER_BYTES).unwrap_or(usize::MAX);
+        let bytes = match self.whole_file(log, segment) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.leave_alone(log, &error.to_string());
+                return None;
+            }
+        };
         let mut candidates = Vec::new();
-        for piece in Scan::new(&bytes, log, start) {
+        for piece in pieces(&bytes, log) {
             match piece {
                 Piece::Record {
                     offset,
@@ -185,12 +188,24 @@ impl Core {
         Some(candidates)
     }
 
+    /// The bytes of a file, from several copies where the first is damaged.
+    fn whole_file(&self, log: Sequence, segment: &Segment) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(segment.bytes).unwrap_or(0)];
+        let read = segment.file.read_exact_at(&mut bytes, 0);
+        let is_gap = |piece: Piece<'_>| matches!(piece, Piece::Gap { .. });
+        let is_whole = read.is_ok() && !pieces(&bytes, log).any(is_gap);
+        if is_whole || segment.file.copies() < 2 {
+            return read.map(|()| bytes);
+        }
+        merge::read_repaired(&segment.file, self.pool_id, log, segment.bytes)
+    }
+
     fn leave_alone(&self, log: Sequence, why: &str) {
         self.stats.log_problems.add(1);
         self.tell_log_damage();
         let path = segment::path(log);
         tracing::warn!(
-            disk = self.device.name(),
+            disk = self.name(),
             path,
             why,
             "a log file is damaged; the next start draws the consequences"
@@ -245,7 +260,7 @@ impl Core {
         self.stats.metadata_log_bytes.set(self.log.bytes());
         match segment.condition {
             Condition::Damaged => self.put_aside(log, segment.bytes),
-            Condition::Sound | Condition::Stuck => self.unlink_uncounted(&segment::path(log)),
+            Condition::Sound | Condition::Stuck => self.unlink_log_file(&segment::path(log)),
         }
     }
 
@@ -253,11 +268,17 @@ impl Core {
     fn put_aside(&self, log: Sequence, bytes: u64) {
         let path = segment::path(log);
         let target = format!("{QUARANTINE}/{}", segment::file_name(log));
-        let kept = self.has_room_in_quarantine(bytes) && self.device.rename(&path, &target).is_ok();
+        let kept =
+            self.has_room_in_quarantine(bytes) && self.log.mirror.rename(&path, &target).is_ok();
         if !kept {
-            self.unlink_uncounted(&path);
+            self.unlink_log_file(&path);
         }
     }
+}
+
+fn pieces(bytes: &[u8], log: Sequence) -> Scan<'_> {
+    let start = usize::try_from(HEADER_BYTES).unwrap_or(usize::MAX);
+    Scan::new(bytes, log, start)
 }
 
 fn candidate(log: Sequence, offset: u64, bytes: u32, record: &Record<'_>) -> Option<Candidate> {

@@ -18,6 +18,7 @@
 
 use crate::object::Sequence;
 use crate::store::checksum::ShardIdentity;
+use crate::store::layout::Geometry;
 use crate::store::tlv::{Cursor, FormatError};
 
 /// Changes the head of one object.
@@ -70,6 +71,7 @@ pub(in crate::store) fn framed_bytes(payload: usize) -> usize {
 fn checksum(log: Sequence, offset: u64, rest: &[u8]) -> u64 {
     let identity = ShardIdentity {
         sequence: log,
+        geometry: Geometry::ONE_DISK,
         index: LOG_INDEX,
     };
     identity.checksum(offset, rest)
@@ -159,13 +161,14 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn record_at(&self, at: usize) -> Option<(Record<'a>, u32)> {
+    /// The record that begins exactly here.
+    pub(in crate::store::log) fn record_at(&self, at: usize) -> Option<(Record<'a>, u32)> {
         let rest = self.bytes.get(at..)?;
         Record::decode(rest, self.log, at as u64).ok()
     }
 
     /// Where the next record begins behind a damaged place.
-    fn next_record(&self, after: usize) -> Option<usize> {
+    pub(in crate::store::log) fn next_record(&self, after: usize) -> Option<usize> {
         let mut attempts = 0;
         let mut at = after.checked_add(ALIGNMENT_BYTES)?;
         while at.saturating_add(FRAME_BYTES) <= self.bytes.len() && attempts < ATTEMPTS_MAX {

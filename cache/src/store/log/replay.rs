@@ -7,11 +7,11 @@
 //! from the tail that a crash has torn: cleaning does that once everything else is safe.
 
 use super::SEGMENT_BYTES_MAX;
+use super::mirror::{Access, Mirror, MirrorFile};
 use super::payload::{Bound, Doubt};
 use super::record::{AMENDMENT, BAN, DOUBT, Piece, Record, SURVIVORS, Scan};
 use super::segment::{self, Condition, HEADER_BYTES, LOG, Segment, check_header};
 use crate::object::Sequence;
-use crate::ports::{Device, DeviceFile};
 use crate::store::ban::record::{Ban, decode_survivors};
 use crate::store::index::{Index, Place};
 use crate::store::superblock::Superblock;
@@ -59,9 +59,9 @@ impl Past {
     }
 }
 
-/// Reads all files and enters what they say into the index.
+/// Reads all files and enters what they say into the index. The copies on several disks are equal by now (merge.rs).
 pub(in crate::store) fn replay(
-    device: &dyn Device,
+    mirror: &Arc<Mirror>,
     found: &Superblock,
     boot: &str,
     index: &mut Index,
@@ -71,7 +71,7 @@ pub(in crate::store) fn replay(
         lost_power: !found.clean && found.boot != boot,
     };
     let mut replay = Replay {
-        device,
+        mirror,
         pool: found.pool,
         past,
         index,
@@ -90,7 +90,7 @@ pub(in crate::store) fn replay(
 }
 
 struct Replay<'a> {
-    device: &'a dyn Device,
+    mirror: &'a Arc<Mirror>,
     pool: [u8; 16],
     past: Past,
     index: &'a mut Index,
@@ -170,7 +170,7 @@ impl Replayed {
 
 impl Replay<'_> {
     fn all_files(&mut self) {
-        let names = self.device.read_dir(LOG).unwrap_or_else(|error| {
+        let names = self.mirror.read_dir(LOG).unwrap_or_else(|error| {
             self.damage(LOG, &error.to_string());
             Vec::new()
         });
@@ -194,7 +194,7 @@ impl Replay<'_> {
 
     fn one_file(&mut self, log: Sequence) {
         let path = segment::path(log);
-        let (file, bytes) = match read_whole(self.device, &path) {
+        let (file, bytes) = match read_whole(self.mirror, &path) {
             Ok(read) => read,
             Err(error) => {
                 self.damage(&path, &error.to_string());
@@ -316,7 +316,7 @@ impl Replay<'_> {
                 if unknown & OPTIONAL == 0 {
                     self.replayed.problems += 1;
                     tracing::warn!(
-                        disk = self.device.name(),
+                        disk = self.mirror.name(),
                         kind = unknown,
                         "the log has records of a newer version; they are kept and not obeyed"
                     );
@@ -330,7 +330,7 @@ impl Replay<'_> {
     fn cut(&mut self, path: &str, offset: u64, segment: &mut Segment) {
         let torn_bytes = segment.bytes.saturating_sub(offset);
         tracing::info!(
-            disk = self.device.name(),
+            disk = self.mirror.name(),
             path,
             torn_bytes,
             "the log ends in the middle of a record"
@@ -338,7 +338,7 @@ impl Replay<'_> {
         let cut = segment.file.truncate(offset);
         if let Err(error) = cut.and_then(|()| segment.file.sync_data()) {
             self.replayed.problems += 1;
-            tracing::warn!(disk = self.device.name(), path, %error, "cannot cut a log file");
+            tracing::warn!(disk = self.mirror.name(), path, %error, "cannot cut a log file");
             segment.condition = Condition::Stuck;
         }
         segment.bytes = offset;
@@ -348,7 +348,7 @@ impl Replay<'_> {
         self.replayed.problems += 1;
         self.replayed.damaged = true;
         tracing::warn!(
-            disk = self.device.name(),
+            disk = self.mirror.name(),
             path,
             why,
             "the metadata log is damaged; objects stored before are checked with their origins before their next use"
@@ -356,16 +356,16 @@ impl Replay<'_> {
     }
 
     fn unlink(&mut self, path: &str) {
-        if let Err(error) = self.device.unlink(path) {
-            tracing::warn!(disk = self.device.name(), path, %error, "cannot remove a log file");
+        if let Err(error) = self.mirror.unlink(path) {
+            tracing::warn!(disk = self.mirror.name(), path, %error, "cannot remove a log file");
         }
     }
 }
 
 /// All of a file, opened for writing where that is possible.
-fn read_whole(device: &dyn Device, path: &str) -> io::Result<(Arc<dyn DeviceFile>, Vec<u8>)> {
-    let file = match device.open(path, true) {
-        Err(_) => device.open(path, false)?,
+fn read_whole(mirror: &Arc<Mirror>, path: &str) -> io::Result<(Arc<MirrorFile>, Vec<u8>)> {
+    let file = match mirror.open(path, Access::Write) {
+        Err(_) => mirror.open(path, Access::Read)?,
         Ok(file) => file,
     };
     let length = file.length()?;

@@ -10,8 +10,8 @@
 //! 64   …  records (record.rs)
 //! ```
 
+use super::mirror::MirrorFile;
 use crate::object::Sequence;
-use crate::ports::DeviceFile;
 use crate::store::tlv::{Cursor, FormatError};
 use std::sync::Arc;
 use twox_hash::XxHash3_64;
@@ -38,7 +38,7 @@ pub(in crate::store) enum Condition {
 /// A file of the log, open.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Segment {
-    pub(in crate::store) file: Arc<dyn DeviceFile>,
+    pub(in crate::store) file: Arc<MirrorFile>,
     /// Up to the end of its last record, bytes.
     pub(in crate::store) bytes: u64,
     /// Bytes of records that count and are no amendments.

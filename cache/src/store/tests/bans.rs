@@ -8,7 +8,7 @@ use weir_policies::purge::{PurgeMode, PurgeScope};
 use weir_policies::target::Target;
 
 /// Objects 1 and 2 below one folder, 3 and 4 below another; 1 and 3 with a tag; 4 is imported and pinned.
-pub(super) fn purgeable(number: u8) -> ObjectHead {
+pub(in crate::store) fn purgeable(number: u8) -> ObjectHead {
     let is_imported = number == 4;
     ObjectHead {
         url: url(number),
@@ -44,7 +44,7 @@ pub(super) fn keys(scope: &PurgeScope) -> Vec<CacheKey> {
     }
 }
 
-pub(super) async fn purge(
+pub(in crate::store) async fn purge(
     store: &Store,
     scope: &PurgeScope,
     mode: PurgeMode,

@@ -29,7 +29,7 @@ pub(super) fn evict(store: &Store) -> tokio::task::JoinHandle<Option<u64>> {
     tokio::spawn(async move {
         let job = Arc::clone(&core);
         core.pool
-            .run(move || job.evict_one(EvictionCause::NoSpace))
+            .run(move || job.evict_one(EvictionCause::NoSpace, None))
             .await
             .unwrap()
     })
@@ -40,7 +40,7 @@ async fn a_victim_of_two_threads_is_freed_once_and_not_found_meanwhile() {
     let device = Arc::new(MemoryDevice::new());
     let store = open_two_threads(&device, None).await;
     fill(&store, head(1), &body(1, 1000)).await.unwrap();
-    let stored = store.stats().disks[0].stored_bytes.get();
+    let stored = store.stats().disks()[0].stored_bytes.get();
     let calls = device.calls();
     device.hold(Operation::Unlink);
     let first = evict(&store);
@@ -53,7 +53,7 @@ async fn a_victim_of_two_threads_is_freed_once_and_not_found_meanwhile() {
     assert_eq!(freed.into_iter().flatten().sum::<u64>(), stored);
     assert!(found.is_empty(), "found while its file was being removed");
     assert_eq!(store.stats().removed_bytes(EvictionCause::NoSpace), stored);
-    assert_eq!(store.stats().disks[0].stored_bytes.get(), 0);
+    assert_eq!(store.stats().disks()[0].stored_bytes.get(), 0);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn what_was_forgotten_while_its_eviction_failed_does_not_come_back() {
     assert!(store.lookup(&key(1)).await.is_empty());
     maintain(&store).await;
     assert!(files_in(&device, "ec/").is_empty());
-    assert_eq!(store.stats().disks[0].stored_bytes.get(), 0);
+    assert_eq!(store.stats().disks()[0].stored_bytes.get(), 0);
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn objects_that_begin_at_once_never_claim_more_than_the_budget() {
             }
         }
         assert!(writers.len() <= 1, "two of 3 MiB fit into 4 MiB");
-        let claimed = store.stats().disks[0].filling_bytes.get();
+        let claimed = store.stats().disks()[0].filling_bytes.get();
         assert!(claimed <= 4 * mib, "{claimed}");
         for writer in writers {
             writer.abandon().await;

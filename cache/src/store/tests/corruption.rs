@@ -23,9 +23,9 @@ async fn check_flip(size: usize, offset: impl Fn(u64) -> u64, what: &str) {
         );
     }
     assert!(store.lookup(&key(1)).await.is_empty(), "{what}");
-    assert_eq!(store.stats().disks[0].corrupt_objects.get(), 1, "{what}");
+    assert_eq!(store.stats().disks()[0].corrupt_objects.get(), 1, "{what}");
     assert_eq!(store.stats().objects.get(), 0, "{what}");
-    assert_eq!(store.stats().disks[0].stored_bytes.get(), 0, "{what}");
+    assert_eq!(store.stats().disks()[0].stored_bytes.get(), 0, "{what}");
     assert!(files_in(&device, "ec/").is_empty(), "{what}");
     assert_eq!(files_in(&device, "quarantine/").len(), 1, "{what}");
     fill(&store, head(1), &body(1, size)).await.unwrap();
@@ -64,7 +64,7 @@ async fn rot_after_the_object_was_opened_is_caught_on_every_read() {
         "{error}"
     );
     assert!(store.lookup(&key(1)).await.is_empty());
-    assert_eq!(store.stats().disks[0].corrupt_blocks.get(), 1);
+    assert_eq!(store.stats().disks()[0].corrupt_blocks.get(), 1);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn an_unreadable_disk_block_makes_the_object_a_miss() {
         Err(StoreError::Disk { .. })
     ));
     assert!(store.lookup(&key(1)).await.is_empty());
-    assert_eq!(store.stats().disks[0].errors.get(), 1);
+    assert_eq!(store.stats().disks()[0].errors.get(), 1);
 }
 
 #[tokio::test]

@@ -178,7 +178,7 @@ async fn an_unsynced_object_with_torn_data_is_dropped_before_it_is_served() {
         if named && found.is_none() {
             torn += 1;
             assert_eq!(
-                store.stats().disks[0].corrupt_objects.get(),
+                store.stats().disks()[0].corrupt_objects.get(),
                 1,
                 "seed {seed}"
             );
@@ -210,7 +210,7 @@ async fn outdated_files_are_removed_at_the_start_and_not_counted() {
     assert_eq!(files_in(&after, "ec/").len(), 2);
     let store = open(&after).await;
     assert_eq!(files_in(&after, "ec/").len(), 1);
-    let stored = store.stats().disks[0].stored_bytes.get();
-    assert_eq!(stored, layout::footprint_bytes(100));
+    let stored = store.stats().disks()[0].stored_bytes.get();
+    assert_eq!(stored, layout::Geometry::ONE_DISK.footprint_bytes(100));
     assert_eq!(get(&store, 1).await, Some(body(2, 100)));
 }

@@ -63,6 +63,6 @@ async fn forgetting_twice_or_under_an_older_head_is_the_same() {
         store.forget_variant(&object).await;
         assert!(bodies(&store).await.is_empty());
         assert!(files_in(&device, "ec/").is_empty());
-        assert_eq!(store.stats().disks[0].stored_bytes.get(), 0);
+        assert_eq!(store.stats().disks()[0].stored_bytes.get(), 0);
     }
 }

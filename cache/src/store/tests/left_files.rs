@@ -5,7 +5,6 @@ use super::bans::purge;
 use super::*;
 use crate::device::memory::{Fault, Operation, Survival};
 use crate::object::Sequence;
-use layout::ShardName;
 use superblock::Superblock;
 use weir_policies::purge::{PurgeMode, PurgeScope};
 
@@ -39,10 +38,10 @@ impl Stray {
                 device.add_fault(fault(Operation::Write, "super."));
                 fill(store, head(2), &body(2, 10)).await.unwrap();
                 replace(store, 2).await;
-                assert_eq!(store.core.replaced.take(object.shard.name.slot), []);
+                assert_eq!(store.core.replaced.take(object.name().slot), []);
             }
             Self::Corrupt => {
-                assert!(device.flip(&object.shard.name.path(), 200_000));
+                assert!(device.flip(&object.name().path(), 200_000));
                 read_all(object).await.unwrap_err();
             }
             Self::Forgotten => store.forget(&key(1)).await,
@@ -85,7 +84,7 @@ fn crowd(store: &Store) {
         if waiting.len() + 1 >= replaced::WAITING_MAX {
             return;
         }
-        waiting.add(ShardName::on_one_disk(slot, Sequence(number), 0));
+        waiting.add(index::Record::on_one_disk(slot, Sequence(number), 0));
     }
 }
 
@@ -94,7 +93,7 @@ async fn check(stray: Stray, healing: Healing, end: End) {
     let device = Arc::new(MemoryDevice::new());
     let store = open(&device).await;
     let object = fill(&store, head(1), &body(1, 300_000)).await.unwrap();
-    let path = object.shard.name.path();
+    let path = object.name().path();
     device.add_fault(fault(Operation::Unlink, &path));
     device.add_fault(fault(Operation::Rename, &path));
     stray.make(&store, &device, &object).await;
@@ -167,7 +166,10 @@ async fn a_store_that_does_not_know_what_is_left_on_the_disk_is_not_marked_clean
     let device = Arc::new(MemoryDevice::new());
     let store = open(&device).await;
     for number in 0..=ban::LEFT_MAX {
-        store.core.bans.note_left(&format!("ec/00/{number}"));
+        store
+            .core
+            .bans
+            .note_left(report::DiskSlot(0), &format!("ec/00/{number}"));
     }
     store.close(CLOSE).await;
     assert!(!Superblock::load(device.as_ref()).unwrap().clean);

@@ -24,7 +24,7 @@ async fn the_store_stays_below_its_high_watermark() {
     for number in 0..40 {
         fill(&store, head(number), &body(1, 300_000)).await.unwrap();
         assert!(
-            store.stats().disks[0].stored_bytes.get() <= 4 * MIB * 8 / 10,
+            store.stats().disks()[0].stored_bytes.get() <= 4 * MIB * 8 / 10,
             "{number}"
         );
     }
@@ -42,9 +42,9 @@ async fn maintenance_goes_down_to_the_low_watermark() {
     device.limit_bytes(4 * MIB);
     device.plant("foreign", &vec![1; usize::try_from(MIB).unwrap()]);
     maintain(&store).await;
-    let budget = store.stats().disks[0].budget_bytes.get();
+    let budget = store.stats().disks()[0].budget_bytes.get();
     assert!(budget < 4 * MIB);
-    assert!(store.stats().disks[0].stored_bytes.get() <= budget * 78 / 100 + 1);
+    assert!(store.stats().disks()[0].stored_bytes.get() <= budget * 78 / 100 + 1);
     assert!(store.stats().objects.get() > 3);
 }
 
@@ -131,7 +131,7 @@ async fn a_disk_filled_by_others_refuses_and_goes_on_serving() {
         Err(StoreError::Full { .. })
     ));
     assert_eq!(read_all(&kept).await.unwrap(), body(1, 1000));
-    assert!(store.stats().disks[0].full.get() > 0);
+    assert!(store.stats().disks()[0].full.get() > 0);
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn after_a_failed_sync_nothing_is_claimed_and_nothing_replaced_is_removed(
     maintain(&store).await;
     maintain(&store).await;
     assert_eq!(files_in(&device, "ec/").len(), 2);
-    assert_eq!(store.stats().disks[0].syncs.get(), 0);
+    assert_eq!(store.stats().disks()[0].syncs.get(), 0);
     assert_eq!(get(&store, 1).await, Some(body(2, 10)));
 }
 

@@ -61,7 +61,7 @@ async fn a_stray_file_among_the_objects_and_a_folder_in_tmp_are_left_alone() {
     let store = reopen().await.unwrap();
     fill(&store, head(1), &body(1, 1000)).await.unwrap();
     // Not closed: the next start has to read the names.
-    store.core.device.unlock();
+    store.core.array.unlock();
     let stray = [
         folder.path().join("ec/notes.txt"),
         folder.path().join("tmp/mine"),
@@ -106,8 +106,8 @@ async fn a_second_owner_is_told_who_the_first_one_is() {
 }
 
 #[tokio::test]
-async fn none_or_several_disks_are_refused() {
-    for count in [0, 2] {
+async fn no_disk_is_refused_and_several_are_opened() {
+    for count in [0, 2, 3] {
         let devices = (0..count)
             .map(|_| Arc::new(MemoryDevice::new()) as Arc<dyn Device>)
             .collect();
@@ -117,7 +117,13 @@ async fn none_or_several_disks_are_refused() {
             Arc::new(ManualClock::default()),
         )
         .await;
-        assert!(matches!(opened, Err(OpenError::Unusable { .. })), "{count}");
+        match opened {
+            Ok(store) => assert_eq!(store.stats().disks().len(), count),
+            Err(error) => {
+                assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
+                assert_eq!(count, 0);
+            }
+        }
     }
 }
 

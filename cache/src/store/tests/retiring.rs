@@ -241,7 +241,7 @@ async fn nothing_is_changed_or_opened_once_the_lock_is_given_back() {
     let touched = device.touched();
     let new = open(&disk).await;
 
-    assert!(disk.flip(&rotten.shard.name.path(), 200_000));
+    assert!(disk.flip(&rotten.name().path(), 200_000));
     let failed = read_all(&rotten).await;
     assert!(
         matches!(failed, Err(StoreError::Corrupt { .. })),

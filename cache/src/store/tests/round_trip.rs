@@ -180,7 +180,7 @@ async fn a_dropped_writer_leaves_nothing() {
     drop(writer);
     maintain(&store).await;
     assert!(files_in(&device, "tmp").is_empty());
-    assert_eq!(store.stats().disks[0].filling_bytes.get(), 0);
+    assert_eq!(store.stats().disks()[0].filling_bytes.get(), 0);
 }
 
 #[tokio::test]
@@ -213,8 +213,8 @@ async fn a_replaced_object_stays_with_its_readers_and_its_file_until_the_next_sy
     assert_eq!(files_in(&device, "ec/").len(), 1);
     assert_eq!(read_all(&reader).await.unwrap(), old);
     assert_eq!(
-        store.stats().disks[0].stored_bytes.get(),
-        layout::footprint_bytes(1000)
+        store.stats().disks()[0].stored_bytes.get(),
+        layout::Geometry::ONE_DISK.footprint_bytes(1000)
     );
 }
 

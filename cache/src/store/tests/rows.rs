@@ -126,7 +126,7 @@ async fn row_96_a_body_with_another_digest_is_quarantined_and_never_seen() {
     assert_eq!(store.stats().digest_mismatches.get(), 1);
     assert_eq!(files_in(&device, "quarantine/").len(), 1);
     assert!(files_in(&device, "tmp/").is_empty() && files_in(&device, "ec/").is_empty());
-    assert_eq!(store.stats().disks[0].filling_bytes.get(), 0);
+    assert_eq!(store.stats().disks()[0].filling_bytes.get(), 0);
 
     let object = verified(&store, b"hello", md5).await.unwrap();
     assert_eq!(object.digests().md5, Some(HELLO_MD5));
@@ -196,7 +196,7 @@ async fn cp_10_a_missing_file_is_dropped_and_handled_as_a_miss() {
     store.core.handles.invalidate_all();
     assert!(store.lookup(&key(1)).await.is_empty());
     assert_eq!(store.stats().objects.get(), 0);
-    assert_eq!(store.stats().disks[0].stored_bytes.get(), 0);
+    assert_eq!(store.stats().disks()[0].stored_bytes.get(), 0);
     fill(&store, head(1), &body(2, 1000)).await.unwrap();
     assert_eq!(get(&store, 1).await, Some(body(2, 1000)));
     let found = store.lookup(&key(1)).await.remove(0);

@@ -7,7 +7,7 @@ use crate::control::owner::is_owned;
 use crate::control::socket::{self, NAME};
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Between two attempts.
@@ -26,36 +26,70 @@ pub(crate) enum Patience {
     None,
 }
 
-/// Connects to the gateway that keeps its data in `folder`.
+/// Connects to the gateway that keeps its data in `folders`: through any of them, since any disk may be missing.
 ///
 /// # Errors
 /// Why it cannot be reached, and what to do.
-pub(super) fn connect(folder: &Path, patience: Patience) -> Result<UnixStream, String> {
+pub(super) fn connect(folders: &[PathBuf], patience: Patience) -> Result<UnixStream, String> {
     let start = Instant::now();
     let mut seen_owned = start;
     loop {
-        let error = match socket::connect(folder) {
+        let failures = match attempt(folders) {
             Ok(stream) => return Ok(stream),
-            Err(error) => error,
+            Err(failures) => failures,
         };
-        if patience == Patience::None || !is_nobody(&error) || !folder.is_dir() {
-            return Err(unreachable(folder, &error));
+        let may_come = |failure: &Failure<'_>| is_nobody(&failure.error) && failure.folder.is_dir();
+        if patience == Patience::None || !failures.iter().any(may_come) {
+            return Err(most_telling(&failures));
         }
-        if is_owned(folder) {
+        let owned = folders.iter().find(|folder| is_owned(folder));
+        if owned.is_some() {
             seen_owned = Instant::now();
         }
         if seen_owned.elapsed() >= UNOWNED_TIME_MAX {
-            return Err(unreachable(folder, &error));
+            return Err(most_telling(&failures));
         }
-        if start.elapsed() >= OWNED_TIME_MAX {
+        if let Some(folder) = owned
+            && start.elapsed() >= OWNED_TIME_MAX
+        {
             return Err(without_socket(folder));
         }
         wait(PAUSE);
     }
 }
 
+/// A folder through which nobody was reached.
+struct Failure<'f> {
+    folder: &'f Path,
+    error: io::Error,
+}
+
+/// One attempt through each folder.
+fn attempt(folders: &[PathBuf]) -> Result<UnixStream, Vec<Failure<'_>>> {
+    let mut failures = Vec::with_capacity(folders.len());
+    for folder in folders {
+        match socket::connect(folder) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failures.push(Failure { folder, error }),
+        }
+    }
+    Err(failures)
+}
+
+/// A gateway that may not be spoken to is one; a disk that fails says less about it than a folder without a socket.
+fn most_telling(failures: &[Failure<'_>]) -> String {
+    let refused = failures
+        .iter()
+        .find(|failure| failure.error.kind() == io::ErrorKind::PermissionDenied);
+    let absent = failures.iter().find(|failure| is_nobody(&failure.error));
+    match refused.or(absent).or(failures.first()) {
+        Some(failure) => unreachable(failure.folder, &failure.error),
+        None => "no data folder is named".to_owned(),
+    }
+}
+
 /// Waits: a command is one process that has nothing else to do.
-pub(super) fn wait(pause: Duration) {
+pub(crate) fn wait(pause: Duration) {
     // May return early, which here only means one attempt more.
     std::thread::park_timeout(pause);
 }
@@ -86,4 +120,43 @@ fn without_socket(folder: &Path) -> String {
         "a gateway owns {shown} and takes no commands: it is starting, stopping or taking over; if that lasts, its log \
          says why there is no {NAME}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_gateway_is_reached_through_any_of_its_folders() {
+        let place = tempfile::tempdir().unwrap();
+        let folders = ["absent", "empty", "answering"].map(|name| place.path().join(name));
+        let [_, empty, answering] = &folders;
+        std::fs::create_dir(empty).unwrap();
+        std::fs::create_dir(answering).unwrap();
+        let listener = UnixListener::bind(answering.join(NAME)).unwrap();
+        connect(&folders, Patience::None).unwrap();
+        listener.accept().unwrap();
+        drop(listener);
+        let reason = connect(&folders, Patience::None).unwrap_err();
+        assert!(reason.starts_with("no gateway runs on "), "{reason}");
+    }
+
+    #[test]
+    fn what_says_most_of_a_gateway_is_told() {
+        let folders = ["a", "b", "c"].map(PathBuf::from);
+        let check = |kinds: [io::ErrorKind; 3], expected: &str| {
+            let failures = folders.iter().zip(kinds).map(|(folder, kind)| Failure {
+                folder,
+                error: kind.into(),
+            });
+            let told = most_telling(&failures.collect::<Vec<_>>());
+            assert!(told.contains(expected), "{told}");
+        };
+        use io::ErrorKind::{NotFound, Other, PermissionDenied};
+        check([Other, NotFound, PermissionDenied], "c/control.sock: ");
+        check([Other, NotFound, NotFound], "no gateway runs on b");
+        check([Other, Other, Other], "a/control.sock: ");
+        assert_eq!(most_telling(&[]), "no data folder is named");
+    }
 }

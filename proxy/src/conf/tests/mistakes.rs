@@ -12,6 +12,10 @@ fn check(file: &str, expected: &str) {
     assert_eq!(message, expected, "for {file:?}");
 }
 
+fn folders(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("/{number}")).collect()
+}
+
 #[test]
 fn an_unknown_name_brings_the_nearest_known_one() {
     check(
@@ -145,9 +149,31 @@ fn a_value_that_makes_no_sense_is_told_what_would() {
         "weir.toml:2: [listen] head_timeout = \"0\": must be longer than 0",
     );
     check(
-        "[store]\ndisks = [\"/a\", \"/b\"]",
-        "weir.toml:2: [store] disks = [\"/a\", \"/b\"]: \
-         several disks are not yet available; name one",
+        "[store]\ndisks = []",
+        "weir.toml:2: [store] disks = []: at least one data folder is needed, like \"weir-data\"",
+    );
+    check(
+        "[store]\ndisks = [\"/a\", \"/b\", \"/c/../a/\"]",
+        "weir.toml:2: [store] disks = \"/c/../a/\": is the same folder as \"/a\"",
+    );
+    check(
+        &format!("[store]\ndisks = {:?}", folders(65)),
+        "weir.toml:2: [store] disks = 65 folders: must be at most 64 folders",
+    );
+    check(
+        "[store]\nparity = 3\ndisk_deadline = \"99ms\"\nscrub_rate = \"1KiB\"",
+        "weir.toml:2: [store] parity = 3: must be from 1 to 2\n\
+         weir.toml:3: [store] disk_deadline = \"99ms\": must be from \"100ms\" to \"5m\"\n\
+         weir.toml:4: [store] scrub_rate = \"1KiB\": must be from \"64KiB\" to \"1TiB\"",
+    );
+    check(
+        "[store]\ndisk_deadline = \"301s\"",
+        "weir.toml:2: [store] disk_deadline = \"301s\": must be from \"100ms\" to \"5m\"",
+    );
+    check(
+        "[store]\nscrub_interval = \"never\"",
+        "weir.toml:2: [store] scrub_interval = \"never\": not a length of time; write a whole number and one of the \
+         units ms, s, m, h, d, like \"10s\", or \"off\"",
     );
     check(
         "[store]\nlow_watermark = 0.9",

@@ -1,0 +1,114 @@
+//! Taking the files of objects away, on every disk that has one.
+//!
+//! A disk that fails at it is out from then on: it is compared with the others before it is relied on again, and what
+//! they do not know goes then. Where it cannot be done without, or where the file is at fault and not the disk, the path
+//! is noted, and retried in every maintenance pass.
+
+use super::array::absence;
+use super::array::disk::DiskFault;
+use super::core::{Core, lock};
+use super::index::Record;
+use super::layout::{ShardName, Slot};
+use super::report::DiskSlot;
+use super::superblock::Superblock;
+use crate::metrics::EvictionCause;
+use crate::ports::Device;
+use std::io;
+
+impl Core {
+    /// Removes the files that an object of this slot has replaced: without it they must not come back.
+    pub(crate) fn remove_replaced(&self, slot: Slot) {
+        for old in self.replaced.take(slot) {
+            self.unlink_counted(&old, EvictionCause::Replaced);
+        }
+    }
+
+    /// Removes the files of an object that is not in the index any more; `false` when one is still there.
+    pub(crate) fn unlink_counted(&self, record: &Record, cause: EvictionCause) -> bool {
+        let is_gone = self.remove_shards(record);
+        if is_gone {
+            self.count_removed(record, cause);
+        }
+        is_gone
+    }
+
+    /// Removes all files of an object; `false` when one is still there.
+    pub(crate) fn remove_shards(&self, record: &Record) -> bool {
+        let shards = self.shards_to_remove(record);
+        let paths: Vec<_> = shards.map(|(disk, shard)| (disk, shard.path())).collect();
+        self.remove_files(&paths)
+    }
+
+    /// All shards of an object, but for those that it has under its present placement as well: of one that was spread
+    /// anew, the old placement goes and the object stays.
+    fn shards_to_remove(
+        &self,
+        record: &Record,
+    ) -> impl Iterator<Item = (DiskSlot, ShardName)> + use<> {
+        let now = lock(&self.index).record(record.slot, record.sequence);
+        let kept = move |disk, shard: ShardName| {
+            let now = now.map(|now| now.name())?;
+            let index = now.placement.members.index_of(disk)?;
+            Some(now.shard(index) == shard)
+        };
+        let shards = record.name().shards();
+        shards.filter(move |(disk, shard)| !kept(*disk, *shard).unwrap_or(false))
+    }
+
+    /// Removes files on their disks, all at once; `false` when one is still there.
+    pub(super) fn remove_files(&self, paths: &[(DiskSlot, String)]) -> bool {
+        let live = self.array.live();
+        let reachable = paths.iter().filter(|(disk, _)| live.contains(*disk));
+        let jobs = reachable.clone().map(|(disk, path)| {
+            let path = path.clone();
+            (*disk, move |device: &dyn Device| device.unlink(&path))
+        });
+        let answers = self.array.on_each(jobs.collect());
+        let mut all_gone = true;
+        for ((_, path), (disk, answer)) in reachable.zip(answers) {
+            if let Err(DiskFault::Io(error)) = answer
+                && (error.kind() != io::ErrorKind::NotFound || !self.is_itself(disk))
+            {
+                all_gone &= self.is_out_of_reach(disk, path, &error);
+            }
+        }
+        all_gone
+    }
+
+    /// Whether a disk that lacks a file is there at all: on one whose mount is gone nothing is found, and everything
+    /// comes back with it.
+    fn is_itself(&self, slot: DiskSlot) -> bool {
+        let Some(disk) = self.array.get(slot) else {
+            return true;
+        };
+        let look = |device: &dyn Device| Ok(Superblock::load(device).map(|found| found.disk));
+        matches!(self.array.ask(slot, look), Ok(Some(found)) if found == disk.uuid)
+    }
+
+    /// A file could not be removed; whether nobody will find it before its disk was compared with the others.
+    fn is_out_of_reach(&self, disk: DiskSlot, path: &str, error: &io::Error) -> bool {
+        self.count_disk_error(disk);
+        tracing::warn!(disk = self.folder_of(disk), path, %error, "cannot remove a file");
+        let failed = absence(error);
+        if failed.is_some_and(|absence| self.lose(disk, absence, "a file cannot be removed")) {
+            return true;
+        }
+        if ShardName::of_path(path).is_some() {
+            self.bans.note_left(disk, path);
+        }
+        false
+    }
+
+    /// Removes the files that no counter knows and that could not be removed at once.
+    pub(super) fn remove_leftovers(&self) {
+        let left = std::mem::take(&mut *lock(&self.leftovers));
+        if !left.is_empty() {
+            self.remove_files(&left);
+        }
+    }
+
+    /// Removes a file that no counter knows.
+    pub(super) fn unlink_uncounted(&self, disk: DiskSlot, path: &str) {
+        self.remove_files(&[(disk, path.to_owned())]);
+    }
+}

@@ -1,0 +1,53 @@
+//! Objects that go while they are repaired.
+
+use super::*;
+
+/// What happens to an object while its repair waits for a disk.
+enum Meanwhile {
+    Replaced,
+    Forgotten,
+}
+
+async fn check_meanwhile(what: Meanwhile, held: Operation) {
+    let wide = StoreSettings {
+        threads_per_disk: 3,
+        ..settings(2)
+    };
+    let (rig, _) = filled(4, &wide, &[140_000]).await;
+    let lost = shards_on(&rig.files(), &[1]);
+    rig.remove(&lost).await;
+    rig.note_missing(&lost);
+    rig.disks[1].hold(held);
+    let core = Arc::clone(&rig.store.core);
+    let repair = std::thread::spawn(move || core.repair_now());
+    assert!(rig.disks[1].wait_until_hanging(1));
+    let store = Arc::clone(&rig.store);
+    let fresh = body(9, 70_000);
+    let (other, is_replaced) = (fresh.clone(), matches!(what, Meanwhile::Replaced));
+    let meanwhile = tokio::spawn(async move {
+        match what {
+            Meanwhile::Replaced => drop(fill(&store, head(1), &other).await.unwrap()),
+            Meanwhile::Forgotten => store.forget(&key(1)).await,
+        }
+    });
+    tokio::task::yield_now().await;
+    rig.disks[1].release();
+    repair.join().unwrap();
+    meanwhile.await.unwrap();
+    rig.repair().await;
+    maintain(&rig.store).await;
+    let expected = is_replaced.then_some(fresh);
+    assert_eq!(get(&rig.store, 1).await, expected);
+    let shards = if is_replaced { 4 } else { 0 };
+    assert_eq!((rig.files().len(), rig.temporary_files()), (shards, 0));
+    let rig = rig.restarted().await;
+    assert_eq!(get(&rig.store, 1).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_goes_while_it_is_repaired_leaves_nothing_behind() {
+    for held in [Operation::Create, Operation::Write, Operation::Rename] {
+        check_meanwhile(Meanwhile::Replaced, held).await;
+        check_meanwhile(Meanwhile::Forgotten, held).await;
+    }
+}
