@@ -250,7 +250,8 @@ impl Store {
             .unwrap_or_default()
     }
 
-    /// Starts an object: reserves the room, takes its sequence, creates the file and writes the head.
+    /// Starts an object: takes its sequence, and of a large one reserves the room, creates the files and writes the
+    /// head. A small one is kept in memory until it is committed, and meets a full or broken disk there.
     ///
     /// # Errors
     /// [`StoreError::Full`] before anything was written when `length` does not fit.
@@ -289,8 +290,17 @@ impl Store {
         expected: ExpectedDigests,
         watch: Arc<BanWatch>,
     ) -> Result<ObjectWriter, StoreError> {
+        let beginning = writer::Beginning {
+            head,
+            length,
+            expected,
+            watch,
+        };
+        if let Some(writer) = ObjectWriter::begin_small(&self.core, &beginning) {
+            return Ok(writer);
+        }
         let core = Arc::clone(&self.core);
-        let begin = move || ObjectWriter::begin(&core, head, length, expected, watch);
+        let begin = move || ObjectWriter::begin(&core, beginning);
         self.core.on_pool("begin", begin).await?
     }
 

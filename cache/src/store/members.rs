@@ -230,11 +230,6 @@ impl Policy {
         self.stripe(key, StripeUnit::for_length(length), slots, live)
     }
 
-    /// Whether small objects go elsewhere than large ones in a pool of these slots.
-    pub(crate) fn spreads(self, slots: Members) -> bool {
-        slots.len() > self.parity_shards() + 1
-    }
-
     /// As wide as the pool allows, or over what is left of it.
     fn stripe(
         self,

@@ -140,6 +140,11 @@ impl Pool {
         self.places.available_permits() == 0
     }
 
+    /// Whether it takes no jobs any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.places.is_closed()
+    }
+
     /// Takes no new jobs; the ones in the queue still run.
     pub(crate) fn close(&self) {
         self.places.close();

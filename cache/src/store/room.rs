@@ -11,7 +11,7 @@ use super::claim::Claim;
 use super::core::{Core, is_no_space, lock};
 use super::index::{Inserted, Place, Record};
 use super::layout::ObjectName;
-use super::members::Members;
+use super::members::{COPIED_OBJECT_BYTES_MAX, Members};
 use super::report::DiskSlot;
 use crate::metrics::EvictionCause;
 use std::io;
@@ -20,6 +20,9 @@ use std::sync::atomic::Ordering;
 
 /// Objects compared for each eviction.
 const SAMPLE: usize = 16;
+/// What takes so little on a disk is reserved by the budgets as they were last measured: to measure would cost more
+/// than it could be wrong by.
+const SMALL_BYTES: u64 = 2 * COPIED_OBJECT_BYTES_MAX;
 /// Variants of one key: a lookup opens them all, and whoever chooses request headers chooses how many there are.
 const VARIANTS_MAX: usize = 64;
 
@@ -35,6 +38,12 @@ impl Core {
         bytes: u64,
         needed: u8,
     ) -> Result<Claim, StoreError> {
+        if bytes <= SMALL_BYTES {
+            let claim = Claim::reserve(self, members, bytes);
+            if self.are_within_budgets(members) {
+                return Ok(claim);
+            }
+        }
         let mut budgets = self.measured_budgets(members)?;
         let is_too_small = |(_, budget): &mut (_, Budget)| {
             bytes > share(budget.bytes, self.settings.high_watermark)
@@ -105,18 +114,22 @@ impl Core {
         self: &Arc<Self>,
         members: Members,
     ) -> Result<Members, StoreError> {
+        if self.are_within_budgets(members) {
+            return Ok(Members::EMPTY);
+        }
+        Ok(self.fit_into(&self.measured_budgets(members)?))
+    }
+
+    /// By the budgets as they were last measured, at the latest in the last maintenance pass.
+    fn are_within_budgets(&self, members: Members) -> bool {
         let disks = self.array.disks();
         let mut concerned = disks
             .iter()
             .filter(|disk| disk.is_live() && members.contains(disk.slot));
-        let is_within = |disk: &Arc<Disk>| {
+        concerned.all(|disk| {
             let measured = disk.stats.budget_bytes.get();
             self.usage(disk).bytes <= share(measured, self.settings.high_watermark)
-        };
-        if concerned.all(is_within) {
-            return Ok(Members::EMPTY);
-        }
-        Ok(self.fit_into(&self.measured_budgets(members)?))
+        })
     }
 
     /// Runs a write; when the file system is full, evicts what `bytes` need and tries once more. Pool only.

@@ -7,7 +7,7 @@
 
 use crate::object::Sequence;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Sequences reserved at once.
 pub(crate) const RESERVE_AT_ONCE: u64 = 65_536;
@@ -25,6 +25,15 @@ struct State {
     next: u64,
     reserved: u64,
     writing: BTreeSet<u64>,
+}
+
+impl State {
+    fn hand_out(&mut self) -> Sequence {
+        let taken = self.next;
+        self.next = taken.saturating_add(1);
+        self.writing.insert(taken);
+        Sequence(taken)
+    }
 }
 
 impl Sequences {
@@ -52,10 +61,18 @@ impl Sequences {
             reserve(end)?;
             state.reserved = end;
         }
-        let taken = state.next;
-        state.next = taken.saturating_add(1);
-        state.writing.insert(taken);
-        Ok(Sequence(taken))
+        Ok(state.hand_out())
+    }
+
+    /// As [`Self::take`], where nothing has to be waited for.
+    pub(crate) fn take_reserved(&self) -> Option<Sequence> {
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Perhaps a block is being reserved.
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        (state.next < state.reserved).then(|| state.hand_out())
     }
 
     /// Goes on at `next`, unless it is beyond already; everything below `reserved` may be handed out.

@@ -7,6 +7,8 @@
 //! The guard lives where the files are used, on whichever thread that is; it never blocks there: the removal goes to
 //! the pool, or onto a list that the next maintenance pass works off.
 
+mod whole;
+
 use super::array::disk::DiskFault;
 use super::core::{Core, is_no_space, lock};
 use super::layout::{OBJECTS, ObjectName, ShardName, renewed_path, temporary_path};
@@ -17,6 +19,7 @@ use crate::object::Sequence;
 use crate::ports::{Device, DeviceFile};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+pub(crate) use whole::WholeShard;
 
 /// One file; its index is its place in the list.
 #[derive(Debug)]
@@ -100,23 +103,14 @@ impl TemporaryShards {
         beginnings: Vec<Beginning>,
         bytes: Option<u64>,
     ) -> Result<Self, StoreError> {
-        let shard = |disk| TemporaryShard {
-            disk,
-            handle: None,
-            path: None,
-        };
-        let mut files = Self {
-            core: Arc::clone(core),
-            shards: members.iter().map(shard).collect(),
-            needed,
-            eviction: Eviction::Allowed,
-        };
+        let mut files = Self::absent(core, members, needed);
         let mut jobs = Vec::with_capacity(beginnings.len());
         for (index, path, header) in beginnings {
-            if let Some(shard) = files.shards.get_mut(usize::from(index)) {
-                shard.path = Some(path.clone());
-            }
-            let begin = move |device: &dyn Device| begun(device, &path, bytes, &header);
+            files.note_path(index, &path);
+            let begin = move |device: &dyn Device| {
+                let header = [IoSlice::new(&header)];
+                begun(device, &path, bytes, &header)
+            };
             jobs.push((index, begin));
         }
         let made = files.run("begin", bytes.unwrap_or(super::UNIT_BYTES), jobs)?;
@@ -126,6 +120,26 @@ impl TemporaryShards {
             }
         }
         Ok(files)
+    }
+
+    fn absent(core: &Arc<Core>, members: Members, needed: usize) -> Self {
+        let shard = |disk| TemporaryShard {
+            disk,
+            handle: None,
+            path: None,
+        };
+        Self {
+            core: Arc::clone(core),
+            shards: members.iter().map(shard).collect(),
+            needed,
+            eviction: Eviction::Allowed,
+        }
+    }
+
+    fn note_path(&mut self, index: u8, path: &str) {
+        if let Some(shard) = self.shards.get_mut(usize::from(index)) {
+            shard.path = Some(path.to_owned());
+        }
     }
 
     /// The file of a shard; `None` when it is lost.
@@ -184,6 +198,10 @@ impl TemporaryShards {
 
     fn give_names(&mut self, shard: impl Fn(u8) -> ShardName) -> Result<(), StoreError> {
         let durability = self.core.settings.durability;
+        let mut kept = self.shards.iter().filter(|file| file.handle.is_some());
+        if kept.all(|file| file.path.is_none()) {
+            return Ok(());
+        }
         let jobs = (0_u8..).zip(&self.shards).filter_map(|(index, file)| {
             file.handle.as_ref()?;
             let (from, name) = (file.path.clone()?, shard(index));
@@ -377,19 +395,21 @@ fn begun(
     device: &dyn Device,
     path: &str,
     bytes: Option<u64>,
-    header: &[u8],
+    first: &[IoSlice<'_>],
 ) -> io::Result<Arc<dyn DeviceFile>> {
     let file = created(device, path)?;
     let reserved = bytes.map_or(Ok(()), |bytes| file.allocate(bytes));
-    let written = reserved.and_then(|()| file.write_all_at(&[IoSlice::new(header)], 0));
+    let written = reserved.and_then(|()| file.write_all_at(first, 0));
     match written {
         Ok(()) => Ok(file),
-        Err(error) => {
-            // What stays is removed by the next start.
-            device.unlink(path).ok();
-            Err(error)
-        }
+        Err(error) => withdrawn(device, path, error),
     }
+}
+
+/// Takes back what could not be finished; what stays is removed by the next start.
+fn withdrawn<T>(device: &dyn Device, path: &str, error: io::Error) -> io::Result<T> {
+    device.unlink(path).ok();
+    Err(error)
 }
 
 /// A disk that did not answer in time may have kept a file of an earlier attempt.

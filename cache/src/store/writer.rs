@@ -1,7 +1,7 @@
 //! One object being written.
 //!
 //! ```text
-//! begin:   sequence → (length known, or of no matter for the placement: placed)
+//! begin:   sequence → (known to be large: placed)
 //! placed:  room reserved → tmp/<sequence>-<index> created on every member's disk → headers
 //! append:  hash, digest and write in one job of the pool, as often as needed
 //! commit:  no ban since → footers → (strict: fdatasync) → renames → (strict: fsync of the folders) → the lost disks
@@ -10,14 +10,16 @@
 //! The object becomes visible only whole; the index learns of it last. Whatever fails or is cancelled before that
 //! leaves at most files in tmp/, which their own guard removes (in the pool, best effort) and every start empties.
 //!
-//! Of an unknown length the first bytes are kept in memory until it is clear whether the object is a small one.
+//! The first [`COPIED_OBJECT_BYTES_MAX`] bytes are kept in memory, unless it is known that more come: a small object
+//! costs no thread before its commit, and there one job on each of its disks ([`whole`]).
 //!
 //! Cancellation: a future dropped in the middle leaves its job running. The writer then refuses to go on, because a
 //! second job could overtake the first.
 
-use super::StoreError;
 mod spread;
+mod whole;
 
+use super::StoreError;
 use super::ban::BanWatch;
 use super::core::{Core, lock};
 use super::digest::{Digesting, Mismatch};
@@ -30,7 +32,7 @@ use super::shards::Shards;
 use crate::object::{Digests, ObjectHead, Sequence};
 use bytes::Bytes;
 pub(super) use spread::Spread;
-use std::io::{self};
+use std::io;
 use std::sync::{Arc, Mutex};
 use twox_hash::XxHash3_128;
 use weir_policies::effect::ExpectedDigests;
@@ -46,6 +48,24 @@ pub struct ObjectWriter {
     interrupted: bool,
 }
 
+/// What an object begins with.
+#[derive(Debug, Clone)]
+pub(super) struct Beginning {
+    pub(super) head: ObjectHead,
+    /// Of its body, where it is known.
+    pub(super) length: Option<u64>,
+    pub(super) expected: ExpectedDigests,
+    pub(super) watch: Arc<BanWatch>,
+}
+
+/// An object of which everything is written but its name.
+struct Complete {
+    name: ObjectName,
+    /// Checksums of all shards.
+    tables: Vec<Vec<u64>>,
+    digests: Digests,
+}
+
 /// What the pool's jobs work on.
 #[derive(Debug)]
 struct Writing {
@@ -56,33 +76,54 @@ struct Writing {
     length_expected: Option<u64>,
     /// Bytes taken, those that are still in memory included.
     received: u64,
-    /// What came before the object had its place; at most [`COPIED_OBJECT_BYTES_MAX`] and one append.
-    early: Vec<Bytes>,
+    /// What came before the object had its place; at most [`COPIED_OBJECT_BYTES_MAX`]. Copied together: pieces keep the
+    /// buffers alive that they were received in.
+    early: Vec<u8>,
     spread: Option<Spread>,
     digesting: Digesting,
     watch: Arc<BanWatch>,
 }
 
 impl ObjectWriter {
-    /// Pool only. Takes the sequence, and where the object's place is known already, reserves the room, creates the
-    /// files and writes the head.
-    pub(super) fn begin(
-        core: &Arc<Core>,
-        head: ObjectHead,
-        length: Option<u64>,
-        expected: ExpectedDigests,
-        watch: Arc<BanWatch>,
-    ) -> Result<Self, StoreError> {
-        let growing = Arc::new(Growing::new(core));
-        let mut claim = core.claim_place(&head, length)?;
+    /// Begins an object that is small, as far as is known, without a thread; `None` where that is not possible.
+    pub(super) fn begin_small(core: &Arc<Core>, beginning: &Beginning) -> Option<Self> {
+        if beginning.is_large() || core.pool.is_closed() {
+            return None;
+        }
+        let sequence = core.sequences.take_reserved()?;
+        Some(Self::new(core, sequence, beginning.clone()))
+    }
+
+    /// Pool only. Takes the sequence, and for an object that is known to be large, reserves the room, creates the files
+    /// and writes the head.
+    pub(super) fn begin(core: &Arc<Core>, beginning: Beginning) -> Result<Self, StoreError> {
+        if !beginning.is_large() {
+            let sequence = core.take_sequence()?;
+            return Ok(Self::new(core, sequence, beginning));
+        }
+        let (head, length) = (beginning.head.clone(), beginning.length);
+        let mut claim = core.claim(&head, length)?;
         let sequence = core.take_sequence()?;
-        let chosen = claim.as_ref().map(|(placement, _)| placement.members);
-        if chosen.is_some_and(|members| core.are_any_retiring(members)) {
+        if core.are_any_retiring(claim.0.members) {
             // Its disk is waited for no longer: whoever moves everything off it waits for lower sequences only.
-            let again = core.claim_place(&head, length);
+            let again = core.claim(&head, length);
             claim = again.inspect_err(|_| core.sequences.finish(sequence))?;
         }
-        let mut writing = Writing {
+        let writer = Self::new(core, sequence, beginning);
+        let (placement, claim) = claim;
+        lock(&writer.state).spread_out(placement, claim, length)?;
+        Ok(writer)
+    }
+
+    fn new(core: &Arc<Core>, sequence: Sequence, beginning: Beginning) -> Self {
+        let growing = Arc::new(Growing::new(core));
+        let Beginning {
+            head,
+            length,
+            expected,
+            watch,
+        } = beginning;
+        let writing = Writing {
             core: Arc::clone(core),
             sequence,
             growing: Arc::clone(&growing),
@@ -94,16 +135,13 @@ impl ObjectWriter {
             digesting: Digesting::new(expected, core.settings.sha256),
             watch,
         };
-        if let Some((placement, claim)) = claim {
-            writing.spread_out(placement, claim, length)?;
-        }
-        Ok(Self {
+        Self {
             core: Arc::clone(core),
             sequence,
             growing,
             state: Arc::new(Mutex::new(writing)),
             interrupted: false,
-        })
+        }
     }
 
     /// Its sequence.
@@ -112,12 +150,17 @@ impl ObjectWriter {
         self.sequence
     }
 
-    /// Appends pieces: hashes, digests and writes them in one job of the disk's pool. Returns when written.
+    /// Appends pieces: hashes, digests and writes them in one job of the pool. Returns when written, or when it is clear
+    /// that the object may still be a small one.
     ///
     /// # Errors
     /// After an error the writer can only be dropped.
     pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         self.claim_turn()?;
+        if lock(&self.state).keep(&pieces) {
+            self.interrupted = false;
+            return Ok(());
+        }
         let state = Arc::clone(&self.state);
         self.core
             .on_pool("append", move || lock(&state).append(pieces))
@@ -182,27 +225,49 @@ impl ObjectWriter {
     }
 }
 
+impl Beginning {
+    fn is_large(&self) -> bool {
+        self.length
+            .is_some_and(|length| length > COPIED_OBJECT_BYTES_MAX)
+    }
+}
+
 impl Writing {
+    /// Keeps pieces in memory as long as the object may be a small one; `false` when it is not, and nothing was done.
+    fn keep(&mut self, pieces: &[Bytes]) -> bool {
+        let bytes = bytes_of(pieces);
+        let received = self.received.saturating_add(bytes);
+        if self.spread.is_some() || received > COPIED_OBJECT_BYTES_MAX {
+            return false;
+        }
+        for piece in pieces {
+            self.digesting.update(piece);
+            self.early.extend_from_slice(piece);
+        }
+        self.received = received;
+        true
+    }
+
     fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
-        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        if bytes == 0 {
-            return Ok(());
+        if self.spread.is_none() {
+            self.spread_early(None)?;
         }
         for piece in &pieces {
             self.digesting.update(piece);
         }
-        self.received = self.received.saturating_add(bytes);
-        if self.spread.is_none() {
-            self.early.extend(pieces);
-            if self.received <= COPIED_OBJECT_BYTES_MAX {
-                return Ok(());
-            }
-            let (placement, claim) = self.core.claim(&self.head, None)?;
-            self.spread_out(placement, claim, None)?;
-            let early = std::mem::take(&mut self.early);
-            return self.write(early);
-        }
+        self.received = self.received.saturating_add(bytes_of(&pieces));
         self.write(pieces)
+    }
+
+    /// Gives what is in memory its place and its files.
+    fn spread_early(&mut self, length: Option<u64>) -> Result<(), StoreError> {
+        let (placement, claim) = self.core.claim(&self.head, length)?;
+        self.spread_out(placement, claim, length)?;
+        let early = std::mem::take(&mut self.early);
+        if early.is_empty() {
+            return Ok(());
+        }
+        self.write(vec![Bytes::from(early)])
     }
 
     fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
@@ -220,7 +285,7 @@ impl Writing {
             spread.files.leave_out(slot)?;
             spread.claim.leave_out(slot);
         }
-        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let bytes = bytes_of(&pieces);
         let before = self.received.saturating_sub(bytes);
         let readable = spread.write(pieces, before, bytes)?;
         self.growing.set_readable(readable);
@@ -229,25 +294,13 @@ impl Writing {
 
     fn commit(&mut self) -> Result<Arc<Object>, StoreError> {
         self.check_complete()?;
-        if self.spread.is_none() {
-            let (placement, claim) = self.core.claim(&self.head, Some(self.received))?;
-            self.spread_out(placement, claim, Some(self.received))?;
-            let early = std::mem::take(&mut self.early);
-            self.write(early)?;
-        }
-        let tables = self.finish()?;
-        let name = self.name()?;
-        let digests = self
-            .digesting
-            .finish()
-            .map_err(|mismatch| self.refuse(&name, mismatch))?;
-        self.obey_bans()?;
-        if let Some(spread) = &mut self.spread {
-            let table_digests: Vec<u128> = tables.iter().map(|table| digest_of(table)).collect();
-            spread.write_footers(&name, &tables, &digests, &table_digests)?;
-        }
+        let complete = match self.spread {
+            Some(_) => self.complete()?,
+            None => self.write_whole()?,
+        };
+        let name = complete.name;
         let missing = self.publish(&name)?;
-        let shards = self.shards(name, missing, tables, digests);
+        let shards = self.shards(name, missing, complete.tables, complete.digests);
         let object = self.core.admit(shards, missing);
         if let Err(purged) = self.obey_bans() {
             // It came while the files were renamed and has a higher sequence, so nobody finds this object; but its
@@ -256,6 +309,25 @@ impl Writing {
             return Err(purged);
         }
         Ok(object)
+    }
+
+    /// Writes what is missing at the end of files that are there.
+    fn complete(&mut self) -> Result<Complete, StoreError> {
+        let tables = self.finish()?;
+        let name = self.name()?;
+        let digests = self
+            .digesting
+            .finish()
+            .map_err(|mismatch| self.refuse(&name, mismatch))?;
+        self.obey_bans()?;
+        if let Some(spread) = &mut self.spread {
+            spread.write_footers(&name, &tables, &digests)?;
+        }
+        Ok(Complete {
+            name,
+            tables,
+            digests,
+        })
     }
 
     /// Writes what is still in memory; the checksums of all shards.
@@ -381,6 +453,10 @@ impl Drop for Writing {
     fn drop(&mut self) {
         self.core.sequences.finish(self.sequence);
     }
+}
+
+fn bytes_of(pieces: &[Bytes]) -> u64 {
+    pieces.iter().map(|piece| piece.len() as u64).sum()
 }
 
 /// What the other shards know of a table.

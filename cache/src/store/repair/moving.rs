@@ -25,7 +25,7 @@ use crate::store::members::{Members, Placement};
 use crate::store::partial::Growing;
 use crate::store::report::DiskSlot;
 use crate::store::temporary::TemporaryShards;
-use crate::store::writer::{Spread, digest_of};
+use crate::store::writer::Spread;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -275,8 +275,7 @@ impl Move {
     ) -> Result<(), Outcome> {
         core.copy(source, spread)?;
         let tables = spread.finish(self.to.length)?;
-        let table_digests: Vec<u128> = tables.iter().map(|table| digest_of(table)).collect();
-        spread.write_footers(&self.to, &tables, &source.facts.digests, &table_digests)?;
+        spread.write_footers(&self.to, &tables, &source.facts.digests)?;
         self.publish(core, spread)
     }
 

@@ -1,9 +1,8 @@
 //! Where an object goes, and how its bytes get there.
 //!
-//! The place is chosen when its length is known, or as soon as it is clear that it is no small one; in a pool where
-//! small and large objects go the same way, at once.
+//! The place is chosen when its length is known, or as soon as it is clear that it is no small one.
 
-use super::Writing;
+use super::{Writing, digest_of};
 use crate::object::{Digests, ObjectHead};
 use crate::ports::DeviceFile;
 use crate::store::checksum::BlockHasher;
@@ -42,20 +41,7 @@ enum Layer {
 }
 
 impl Core {
-    /// Chooses where an object goes and reserves its room; `None` while that depends on how much comes. Pool only.
-    pub(super) fn claim_place(
-        self: &Arc<Self>,
-        head: &ObjectHead,
-        length: Option<u64>,
-    ) -> Result<Option<(Placement, Claim)>, StoreError> {
-        let slots = self.slots_to_fill();
-        let depends = length.is_none() && self.policy.spreads(slots);
-        if depends {
-            return Ok(None);
-        }
-        self.claim(head, length).map(Some)
-    }
-
+    /// Chooses where an object goes and reserves its room. Pool only.
     pub(super) fn claim(
         self: &Arc<Self>,
         head: &ObjectHead,
@@ -83,15 +69,7 @@ impl Writing {
         mut claim: Claim,
         length: Option<u64>,
     ) -> Result<(), StoreError> {
-        let name = ObjectName {
-            slot: Slot {
-                key: self.head.key.short(),
-                variant: self.head.selection.variant(),
-            },
-            sequence: self.sequence,
-            length: length.unwrap_or(UNKNOWN_LENGTH),
-            placement,
-        };
+        let name = self.named(placement, length.unwrap_or(UNKNOWN_LENGTH));
         let (head, headers) = self.headers(&name, length)?;
         self.head = head;
         let data_start = headers.first().map_or(0, Vec::len) as u64;
@@ -109,8 +87,21 @@ impl Writing {
         Ok(())
     }
 
+    /// Its name under a placement.
+    pub(super) fn named(&self, placement: Placement, length: u64) -> ObjectName {
+        ObjectName {
+            slot: Slot {
+                key: self.head.key.short(),
+                variant: self.head.selection.variant(),
+            },
+            sequence: self.sequence,
+            length,
+            placement,
+        }
+    }
+
     /// The first bytes of every shard, and the head back.
-    fn headers(
+    pub(super) fn headers(
         &self,
         name: &ObjectName,
         length: Option<u64>,
@@ -194,20 +185,11 @@ impl Spread {
         name: &ObjectName,
         tables: &[Vec<u64>],
         digests: &Digests,
-        table_digests: &[u128],
     ) -> Result<(), StoreError> {
         let header_bytes = self.placed.data_start;
         let length = name.shard(0).data_bytes();
-        let footers = name.shards().zip(tables).map(|((_, shard), table)| {
-            let footer = Footer {
-                table: table.clone(),
-                length,
-                digests: digests.clone(),
-                table_digests: table_digests.to_vec(),
-            };
-            footer.encode(shard.identity(), header_bytes)
-        });
-        let footers: Arc<Vec<Vec<u8>>> = Arc::new(footers.collect());
+        let footers = footers(name, header_bytes, tables, digests);
+        let footers: Arc<Vec<Vec<u8>>> = Arc::new(footers);
         let bytes = footers.first().map_or(0, Vec::len) as u64;
         let write = move |index: u8, file: &dyn DeviceFile, at: u64| {
             let footer = footers.get(usize::from(index));
@@ -256,4 +238,24 @@ impl Spread {
             }
         }
     }
+}
+
+/// What stands behind the data of every shard, all of whose headers are that long.
+pub(super) fn footers(
+    name: &ObjectName,
+    header_bytes: u64,
+    tables: &[Vec<u64>],
+    digests: &Digests,
+) -> Vec<Vec<u8>> {
+    let table_digests: Vec<u128> = tables.iter().map(|table| digest_of(table)).collect();
+    let footers = name.shards().zip(tables).map(|((_, shard), table)| {
+        let footer = Footer {
+            table: table.clone(),
+            length: shard.data_bytes(),
+            digests: digests.clone(),
+            table_digests: table_digests.clone(),
+        };
+        footer.encode(shard.identity(), header_bytes)
+    });
+    footers.collect()
 }
