@@ -2,6 +2,7 @@
 
 mod crashing;
 mod meanwhile;
+mod order;
 mod retiring;
 
 use super::*;
