@@ -175,16 +175,16 @@ impl TemporaryShards {
 
     /// Gives the files their final names. In strict mode they are on the platter before, and their names afterwards.
     pub(crate) fn publish(&mut self, shard: impl Fn(u8) -> ShardName) -> Result<(), StoreError> {
-        self.make_durable()?;
+        if self.core.settings.durability == Durability::Strict {
+            self.sync_data()?;
+        }
         self.give_names(shard)
     }
 
-    /// The first half of [`Self::publish`].
+    /// Syncs the files before they get their names, in relaxed mode too: for shards of an object that is stored already.
+    /// What is of an old sequence is in nobody's doubt after a power loss, so its name must prove that it is whole.
     pub(crate) fn make_durable(&mut self) -> Result<(), StoreError> {
-        match self.core.settings.durability {
-            Durability::Strict => self.sync_data(),
-            Durability::Relaxed => Ok(()),
-        }
+        self.sync_data()
     }
 
     /// The second half of [`Self::publish`], for who keeps all removals waiting meanwhile: nothing is evicted for it.

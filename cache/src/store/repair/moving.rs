@@ -1,7 +1,7 @@
 //! The retirement of a disk: every object that has a shard on it is spread anew over the other disks.
 //!
 //! ```text
-//! object by object: read, verified → written under the same sequence with a new placement → (strict: synced) → renames
+//! object by object: read, verified → written under the same sequence with a new placement → fdatasync → renames
 //! → the index knows the new placement → the old shards wait for a sync like those of a replaced object
 //! → nothing in the index has a shard there, nobody writes one any more, no name is left → the slot is vacant
 //! ```
