@@ -401,6 +401,7 @@ impl Core {
         });
         self.array.on_each(jobs.collect());
         self.resume_rebuilds();
+        self.resume_retirements();
         self.restore_scrub();
         Ok(())
     }

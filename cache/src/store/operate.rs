@@ -176,33 +176,36 @@ impl Core {
             )));
         }
         self.need_majority()?;
+        // Known to all of them first, so that it goes on after a restart.
+        let noted = self.update_superblock(|superblock| {
+            superblock.retiring = superblock.retiring.with(slot);
+        });
+        noted.map_err(|error| failed(&error))?;
         self.request_retirement(slot);
         Ok(())
     }
 
-    /// Nothing is left on a disk that was being retired: its slot is vacant from now on.
-    pub(super) fn retired(&self, slot: DiskSlot) {
+    /// Nothing is left on a disk that was being retired: its slot is vacant from now on. Under `changing`.
+    pub(super) fn retired(&self, slot: DiskSlot) -> Result<(), StoreError> {
         let Some(disk) = self.array.get(slot) else {
-            return;
+            return Ok(());
         };
         self.log.mirror.drop_replica(slot);
         disk.set_out(Absence::Missing, "it was retired");
         self.top_up_log();
-        let changed = self.begin_epoch(|superblock| {
+        self.begin_epoch(|superblock| {
             if let Some(place) = superblock.slots.get_mut(usize::from(slot.0)) {
                 *place = None;
             }
             superblock.disks = superblock.disks.saturating_sub(1);
-        });
-        if let Err(error) = changed {
-            tracing::error!(disk = disk.name, %slot, %error, "cannot note that a disk was retired; it stays out");
-            return;
-        }
+            superblock.retiring = superblock.retiring.without(slot);
+        })?;
         self.array.remove(slot);
         self.show_disks();
         disk.close();
         disk.unlock();
         tracing::info!(disk = disk.name, %slot, "a disk was retired; its folder is not used any more");
+        Ok(())
     }
 
     fn accept_disks(&self) -> Result<(), DiskCommandError> {
@@ -311,6 +314,7 @@ impl Core {
         let (uuid, was_alone) = (new.uuid, self.array.only());
         let changed = self.begin_epoch(|superblock| {
             table(&mut superblock.slots, uuid);
+            superblock.retiring = superblock.retiring.without(new.slot);
             let disks = superblock.occupied().count();
             superblock.disks = u16::try_from(disks).unwrap_or(u16::MAX);
         });
@@ -319,6 +323,8 @@ impl Core {
             return Err(failed(&error));
         }
         self.array.put(Arc::clone(new));
+        // What was to be moved off the one before is computed for this one.
+        self.end_retirement(new.slot);
         self.show_disks();
         self.note_what_is_there(new.slot, &BTreeMap::new());
         // From here on it is there; what fails now is mended by another `replace`.

@@ -237,6 +237,22 @@ impl Core {
         self.repairs.shared.work.notify_all();
     }
 
+    /// Goes on with the retirements that a restart has interrupted.
+    pub(super) fn resume_retirements(&self) {
+        let retiring = lock(&self.superblock).retiring;
+        for slot in retiring.intersection(self.array.slots()).iter() {
+            self.request_retirement(slot);
+        }
+    }
+
+    /// The slot may have objects again.
+    pub(super) fn end_retirement(&self, slot: DiskSlot) {
+        lock(&self.repairs.shared.state).retirements.remove(&slot);
+        let bit = Members::of(slot).0;
+        let avoided = &self.repairs.shared.avoided;
+        avoided.fetch_and(!bit, Ordering::AcqRel);
+    }
+
     /// Whether a disk is being retired: new objects do not go there.
     pub(super) fn is_retiring(&self, slot: DiskSlot) -> bool {
         self.are_any_retiring(Members::of(slot))

@@ -25,7 +25,8 @@
 //! 160  1024  uuids of the disks by slot, 16 each; zeros: vacant
 //! 1184 1024  lineage, 16 each                                                          (superblock/lineage.rs)
 //! 2208 8  slots that were live when the epoch began, a bit each, u64 LE; 0: not known
-//! 2216 …  zeros
+//! 2216 8  slots whose disks are being retired, a bit each, u64 LE
+//! 2224 …  zeros
 //! 4088 8  XXH3-64 of the 4088 bytes before
 //! ```
 //! Only what would be written exactly so is read: this disk stands in the table at its slot, the number of disks is
@@ -98,6 +99,8 @@ pub(crate) struct Superblock {
     /// Disks that were live when the epoch began. Nothing is acknowledged before all of them have it or are known to be
     /// out by a later one, so one of them that has the epoch before has missed nothing. Empty: not known.
     pub(crate) told: Members,
+    /// Disks whose shards are being moved to the others, until nothing is left on them.
+    pub(crate) retiring: Members,
 }
 
 impl Superblock {
@@ -189,7 +192,9 @@ impl Superblock {
         bytes.resize(LINEAGE_PART, 0);
         self.lineage.encode_into(bytes);
         bytes.resize(TOLD_PART, 0);
-        bytes.extend_from_slice(&self.told.0.to_le_bytes());
+        for members in [self.told, self.retiring] {
+            bytes.extend_from_slice(&members.0.to_le_bytes());
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
@@ -225,11 +230,13 @@ impl Superblock {
             accepted: false,
             lineage: Lineage::starting(0),
             told: Members::EMPTY,
+            retiring: Members::EMPTY,
         };
         let is_before_arrays = decoded.decode_pool(&mut cursor)?;
         let mut cursor = Cursor::new(summed);
         cursor.take(TOLD_PART)?;
         decoded.told = Members(cursor.u64()?);
+        decoded.retiring = Members(cursor.u64()?);
         decoded.check(summed, is_before_arrays)?;
         Ok(decoded)
     }

@@ -92,6 +92,8 @@ impl<'a> Group<'a> {
             base.log = base.log.min(disk.log);
             base.doubt = united(base.doubt, disk.doubt);
             base.accepted |= disk.accepted;
+            // It was asked for, whichever of them the crash left without it.
+            base.retiring = base.retiring.union(disk.retiring);
         }
         if !is_same_boot && !base.clean {
             // One of them was last written in another life of the machine: what that life left is in doubt, whichever

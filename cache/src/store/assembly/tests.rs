@@ -32,6 +32,7 @@ fn disk(slot: u8, disks: u8) -> Superblock {
         slots: (0..disks).map(|slot| Some(uuid(slot))).collect(),
         parity: 2,
         told: Members::EMPTY,
+        retiring: Members::EMPTY,
         accepted: false,
         lineage: Lineage::starting(1),
     }

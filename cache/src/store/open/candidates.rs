@@ -283,6 +283,7 @@ pub(super) fn format(candidates: &Candidates, parity: u8) -> Result<Assembled, O
         slots,
         parity,
         told: Members::EMPTY,
+        retiring: Members::EMPTY,
         accepted: false,
         lineage: Lineage::starting(epoch),
     };

@@ -44,21 +44,11 @@ impl Core {
     /// One turn of a retirement.
     pub(super) fn move_off(self: &Arc<Self>, slot: DiskSlot) {
         let turned = self.move_all(slot).and_then(|left| match left {
-            0 => self.sweep_off(slot),
+            0 => self.leave(slot),
             left => Err(Halt::Failed(format!("{left} objects cannot be moved now"))),
         });
         match turned {
-            Ok(()) => {
-                self.retired(slot);
-                let mut state = lock(&self.repairs.shared.state);
-                state.retirements.remove(&slot);
-                let bit = Members::of(slot).0;
-                self.repairs
-                    .shared
-                    .avoided
-                    .fetch_and(!bit, Ordering::AcqRel);
-            }
-            Err(Halt::Stopped) => {}
+            Ok(()) | Err(Halt::Stopped) => {}
             Err(Halt::Failed(reason)) => {
                 let disk = self.folder_of(slot);
                 tracing::warn!(disk, %slot, reason, "the retirement is interrupted; it goes on later");
@@ -191,6 +181,19 @@ impl Core {
         }
         self.remove_object(&record.name(), EvictionCause::Watermark);
         Err(Outcome::Whole)
+    }
+
+    /// Nothing in the index has a shard on the disk any more: its slot becomes vacant.
+    fn leave(&self, slot: DiskSlot) -> Result<(), Halt> {
+        let _one = lock(&self.changing);
+        if !self.is_retiring(slot) {
+            return Ok(()); // another disk has taken its place
+        }
+        self.sweep_off(slot)?;
+        let retired = self.retired(slot);
+        retired.map_err(|error| Halt::Failed(error.to_string()))?;
+        self.end_retirement(slot);
+        Ok(())
     }
 
     /// Makes sure that nothing is left on the disk, and nobody is about to put something there.

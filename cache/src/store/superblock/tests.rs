@@ -22,6 +22,7 @@ fn superblock() -> Superblock {
         slots: vec![Some([2; 16])],
         parity: 2,
         told: Members::EMPTY,
+        retiring: Members::EMPTY,
         accepted: false,
         lineage: Lineage::starting(1),
     }
