@@ -402,6 +402,7 @@ impl Core {
         self.array.on_each(jobs.collect());
         self.resume_rebuilds();
         self.resume_retirements();
+        self.leave_vacant_slots();
         self.restore_scrub();
         Ok(())
     }

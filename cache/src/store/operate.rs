@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// The disks that are there are the truth: what is stored on them is used without being asked about, and those that
-    /// are missing may only come back as strangers.
+    /// are missing may only come back as strangers. What those had is spread anew over the others.
     ///
     /// # Errors
     /// [`DiskCommandError`]; then nothing has changed.
@@ -221,6 +221,7 @@ impl Core {
                 }
             }
             superblock.disks = live.len().into();
+            superblock.retiring = superblock.retiring.intersection(live);
         });
         changed.map_err(|error| failed(&error))?;
         for slot in absent.iter() {
@@ -235,6 +236,7 @@ impl Core {
         self.losses.see_all();
         // What was found under doubt is looked at anew.
         self.handles.invalidate_all();
+        self.leave_vacant_slots();
         tracing::warn!(slots = ?absent.iter().map(|slot| slot.0).collect::<Vec<_>>(), "the pool goes on without some disks");
         Ok(())
     }

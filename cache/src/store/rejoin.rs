@@ -16,7 +16,6 @@ use super::array::disk::{Absence, Disk};
 use super::core::{Core, lock};
 use super::index::{Inserted, Record};
 use super::layout::{OBJECTS, ShardName};
-use super::members::{Members, Placement};
 use super::recovery;
 use super::report::DiskSlot;
 use super::sequence::COUNTER_BITS;
@@ -230,31 +229,12 @@ impl Core {
             return true;
         }
         let (slots, live) = (self.array.slots(), self.array.live());
-        let preferences = [slots.difference(live), slots];
-        let Some(members) = Members::assign(&found, name.geometry, &preferences) else {
+        let Some(record) = Record::found(name, &found, slots, live) else {
             return false;
         };
-        let here: Members = found.iter().map(|(_, disk)| *disk).collect();
-        let missing = (0_u32..)
-            .zip(members.iter())
-            .filter(|(_, disk)| !here.contains(*disk) && live.contains(*disk))
-            .fold(0, |bits, (index, _)| {
-                bits | 1_u16.checked_shl(index).unwrap_or(0)
-            });
         let record = Record {
-            slot: name.slot,
-            sequence: name.sequence,
-            length: name.length,
-            placement: Placement {
-                geometry: name.geometry,
-                members,
-            },
-            missing,
-            last_use: 0,
-            owner: 0,
-            pinned: false,
             unverified: true,
-            head_known: false,
+            ..record
         };
         // Counted as put back: purges that have looked at everything by now have not looked at this one.
         if lock(&self.index).put_back(record, None) == Inserted::New {

@@ -4,6 +4,7 @@
 //! queue: objects that a reader, a scrub or a commit found lacking a shard            → one by one, before all else
 //! rebuild of a disk: objects in use, then all of the index, then its names compared  → until nothing is missing
 //! retirement of a disk: every object on it is spread anew over the others            → until nothing is left on it
+//! a slot that an operator has given up is left in the same way
 //! ```
 //! What is missing stands in the index, so a rebuild has no cursor that could be lost: what was repaired before a
 //! restart is there, and what was not is found missing again.
@@ -241,6 +242,25 @@ impl Core {
     pub(super) fn resume_retirements(&self) {
         let retiring = lock(&self.superblock).retiring;
         for slot in retiring.intersection(self.array.slots()).iter() {
+            self.request_retirement(slot);
+        }
+    }
+
+    /// Objects that have shards in slots that are vacant are spread anew over the disks that there are: those shards
+    /// cannot come back. Any thread; the work is done in the background.
+    pub(super) fn leave_vacant_slots(&self) {
+        let slots = self.array.slots();
+        let mut vacant = Members::EMPTY;
+        self.each_record(|record| {
+            let members = record.placement.members;
+            for slot in members.difference(slots).iter() {
+                vacant = vacant.with(slot);
+                if let Some(shard) = members.index_of(slot) {
+                    lock(&self.index).set_missing_of(record, shard);
+                }
+            }
+        });
+        for slot in vacant.iter() {
             self.request_retirement(slot);
         }
     }

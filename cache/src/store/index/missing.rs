@@ -76,6 +76,14 @@ impl Index {
         self.change_missing(slot, sequence, None, |missing| missing | bit(index));
     }
 
+    /// As [`Self::set_missing`], unless the generation was spread anew since.
+    pub(crate) fn set_missing_of(&mut self, record: &Record, index: u8) {
+        let (slot, sequence) = (record.slot, record.sequence);
+        self.change_missing(slot, sequence, Some(record.placement), |missing| {
+            missing | bit(index)
+        });
+    }
+
     /// Notes that a generation was spread anew; the record as it was, `None` when it is not there under this placement.
     pub(crate) fn move_to(
         &mut self,

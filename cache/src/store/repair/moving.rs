@@ -1,4 +1,5 @@
-//! The retirement of a disk: every object that has a shard on it is spread anew over the other disks.
+//! The retirement of a disk: every object that has a shard on it is spread anew over the other disks. So is what had
+//! shards in a slot that has become vacant without that.
 //!
 //! ```text
 //! object by object: read, verified → written under the same sequence with a new placement → fdatasync → renames
@@ -211,7 +212,7 @@ impl Core {
         if left > 0 {
             return Err(Halt::Failed(format!("{left} objects are still on it")));
         }
-        if self.losses.has_unseen() {
+        if self.losses.has_unseen() && self.array.slots().contains(slot) {
             let reason =
                 "it may have shards of objects that are out of sight while other disks are out";
             return Err(Halt::Failed(reason.to_owned()));
