@@ -94,7 +94,8 @@ pub(crate) struct Core {
     pub(super) scrubbing: Scrubbing,
     /// What looks at the disks have seen.
     pub(super) health: Health,
-    /// Held while an operator changes the table of disks; comes before every other lock.
+    /// Held while the table of disks changes, and while a disk that comes back is compared; comes before every other
+    /// lock.
     pub(super) changing: Mutex<()>,
 }
 

@@ -18,7 +18,7 @@ use super::superblock::Superblock;
 use crate::ports::Device;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 /// Looks that find nothing until a disk is out.
@@ -193,6 +193,12 @@ impl Core {
 
     /// Looks whether the disk of a missing slot has turned up in a folder that is not used.
     fn look_at_unattached(self: &Arc<Self>) {
+        // What an operator changes right now may be the very slot; the next look will do.
+        let _one = match self.changing.try_lock() {
+            Ok(one) => one,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let waiting = std::mem::take(&mut *lock(&self.health.unattached));
         let used = |device: &Arc<dyn Device>| {
             let disks = self.array.disks();

@@ -38,6 +38,15 @@ pub(super) type Known = BTreeMap<Sequence, ShardName>;
 impl Core {
     /// Takes a disk back that is out and attached. Pool only; may take minutes.
     pub(super) fn rejoin(self: &Arc<Self>, disk: &Arc<Disk>) -> Result<(), String> {
+        // Nobody replaces it meanwhile: what is noted of it would be believed of the other one.
+        let _one = lock(&self.changing);
+        let known = self.array.get(disk.slot);
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, disk)) {
+            return Err("another disk has taken its place".to_owned());
+        }
+        if self.repairs.is_stopped() || self.retirement.has_begun() {
+            return Err("the store ends".to_owned());
+        }
         let common = self.common_epoch(disk)?;
         disk.set_out(Absence::Returning, "being compared with the others");
         self.settle_losses().map_err(|error| error.to_string())?;
