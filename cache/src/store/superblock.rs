@@ -18,7 +18,7 @@
 //! 136  8  metadata log: the files before this sequence are on the platter as a whole, u64 LE …
 //! 144  8  … and this one up to here, bytes, u64 LE (both 0: nothing known)
 //! 152  2  number of slots, u16 LE, 1 to 64; 0: written before arrays, the pool has slot 0 alone and the rest is zeros
-//! 154  2  flags of the pool, u16 LE: bit 0 = an operator has accepted this epoch
+//! 154  2  zeros
 //! 156  1  parity: shards of an object that may be lost, 1 or 2
 //! 157  1  number of epochs in the lineage, 1 to 64
 //! 158  2  zeros
@@ -55,7 +55,6 @@ const VERSION: u16 = 1;
 const SUMMED_BYTES: usize = 4088;
 const BOOT_ID_BYTES: usize = 36;
 const CLEAN: u16 = 1;
-const ACCEPTED: u16 = 1;
 /// Slots of a pool.
 pub(crate) const SLOTS_MAX: usize = 64;
 /// Where the part begins that was zeros before there were arrays.
@@ -92,8 +91,6 @@ pub(crate) struct Superblock {
     pub(crate) slots: Vec<Option<[u8; 16]>>,
     /// Shards of an object that may be lost.
     pub(crate) parity: u8,
-    /// An operator said that this epoch counts although most disks are absent.
-    pub(crate) accepted: bool,
     /// The epochs that led here; its newest one is `epoch`.
     pub(crate) lineage: Lineage,
     /// Disks that were live when the epoch began. Nothing is acknowledged before all of them have it or are known to be
@@ -104,12 +101,10 @@ pub(crate) struct Superblock {
 }
 
 impl Superblock {
-    /// From here on it is the next epoch, which no operator has accepted yet. `tag` is random; `told` are the disks that
-    /// are live.
+    /// From here on it is the next epoch. `tag` is random; `told` are the disks that are live.
     pub(crate) fn begin_epoch(&mut self, tag: u64, told: Members) {
         self.epoch = self.epoch.saturating_add(1);
         self.lineage.begin(self.epoch, tag);
-        self.accepted = false;
         self.told = told;
     }
 
@@ -183,9 +178,7 @@ impl Superblock {
     fn encode_pool(&self, bytes: &mut Vec<u8>) {
         let slots = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
         bytes.extend_from_slice(&slots.to_le_bytes());
-        let flags = if self.accepted { ACCEPTED } else { 0 };
-        bytes.extend_from_slice(&flags.to_le_bytes());
-        bytes.extend_from_slice(&[self.parity, self.lineage.count(), 0, 0]);
+        bytes.extend_from_slice(&[0, 0, self.parity, self.lineage.count(), 0, 0]);
         for disk in self.slots.iter().take(SLOTS_MAX) {
             bytes.extend_from_slice(&disk.unwrap_or(VACANT));
         }
@@ -227,7 +220,6 @@ impl Superblock {
             log: (cursor.u64()?, cursor.u64()?),
             slots: Vec::new(),
             parity: PARITY_BEFORE_ARRAYS,
-            accepted: false,
             lineage: Lineage::starting(0),
             told: Members::EMPTY,
             retiring: Members::EMPTY,
@@ -243,14 +235,14 @@ impl Superblock {
 
     /// Reads what concerns the pool; tells whether it was written before there were arrays.
     fn decode_pool(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, FormatError> {
-        let (slots, flags) = (cursor.u16()?, cursor.u16()?);
+        let slots = cursor.u16()?;
+        cursor.take(2)?;
         let (parity, epochs) = (cursor.u8()?, cursor.u8()?);
         if slots == 0 {
             self.slots = vec![Some(self.disk)];
             self.lineage = Lineage::starting(self.epoch);
             return Ok(true);
         }
-        self.accepted = flags & ACCEPTED != 0;
         self.parity = parity;
         cursor.take(2)?;
         for number in 0..SLOTS_MAX {

@@ -33,7 +33,6 @@ fn disk(slot: u8, disks: u8) -> Superblock {
         parity: 2,
         told: Members::EMPTY,
         retiring: Members::EMPTY,
-        accepted: false,
         lineage: Lineage::starting(1),
     }
 }

@@ -284,7 +284,6 @@ pub(super) fn format(candidates: &Candidates, parity: u8) -> Result<Assembled, O
         parity,
         told: Members::EMPTY,
         retiring: Members::EMPTY,
-        accepted: false,
         lineage: Lineage::starting(epoch),
     };
     Ok(Assembled {
