@@ -279,8 +279,12 @@ impl Core {
         let mut uuid = [0; 16];
         getrandom::fill(&mut uuid).map_err(|error| at_fault(error.to_string()))?;
         let threads = self.settings.threads_per_disk;
-        let pool = Pool::start(slot.0.into(), threads, self.settings.queue_per_disk)
-            .map_err(|error| at_fault(error.to_string()))?;
+        let pool = Pool::start(
+            &format!("weir-disk{slot}"),
+            threads,
+            self.settings.queue_per_disk,
+        )
+        .map_err(|error| at_fault(error.to_string()))?;
         let disk = Arc::new(Disk::attached(slot, uuid, Arc::clone(device), pool));
         let state = disk
             .try_ask(PATIENCE, |device| Ok(examine(device)))

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::device::memory::Operation;
+use crate::events::Event;
 use crate::store::array::disk::Disk;
 use crate::store::core::lock;
 use crate::store::pool::Pool;
@@ -39,6 +40,14 @@ async fn on_pool<T: Send + 'static>(
     store.core.pool.run(move || work(&core)).await.unwrap()
 }
 
+/// A pass, and what it has begun.
+async fn pass(store: &Store) {
+    maintain(store).await;
+    let core = Arc::clone(&store.core);
+    let drained = tokio::task::spawn_blocking(move || core.pool.drain(CLOSE));
+    assert!(drained.await.unwrap());
+}
+
 fn missing(store: &Store) -> u64 {
     lock(&store.core.index).lacking_shards(SLOT)
 }
@@ -70,7 +79,12 @@ async fn a_disk_that_was_replaced_does_not_return() {
     let (rig, store, _, filled) = opened().await;
     let old = lose(&store);
     let device = Arc::clone(&rig.disks[1]) as Arc<dyn Device>;
-    let late = Disk::attached(SLOT, old.uuid, device, Pool::start(1, 1, 1).unwrap());
+    let late = Disk::attached(
+        SLOT,
+        old.uuid,
+        device,
+        Pool::start("weir-late", 1, 1).unwrap(),
+    );
     let fresh = rig.disks[0].another("fresh");
     store.replace_disk(SLOT, fresh).await.unwrap();
     let lacking = missing(&store);
@@ -82,4 +96,61 @@ async fn a_disk_that_was_replaced_does_not_return() {
     assert!(!late.is_live());
     assert_eq!(missing(&store), lacking);
     check_all(&store, &filled, "replaced").await;
+}
+
+#[tokio::test]
+async fn who_was_well_for_long_is_soon_tried_again() {
+    let (rig, store, clock, _) = opened().await;
+    for _ in 0..7 {
+        lose(&store);
+        clock.advance(Duration::from_secs(600));
+        pass(&store).await;
+        assert_eq!(standing(&store, 1), Standing::Live);
+    }
+    // One that comes and goes is not.
+    lose(&store);
+    clock.advance(Duration::from_secs(6));
+    pass(&store).await;
+    assert_eq!(standing(&store, 1), Standing::Out(Absence::Failed));
+    clock.advance(Duration::from_secs(600));
+    pass(&store).await;
+    assert_eq!(standing(&store, 1), Standing::Live);
+    clock.advance(Duration::from_secs(3600));
+    rig.disks[1].die();
+    lose(&store);
+    pass(&store).await;
+    rig.disks[1].restore();
+    clock.advance(Duration::from_secs(6));
+    pass(&store).await;
+    assert_eq!(standing(&store, 1), Standing::Live);
+}
+
+#[tokio::test]
+async fn a_rebuild_of_nothing_is_not_told_of() {
+    let (_rig, store, _, _) = opened().await;
+    let mut events = store.events().subscribe();
+    lose(&store);
+    pass(&store).await;
+    on_pool(&store, core::Core::repair_now).await;
+    let told: Vec<_> = std::iter::from_fn(|| events.waiting()).collect();
+    let is_expected =
+        |event: &Event| matches!(event, Event::DiskLost { .. } | Event::DiskBack { .. });
+    assert!(told.len() == 2 && told.iter().all(is_expected), "{told:?}");
+    assert_eq!(store.core.rebuild_progress(SLOT), None);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_out_has_no_budget() {
+    let (rig, store, _, _) = opened().await;
+    assert!(store.disks().disks[1].budget_bytes > 0);
+    rig.disks[1].remove();
+    pass(&store).await;
+    let report = store.disks();
+    assert_eq!(standing(&store, 1), Standing::Out(Absence::Missing));
+    assert_eq!(report.disks[1].budget_bytes, 0);
+    assert!(report.disks[0].budget_bytes > 0);
+    rig.disks[1].restore();
+    on_pool(&store, |core| core.try_now(&core.array.get(SLOT).unwrap())).await;
+    pass(&store).await;
+    assert!(store.disks().disks[1].budget_bytes > 0);
 }
