@@ -265,28 +265,30 @@ impl Core {
 
     /// Notes of each object that should have a shard on a disk whether it is there.
     pub(super) fn note_what_is_there(&self, slot: DiskSlot, known: &Known) {
+        let account = self.array.get(slot).map(|disk| Arc::clone(&disk.stats));
         let mut next = Some(0);
-        let mut stored = 0_u64;
         while let Some(from) = next {
             let (records, following) = lock(&self.index).batch(from, BATCH);
             for record in records {
                 let Some(index) = record.placement.members.index_of(slot) else {
                     continue;
                 };
+                let is_there = known.get(&record.sequence) == Some(&record.name().shard(index));
+                let bytes = record.name().shard_footprint_bytes();
+                // Counted under the lock of the index: what is removed meanwhile is subtracted if it was added.
                 let mut objects = lock(&self.index);
-                if known.get(&record.sequence) == Some(&record.name().shard(index)) {
-                    objects.set_present(record.slot, record.sequence, record.placement, index);
-                    stored = stored.saturating_add(record.name().shard_footprint_bytes());
-                } else {
-                    objects.set_missing(record.slot, record.sequence, index);
+                let was_missing = objects.change_presence(&record, index, is_there);
+                match (&account, was_missing) {
+                    (Some(account), Some(true)) if is_there => account.stored_bytes.add(bytes),
+                    (Some(account), Some(false)) if !is_there => {
+                        account.stored_bytes.subtract(bytes);
+                    }
+                    _ => {}
                 }
                 drop(objects);
                 self.handles.invalidate(&(record.slot, record.sequence));
             }
             next = following;
-        }
-        if let Some(disk) = self.array.get(slot) {
-            disk.stats.stored_bytes.set(stored);
         }
     }
 

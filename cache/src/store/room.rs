@@ -239,7 +239,7 @@ impl Core {
             return Some(0);
         };
         self.remove_replaced(name.slot);
-        if self.unlink_counted(&record, cause) {
+        if self.try_unlink_counted(&record, cause) {
             return Some(name.shard_footprint_bytes());
         }
         if !self.put_back(record, place, forgets) {

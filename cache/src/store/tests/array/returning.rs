@@ -6,6 +6,7 @@ use crate::events::Event;
 use crate::store::array::disk::Disk;
 use crate::store::core::lock;
 use crate::store::pool::Pool;
+use crate::store::recovery::stored_bytes;
 
 const SLOT: DiskSlot = DiskSlot(1);
 
@@ -153,4 +154,60 @@ async fn a_disk_that_is_out_has_no_budget() {
     on_pool(&store, |core| core.try_now(&core.array.get(SLOT).unwrap())).await;
     pass(&store).await;
     assert!(store.disks().disks[1].budget_bytes > 0);
+}
+
+/// What is counted of each disk is what the index says.
+fn check_accounts(store: &Store, case: &str) {
+    let expected = stored_bytes(&lock(&store.core.index));
+    for disk in store.core.array.disks().iter() {
+        let counted = disk.stats.stored_bytes.get();
+        let expected = expected.get(&disk.slot).copied().unwrap_or(0);
+        assert_eq!(counted, expected, "{case}: {}", disk.slot);
+    }
+}
+
+#[tokio::test]
+async fn the_accounts_are_right_whatever_happens_to_a_disk() {
+    let (rig, store, clock, _) = opened().await;
+    check_accounts(&store, "filled");
+    lose(&store);
+    fill_both(&store, 1..3).await;
+    fill_both(&store, 7..9).await;
+    store.forget(&key(4)).await;
+    // What was replaced is gone.
+    on_pool(&store, |core| core.sync_pass()).await.unwrap();
+    check_accounts(&store, "out");
+    clock.advance(Duration::from_secs(700));
+    pass(&store).await;
+    check_accounts(&store, "back");
+    on_pool(&store, core::Core::repair_now).await;
+    check_accounts(&store, "repaired");
+    lose(&store);
+    let fresh = rig.disks[0].another("fresh");
+    store.replace_disk(SLOT, fresh).await.unwrap();
+    check_accounts(&store, "replaced");
+    on_pool(&store, core::Core::repair_now).await;
+    check_accounts(&store, "rebuilt");
+    // A disk that was not there at the start.
+    store.close(CLOSE).await;
+    let rig = rig.killed();
+    let store = rig.open_some(&[0, 2, 3]).await;
+    check_accounts(&store, "without it");
+}
+
+#[tokio::test]
+async fn a_replaced_object_that_cannot_be_removed_is_not_counted() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = crate::store::tests::open(&device).await;
+    let first = fill(&store, head(1), &body(1, LARGE)).await.unwrap();
+    device.add_fault(crate::device::memory::Fault {
+        operation: Operation::Unlink,
+        path_contains: first.name().path(),
+        errno: libc::EIO,
+        times: u64::MAX,
+    });
+    drop(first);
+    fill(&store, head(1), &body(2, SMALL)).await.unwrap();
+    maintain(&store).await;
+    check_accounts(&store, "left");
 }
