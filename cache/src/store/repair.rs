@@ -18,6 +18,7 @@
 
 mod moving;
 mod object;
+mod patience;
 mod source;
 mod thread;
 mod walk;
@@ -29,6 +30,7 @@ use super::layout::{ObjectName, Slot};
 use super::members::Members;
 use super::report::{DiskSlot, Progress};
 use crate::object::Sequence;
+use patience::Patience;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -66,6 +68,8 @@ struct State {
     rebuilds: BTreeMap<DiskSlot, Rebuild>,
     /// Disks that are being retired, and the first sequence that surely avoids them.
     retirements: BTreeMap<DiskSlot, (Rebuild, u64)>,
+    /// With what was postponed.
+    patience: Patience,
     is_running: bool,
     is_stopped: bool,
 }
@@ -195,6 +199,7 @@ impl Core {
         rebuild.total = rebuild.done.saturating_add(missing);
         // What others could not do without this disk can perhaps be done now.
         state.all_due();
+        state.patience.reset();
         drop(state);
         self.repairs.shared.work.notify_all();
     }
@@ -234,6 +239,7 @@ impl Core {
         let until = self.sequences.next();
         let entry = state.retirements.entry(slot);
         entry.or_insert((rebuild, until)).0.turn = Turn::Due;
+        state.patience.reset();
         drop(state);
         self.repairs.shared.work.notify_all();
     }
@@ -369,9 +375,17 @@ impl State {
     }
 
     fn is_any_due(&self) -> bool {
+        self.is_any(Turn::Due)
+    }
+
+    fn is_any_postponed(&self) -> bool {
+        self.is_any(Turn::Postponed)
+    }
+
+    fn is_any(&self, turn: Turn) -> bool {
         let moving = self.retirements.values().map(|(moving, _)| moving);
         let mut all = self.rebuilds.values().chain(moving);
-        all.any(|rebuild| rebuild.turn == Turn::Due)
+        all.any(|rebuild| rebuild.turn == turn)
     }
 }
 
