@@ -42,10 +42,19 @@ class Clients:
 
     def repeat_for(self, seconds: int, connections: int, port: int, path: str, length: int) -> Delivered:
         """One object over and over, on connections that stay open, by wrk."""
+        return self._wrk(seconds, connections, port, path, length, [])
+
+    def each_for(self, seconds: int, connections: int, port: int, folder: str, length: int) -> Delivered:
+        """As `repeat_for`, every request for another object of the folder."""
+        return self._wrk(seconds, connections, port, folder, length, ["--", "each"])
+
+    def _wrk(
+        self, seconds: int, connections: int, port: int, path: str, length: int, arguments: list[str]
+    ) -> Delivered:
         script = Path(__file__).with_name("wrk.lua")
         url = f"http://127.0.0.1:{port}{path}"
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
-        result = self._run(["wrk", *options, url])
+        result = self._run(["wrk", *options, url, *arguments])
         if result["errors"] or result["requests"] == 0:
             raise BenchError(f"wrk: {result['errors']} of {result['requests']} requests of {url} failed")
         if result["bytes"] < result["requests"] * length:

@@ -34,6 +34,7 @@ def arguments() -> argparse.Namespace:
     names = [row.name for row in ROWS]
     parser.add_argument("--rows", type=lambda text: text.split(","), default=names, help=",".join(names))
     parser.add_argument("--rounds", type=int, help=f"turns of each server for a row, default {ROUNDS_DEFAULT}")
+    parser.add_argument("--disks", type=int, default=1, help="disks of Weir's store: folders below --data; default 1")
     parser.add_argument("--quick", action="store_true", help="smaller, one round: tries the bench, measures nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say which rows moved by more than 10 %%")
@@ -45,8 +46,8 @@ def arguments() -> argparse.Namespace:
     if unknown := [name for name in chosen.rows if name not in names]:
         parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(names)}")
     chosen.rounds = chosen.rounds or (1 if chosen.quick else ROUNDS_DEFAULT)
-    if chosen.rounds < 1:
-        parser.error("--rounds must be at least 1")
+    if chosen.rounds < 1 or chosen.disks < 1:
+        parser.error("--rounds and --disks must be at least 1")
     return chosen
 
 
@@ -76,7 +77,7 @@ def run(chosen: argparse.Namespace) -> dict:
     cores = Cores.of_this_machine()
     facts = machine.facts(cores)
     with tempfile.TemporaryDirectory(prefix="run-", dir=chosen.data) as name:
-        origin, weir, nginx = make_servers(Path(name), cores, chosen.binary.resolve())
+        origin, weir, nginx = make_servers(Path(name), cores, chosen.binary.resolve(), chosen.disks)
         rows = [row.quick() if chosen.quick else row for row in ROWS if row.name in chosen.rows]
         with origin.running():
             stage = Stage(origin, weir, nginx, Clients(chosen.load.resolve(), cores.load))

@@ -203,7 +203,46 @@ class FillRow:
         return sample
 
 
-Row = HitRow | FillRow
+@dataclass(frozen=True)
+class SmallFillRow:
+    """Objects that are not stored, each of them asked for once, one after the other on each connection."""
+
+    name: str
+    meaning: str
+    unit: Unit
+    length: int
+    connections: int
+    seconds: int = 4
+
+    def quick(self) -> "SmallFillRow":
+        """The same in a second, for trying the bench itself."""
+        return replace(self, seconds=1)
+
+    def rounds(self, stage: Stage, count: int) -> Iterator[Round]:
+        """Measures so many rounds."""
+        for _ in range(count):
+            yield {server.name: self._turn(stage, server) for server in (stage.weir, stage.nginx)}
+
+    def reference_seconds(self, stage: Stage) -> float | None:
+        """How fast they come depends on the servers alone."""
+        return None
+
+    def _turn(self, stage: Stage, server: Server) -> Sample:
+        wanted = stage.object(self.length)
+        folder = f"/each/{wanted.name}/"
+        os.sync()
+        with server.running():
+            load = lambda: stage.clients.each_for(self.seconds, self.connections, server.port, folder, self.length)
+            sample = stage.measure(server, load)
+            # wrk gives up what is under way when its time is over.
+            if not 0 <= sample.origin_fetches - sample.requests <= self.connections:
+                raise BenchError(f"{self.name}: {server.name} fetched {sample.origin_fetches} of {sample.requests}")
+            for number in (1, sample.requests):
+                check_stored(server.port, f"{folder}{number}", wanted)
+        return sample
+
+
+Row = HitRow | FillRow | SmallFillRow
 
 ROWS: tuple[Row, ...] = (
     HitRow("hit-1k", "hits of 1 KiB, 16 connections", Unit.REQUEST, KIB, 16, Program.WRK),
@@ -212,6 +251,8 @@ ROWS: tuple[Row, ...] = (
     HitRow("hit-64m", "hits of 64 MiB, 4 connections", Unit.GIGABYTE, 64 * MIB, 4, Program.DOWNLOADS),
     HitRow("hit-1g", "hits of 1 GiB, 2 connections", Unit.GIGABYTE, GIB, 2, Program.DOWNLOADS),
     HitRow("many-600x64m", "600 hits of 64 MiB at once", Unit.GIGABYTE, 64 * MIB, 600, Program.DOWNLOADS, 600),
+    SmallFillRow("cold-1k", "objects of 1 KiB that are not stored, 16 connections", Unit.REQUEST, KIB, 16),
+    SmallFillRow("cold-64k", "objects of 64 KiB that are not stored, 16 connections", Unit.REQUEST, 64 * KIB, 16),
     FillRow("cold-1g", "1 GiB that is not stored, one client", Unit.GIGABYTE, GIB, 1),
     FillRow("followers-200", "64 MiB from a slow origin, 200 clients", Unit.GIGABYTE, 64 * MIB, 200, "/slow/"),
 )

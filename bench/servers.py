@@ -6,9 +6,10 @@ beyond a server's defaults is written here and nowhere else, and printed with th
 
 from __future__ import annotations
 
+import grp
+import json
 import os
 import pwd
-import grp
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
@@ -39,6 +40,7 @@ http {{
         root www;
         add_header Cache-Control "max-age=86400";
         location /slow/ {{ alias www/; limit_rate {slow}; }}
+        location ~ ^/each/(?<name>[^/]+)/ {{ rewrite ^ /$name break; }}
     }}
 }}
 """
@@ -87,7 +89,7 @@ allow_networks = ["127.0.0.0/8"]
 level = "warn"
 access = "off"
 
-[[mirror]]
+{store}[[mirror]]
 path = "/"
 upstreams = ["http://127.0.0.1:{origin}/"]
 """
@@ -165,7 +167,7 @@ class Origin(Server):
         return ["nginx", "-p", str(self.folder), "-c", "nginx.conf"]
 
     def put(self, name: str, length: int) -> Object:
-        """Makes an object that is served as /NAME, and slowly as /slow/NAME."""
+        """Makes an object that is served as /NAME, slowly as /slow/NAME, and as whatever is below /each/NAME/."""
         return make(self.folder / "www", name, length)
 
     def fetches(self) -> int:
@@ -195,18 +197,22 @@ class Weir(Server):
 
     name = "weir"
 
-    def __init__(self, folder: Path, cores: str, origin: Origin, program: Path) -> None:
+    def __init__(self, folder: Path, cores: str, origin: Origin, program: Path, disks: int) -> None:
         super().__init__(folder, cores)
         self.origin = origin
         self.program = program
+        self.disks = disks
 
     def configure(self) -> list[str]:
-        (self.folder / "weir.toml").write_text(WEIR_CONFIGURATION.format(origin=self.origin.port))
+        disks = [str(self.folder / f"disk{number}") for number in range(self.disks)]
+        store = f"[store]\ndisks = {json.dumps(disks)}\n\n" if self.disks > 1 else ""
+        (self.folder / "weir.toml").write_text(WEIR_CONFIGURATION.format(origin=self.origin.port, store=store))
         listen = ["--listen", f"127.0.0.1:{self.port}", "--admin", "127.0.0.1:0"]
         return [str(self.program), "serve", "--config", "weir.toml", *listen, "--data", "data"]
 
 
-def make_servers(folder: Path, cores: Cores, program: Path) -> tuple[Origin, Weir, Nginx]:
-    """The three of them, not running yet."""
+def make_servers(folder: Path, cores: Cores, program: Path, disks: int) -> tuple[Origin, Weir, Nginx]:
+    """The three of them, not running yet; Weir with so many disks."""
     origin = Origin(folder / "origin", cores.load)
-    return origin, Weir(folder / "weir", cores.server, origin, program), Nginx(folder / "nginx", cores.server, origin)
+    weir = Weir(folder / "weir", cores.server, origin, program, disks)
+    return origin, weir, Nginx(folder / "nginx", cores.server, origin)

@@ -4,7 +4,7 @@ use super::Step;
 use super::measure::{self, Outcome, cost_of, micros_each};
 use bytes::Bytes;
 use std::path::PathBuf;
-use weir_cache::store::{Store, StoreSettings};
+use weir_cache::store::{Store, StoreSettings, UNIT_BYTES};
 
 /// Fewer than handles are kept.
 const WARM_OBJECTS: usize = 1000;
@@ -65,8 +65,9 @@ async fn evict_half(folders: &[PathBuf], stored_bytes: u64) -> Outcome<f64> {
     };
     let store = measure::open(folders, settings).await?;
     let before = store.stats().objects.get();
+    // A large one: small ones reserve nothing before they are committed.
     let head = measure::head(measure::key(u64::MAX));
-    let spent = cost_of(async { Ok(store.begin(head, Some(1)).await?) }).await?;
+    let spent = cost_of(async { Ok(store.begin(head, Some(UNIT_BYTES)).await?) }).await?;
     let evicted = before.saturating_sub(store.stats().objects.get());
     measure::close(store).await;
     Ok(micros_each(spent, usize::try_from(evicted)?))

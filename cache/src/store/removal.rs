@@ -13,6 +13,7 @@ use super::report::DiskSlot;
 use super::superblock::Superblock;
 use crate::metrics::EvictionCause;
 use crate::ports::Device;
+use std::collections::BTreeMap;
 use std::io;
 
 impl Core {
@@ -42,9 +43,28 @@ impl Core {
 
     /// Removes all files of an object; `false` when one is still there.
     pub(crate) fn remove_shards(&self, record: &Record) -> bool {
-        let shards = self.shards_to_remove(record);
-        let paths: Vec<_> = shards.map(|(disk, shard)| (disk, shard.path())).collect();
-        self.remove_files(&paths)
+        let gone = self.remove_all_shards(std::slice::from_ref(record));
+        gone.into_iter().all(|is_gone| is_gone)
+    }
+
+    /// Removes all files of several objects; for each, whether none of them is left.
+    pub(crate) fn remove_all_shards(&self, records: &[Record]) -> Vec<bool> {
+        let mut gone = vec![true; records.len()];
+        let mut owners = Vec::new();
+        let mut paths = Vec::new();
+        for (owner, record) in records.iter().enumerate() {
+            for (disk, shard) in self.shards_to_remove(record) {
+                owners.push(owner);
+                paths.push((disk, shard.path()));
+            }
+        }
+        for place in self.remove_each(&paths) {
+            let owner = owners.get(place).and_then(|owner| gone.get_mut(*owner));
+            if let Some(is_gone) = owner {
+                *is_gone = false;
+            }
+        }
+        gone
     }
 
     /// All shards of an object, but for those that it has under its present placement as well: of one that was spread
@@ -65,22 +85,50 @@ impl Core {
 
     /// Removes files on their disks, all at once; `false` when one is still there.
     pub(super) fn remove_files(&self, paths: &[(DiskSlot, String)]) -> bool {
+        self.remove_each(paths).is_empty()
+    }
+
+    /// Removes files, in one job on each of their disks; the places of those that are still there.
+    fn remove_each(&self, paths: &[(DiskSlot, String)]) -> Vec<usize> {
+        let mut by_disk: BTreeMap<DiskSlot, Vec<usize>> = BTreeMap::new();
         let live = self.array.live();
-        let reachable = paths.iter().filter(|(disk, _)| live.contains(*disk));
-        let jobs = reachable.clone().map(|(disk, path)| {
-            let path = path.clone();
-            (*disk, move |device: &dyn Device| device.unlink(&path))
-        });
-        let answers = self.array.on_each(jobs.collect());
-        let mut all_gone = true;
-        for ((_, path), (disk, answer)) in reachable.zip(answers) {
-            if let Err(DiskFault::Io(error)) = answer
-                && (error.kind() != io::ErrorKind::NotFound || !self.is_itself(disk))
-            {
-                all_gone &= self.is_out_of_reach(disk, path, &error);
+        for (place, (disk, _)) in paths.iter().enumerate() {
+            if live.contains(*disk) {
+                by_disk.entry(*disk).or_default().push(place);
             }
         }
-        all_gone
+        let path = |place: &usize| paths.get(*place).map(|(_, path)| path.clone());
+        let jobs = by_disk.iter().map(|(disk, places)| {
+            let of_disk: Vec<String> = places.iter().filter_map(path).collect();
+            let unlink = move |device: &dyn Device| {
+                let unlinked = of_disk.iter().map(|path| device.unlink(path));
+                Ok(unlinked.collect::<Vec<_>>())
+            };
+            (*disk, unlink)
+        });
+        let answers = self.array.on_each(jobs.collect());
+        let mut left = Vec::new();
+        for ((disk, places), (_, answer)) in by_disk.iter().zip(answers) {
+            let answer = match answer {
+                Ok(answer) => answer,
+                // None of them was done.
+                Err(DiskFault::Io(error)) => {
+                    let each = |_| Err(io::Error::new(error.kind(), error.to_string()));
+                    places.iter().map(each).collect()
+                }
+                // It is compared with the others before it is relied on again.
+                Err(DiskFault::Out | DiskFault::Closed) => continue,
+            };
+            for (place, unlinked) in places.iter().zip(answer) {
+                let Err(error) = unlinked else { continue };
+                let is_absent = error.kind() == io::ErrorKind::NotFound && self.is_itself(*disk);
+                let path = path(place).unwrap_or_default();
+                if !is_absent && !self.is_out_of_reach(*disk, &path, &error) {
+                    left.push(*place);
+                }
+            }
+        }
+        left
     }
 
     /// Whether a disk that lacks a file is there at all: on one whose mount is gone nothing is found, and everything

@@ -15,11 +15,13 @@ use super::members::{COPIED_OBJECT_BYTES_MAX, Members};
 use super::report::DiskSlot;
 use crate::metrics::EvictionCause;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLockReadGuard};
 
 /// Objects compared for each eviction.
 const SAMPLE: usize = 16;
+/// Objects evicted at once, at most: nobody finds them any more, and their files are still there.
+const BATCH: usize = 64;
 /// What takes so little on a disk is reserved by the budgets as they were last measured: to measure would cost more
 /// than it could be wrong by.
 const SMALL_BYTES: u64 = 2 * COPIED_OBJECT_BYTES_MAX;
@@ -90,11 +92,10 @@ impl Core {
         let mut full = Members::EMPTY;
         for (disk, budget) in budgets {
             let limit = share(budget.bytes, self.settings.high_watermark);
-            while self.usage(disk).bytes > limit {
-                if self
-                    .evict_one(EvictionCause::Watermark, Some(disk.slot))
-                    .is_none()
-                {
+            loop {
+                let excess = self.usage(disk).bytes.saturating_sub(limit);
+                let cause = EvictionCause::Watermark;
+                if excess == 0 || self.evict(cause, Some(disk.slot), excess).is_none() {
                     break;
                 }
             }
@@ -152,8 +153,9 @@ impl Core {
     pub(super) fn make_room(&self, bytes: u64, on: Option<DiskSlot>) {
         let mut freed = 0_u64;
         // Twice as much: other writers are waiting for the same space.
-        while freed < bytes.saturating_mul(2) {
-            let Some(more) = self.evict_one(EvictionCause::NoSpace, on) else {
+        let wanted = bytes.saturating_mul(2);
+        while freed < wanted {
+            let Some(more) = self.evict(EvictionCause::NoSpace, on, wanted - freed) else {
                 break;
             };
             freed = freed.saturating_add(more);
@@ -173,32 +175,57 @@ impl Core {
         if budget.pressure(self.usage(disk), self.settings.high_watermark) == Pressure::None {
             return;
         }
+        let low = self.settings.low_watermark;
         loop {
-            let cause = match budget.pressure(self.usage(disk), self.settings.low_watermark) {
+            let usage = self.usage(disk);
+            let excess = usage.bytes.saturating_sub(share(budget.bytes, low));
+            let (cause, wanted) = match budget.pressure(usage, low) {
                 Pressure::None => return,
-                Pressure::Bytes => EvictionCause::Watermark,
-                Pressure::Files => EvictionCause::Inodes,
+                Pressure::Bytes => (EvictionCause::Watermark, excess),
+                Pressure::Files => (EvictionCause::Inodes, 1),
             };
-            if self.evict_one(cause, Some(disk.slot)).is_none() {
+            if self.evict(cause, Some(disk.slot), wanted).is_none() {
                 return;
             }
         }
     }
 
-    /// Evicts one object that has a shard on this disk, or any; bytes freed on each of its disks, 0 when another thread
-    /// was faster, or `None` when there is nothing to evict or a disk refuses.
-    pub(super) fn evict_one(&self, cause: EvictionCause, on: Option<DiskSlot>) -> Option<u64> {
+    /// Evicts objects that have a shard on this disk, or any, until `wanted` bytes are free on each of their disks, but
+    /// no more of them at once than [`BATCH`]: every disk removes its files in one job. Bytes freed, 0 when other
+    /// threads were faster, or `None` when there is nothing to evict or a disk refuses.
+    pub(super) fn evict(
+        &self,
+        cause: EvictionCause,
+        on: Option<DiskSlot>,
+        wanted: u64,
+    ) -> Option<u64> {
+        let removal = self.begin_removal();
+        let forgets = self.forgets.load(Ordering::Acquire);
+        let (mut taken, mut bytes) = (Vec::new(), 0_u64);
+        while bytes < wanted.max(1) && taken.len() < BATCH {
+            let Some(victim) = self.victim(on) else { break };
+            if !victim.head_known && self.learn_is_pinned(&victim) {
+                // It will not be offered again.
+                continue;
+            }
+            if let Some(entry) = self.take_entry(&victim.name()) {
+                bytes = bytes.saturating_add(victim.name().shard_footprint_bytes());
+                taken.push(entry);
+            }
+        }
+        if taken.is_empty() && self.victim(on).is_none() {
+            return None;
+        }
+        self.remove_taken(&removal, taken, forgets, cause)
+    }
+
+    /// Of some that have a shard on this disk, or of any, the one that was used longest ago.
+    fn victim(&self, on: Option<DiskSlot>) -> Option<Record> {
         let wanted = on.map_or(Members::ALL, Members::of);
         let sample = lock(&self.index).sample(SAMPLE, wanted);
-        let victim = sample
+        sample
             .into_iter()
-            .min_by_key(|record| (self.last_use(record), record.sequence))?;
-        let name = victim.name();
-        if !victim.head_known && self.learn_is_pinned(&victim) {
-            // Nothing freed, but no reason to stop: it will not be offered again.
-            return Some(0);
-        }
-        self.remove_object(&name, cause)
+            .min_by_key(|record| (self.last_use(record), record.sequence))
     }
 
     /// Removes the variants of a key beyond the bound, the one used longest ago first; the newest stays, and pinned
@@ -228,27 +255,48 @@ impl Core {
         }
     }
 
-    /// Takes an object out of the index, then removes its file; results as for [`Self::evict_one`].
+    /// Takes an object out of the index, then removes its file; results as for [`Self::evict`].
     ///
     /// The entry goes first: only the thread that took it frees and counts, and no lookup finds an entry whose file is
     /// gone. When the disk refuses, the entry comes back, so that a disk gone read-only keeps what it can still serve.
     pub(super) fn remove_object(&self, name: &ObjectName, cause: EvictionCause) -> Option<u64> {
-        let _removal = self.begin_removal();
+        let removal = self.begin_removal();
         let forgets = self.forgets.load(Ordering::Acquire);
-        let Some((record, place)) = self.take_entry(name) else {
+        let Some(entry) = self.take_entry(name) else {
             return Some(0);
         };
-        self.remove_replaced(name.slot);
-        if self.try_unlink_counted(&record, cause) {
-            return Some(name.shard_footprint_bytes());
+        self.remove_taken(&removal, vec![entry], forgets, cause)
+    }
+
+    /// Removes the files of objects whose entries were taken when so many requests to forget had come.
+    fn remove_taken(
+        &self,
+        _removal: &RwLockReadGuard<'_, ()>,
+        taken: Vec<(Record, Option<Place>)>,
+        forgets: u64,
+        cause: EvictionCause,
+    ) -> Option<u64> {
+        for (record, _) in &taken {
+            self.remove_replaced(record.slot);
         }
-        if !self.put_back(record, place, forgets) {
-            // Nobody will find it again: its files go with the next maintenance pass.
-            self.count_removed(&record, cause);
-            let shards = name.shards().map(|(disk, shard)| (disk, shard.path()));
-            lock(&self.leftovers).extend(shards);
+        let records: Vec<Record> = taken.iter().map(|(record, _)| *record).collect();
+        let gone = self.remove_all_shards(&records);
+        let (mut freed, mut has_refused) = (0_u64, false);
+        for ((record, place), is_gone) in taken.into_iter().zip(gone) {
+            if is_gone {
+                self.count_removed(&record, cause);
+                freed = freed.saturating_add(record.name().shard_footprint_bytes());
+                continue;
+            }
+            has_refused = true;
+            if !self.put_back(record, place, forgets) {
+                // Nobody will find it again: its files go with the next maintenance pass.
+                self.count_removed(&record, cause);
+                let shards = record.name().shards();
+                lock(&self.leftovers).extend(shards.map(|(disk, shard)| (disk, shard.path())));
+            }
         }
-        None
+        (!has_refused).then_some(freed)
     }
 
     /// `false` when a newer object has the place, or when the entry was perhaps missed by a request to forget it.

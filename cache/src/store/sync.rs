@@ -183,7 +183,7 @@ impl Core {
 
     fn respect_bound(&self) {
         while lock(&self.index).len() >= self.settings.objects_max.max(1) {
-            if self.evict_one(EvictionCause::ObjectsMax, None).is_none() {
+            if self.evict(EvictionCause::ObjectsMax, None, 1).is_none() {
                 return;
             }
         }

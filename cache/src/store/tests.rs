@@ -11,6 +11,7 @@ mod concurrency;
 mod corruption;
 mod crash;
 mod forgetting;
+mod ledger;
 mod left_files;
 mod limits;
 mod metadata_log;

@@ -134,31 +134,13 @@ fn folders(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_cache::store::report::{ArrayState, DiskReport, DiskState};
+    use crate::array::{self, tests::disk};
+    use weir_cache::store::report::{ArrayState, DiskState};
 
     fn report(folders: &[(u8, &str)]) -> ArrayReport {
-        let disk = |(slot, folder): &(u8, &str)| DiskReport {
-            slot: DiskSlot(*slot),
-            uuid: String::new(),
-            folder: (*folder).to_owned(),
-            state: DiskState::Live,
-            reason: String::new(),
-            used_bytes: 0,
-            budget_bytes: 0,
-            errors: 0,
-            corrupt_blocks: 0,
-            missing_shards: 0,
-            scrub: None,
-            rebuild: None,
-        };
-        ArrayReport {
-            state: ArrayState::Healthy,
-            epoch: 1,
-            parity: 2,
-            has_majority: true,
-            underprotected_objects: 0,
-            disks: folders.iter().map(disk).collect(),
-        }
+        let disks = folders.iter();
+        let disks = disks.map(|(slot, folder)| disk(*slot, folder, DiskState::Live, ""));
+        array::tests::report(ArrayState::Healthy, disks.collect())
     }
 
     #[test]

@@ -122,7 +122,7 @@ async fn a_pin_by_amendment_holds_after_a_kill_and_a_pin_taken_back_does_not() {
     let store = open(&device).await;
     let core = Arc::clone(&store.core);
     let evict = move || {
-        while core.evict_one(EvictionCause::NoSpace, None).is_some() {}
+        while core.evict(EvictionCause::NoSpace, None, 1).is_some() {}
     };
     store.core.pool.run(evict).await.unwrap();
     assert!(get(&store, 1).await.is_some(), "pinned later");

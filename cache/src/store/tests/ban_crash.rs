@@ -8,59 +8,17 @@
 
 use super::amendment::amendment;
 use super::bans::{purge, purgeable, scopes};
+use super::ledger::Answers;
 use super::*;
 use crate::device::memory::Survival;
 use http::HeaderValue;
-use std::collections::BTreeMap;
 use weir_policies::purge::{PurgeMode, PurgeScope};
 
 const CALLS_MAX: u64 = 600;
 
 /// Seed of the body, and whether it is marked; `None`: a miss.
 type Answer = Option<(u64, bool)>;
-type Answers = BTreeMap<u8, Vec<Answer>>;
-
-/// What each key may answer.
-#[derive(Clone)]
-struct Ledger {
-    after_kill: Answers,
-    after_power_loss: Answers,
-    durability: Durability,
-}
-
-impl Ledger {
-    fn new(durability: Durability) -> Self {
-        let nothing = BTreeMap::from([1, 2, 3, 4].map(|number| (number, vec![None])));
-        Self {
-            after_kill: nothing.clone(),
-            after_power_loss: nothing,
-            durability,
-        }
-    }
-
-    fn begin(&mut self, number: u8, answer: Answer) {
-        for may in [&mut self.after_kill, &mut self.after_power_loss] {
-            may.entry(number).or_default().push(answer);
-        }
-    }
-
-    fn stored(&mut self, number: u8, answer: Answer) {
-        self.after_kill.insert(number, vec![answer]);
-        if self.durability == Durability::Strict {
-            self.after_power_loss.insert(number, vec![answer]);
-        }
-    }
-
-    /// A purge is durable, whatever the settings say of objects.
-    fn purged(&mut self, number: u8, answer: Answer) {
-        self.after_kill.insert(number, vec![answer]);
-        self.after_power_loss.insert(number, vec![answer]);
-    }
-
-    fn synced(&mut self) {
-        self.after_power_loss = self.after_kill.clone();
-    }
-}
+type Ledger = super::ledger::Ledger<Answer>;
 
 struct Case {
     scope: PurgeScope,
@@ -106,11 +64,11 @@ impl Case {
         let watch = self.is_held.then(|| store.watch("http://host/b/3"));
         let other = self.is_held.then(|| store.watch("http://host/a/1"));
         for number in &self.covered {
-            ledger.begin(*number, self.purged(*number));
+            ledger.begin(*number, &self.purged(*number));
         }
         purge(&store, &self.scope, self.mode).await.ok()?;
         for number in &self.covered {
-            ledger.purged(*number, self.purged(*number));
+            ledger.purged(*number, &self.purged(*number));
         }
         let again = *self.covered.first()?;
         self.fill(&store, ledger, again, 9).await?;
@@ -132,11 +90,11 @@ impl Case {
 
     async fn fill(&self, store: &Store, ledger: &mut Ledger, number: u8, seed: u64) -> Option<()> {
         let answer = Some((seed, false));
-        ledger.begin(number, answer);
+        ledger.begin(number, &answer);
         fill(store, purgeable(number), &body(seed, 500))
             .await
             .ok()?;
-        ledger.stored(number, answer);
+        ledger.stored(number, &answer);
         Some(())
     }
 
@@ -155,7 +113,7 @@ impl Case {
         Some(())
     }
 
-    async fn check(&self, device: MemoryDevice, may: &Answers, when: &str) {
+    async fn check(&self, device: MemoryDevice, may: &Answers<Answer>, when: &str) {
         let device = Arc::new(device);
         for start in ["first", "second"] {
             let store = self.open(&device).await.expect(when);
@@ -182,7 +140,7 @@ impl Case {
         for call in 1..CALLS_MAX {
             let device = Arc::new(MemoryDevice::new());
             device.crash_at(call);
-            let mut ledger = Ledger::new(self.durability);
+            let mut ledger = Ledger::new(self.durability, &None);
             let finished = self.run(&device, &mut ledger).await.is_some();
             let killed = device.surviving(Survival::Kill);
             let when = format!("{:?}, kill at call {call}", self.durability);

@@ -29,7 +29,7 @@ pub(super) fn evict(store: &Store) -> tokio::task::JoinHandle<Option<u64>> {
     tokio::spawn(async move {
         let job = Arc::clone(&core);
         core.pool
-            .run(move || job.evict_one(EvictionCause::NoSpace, None))
+            .run(move || job.evict(EvictionCause::NoSpace, None, 1))
             .await
             .unwrap()
     })

@@ -174,13 +174,21 @@ async fn a_body_of_another_length_than_promised_is_not_committed() {
 async fn a_dropped_writer_leaves_nothing() {
     let device = Arc::new(MemoryDevice::new());
     let store = open(&device).await;
-    let mut writer = store.begin(head(1), Some(1000)).await.unwrap();
-    writer.append(vec![body(1, 500)]).await.unwrap();
-    assert_eq!(files_in(&device, "tmp").len(), 1);
-    drop(writer);
-    maintain(&store).await;
-    assert!(files_in(&device, "tmp").is_empty());
-    assert_eq!(store.stats().disks()[0].filling_bytes.get(), 0);
+    for (length, appended, files) in [
+        (Some(200_000), 500, 1),
+        (None, 100_000, 1),
+        (Some(1000), 500, 0),
+        (None, 500, 0),
+    ] {
+        let mut writer = store.begin(head(1), length).await.unwrap();
+        writer.append(vec![body(1, appended)]).await.unwrap();
+        // A small one has none before its commit.
+        assert_eq!(files_in(&device, "tmp").len(), files);
+        drop(writer);
+        maintain(&store).await;
+        assert!(files_in(&device, "tmp").is_empty());
+        assert_eq!(store.stats().disks()[0].filling_bytes.get(), 0);
+    }
 }
 
 #[tokio::test]
@@ -190,7 +198,7 @@ async fn an_abandoned_append_stops_the_writer() {
     let mut writer = store.begin(head(1), None).await.unwrap();
     device.hold(crate::device::memory::Operation::Write);
     {
-        let append = writer.append(vec![body(1, 10)]);
+        let append = writer.append(vec![body(1, 100_000)]);
         tokio::pin!(append);
         assert!(futures::poll!(append).is_pending());
     }
@@ -270,13 +278,15 @@ async fn a_forgotten_object_is_gone_with_all_its_files() {
 async fn a_closed_store_answers_closed() {
     let store = open(&Arc::new(MemoryDevice::new())).await;
     let object = fill(&store, head(1), &body(1, 10)).await.unwrap();
-    let mut writer = store.begin(head(2), None).await.unwrap();
+    let small = store.begin(head(2), None).await.unwrap();
+    let mut large = store.begin(head(2), Some(200_000)).await.unwrap();
     store.close(CLOSE).await;
     assert!(matches!(object.read(0, 1).await, Err(StoreError::Closed)));
     assert!(matches!(
-        writer.append(vec![body(1, 1)]).await,
+        large.append(vec![body(1, 1)]).await,
         Err(StoreError::Closed)
     ));
+    assert!(matches!(small.commit().await, Err(StoreError::Closed)));
     assert!(matches!(
         store.begin(head(3), None).await,
         Err(StoreError::Closed)

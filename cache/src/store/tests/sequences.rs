@@ -113,7 +113,7 @@ async fn evict_while_hanging(count: usize, hanging: usize, is_restarted: bool, c
     pass(&store).await;
     disks[hanging].hang();
     let core = Arc::clone(&store.core);
-    let evict = move || core.evict_one(EvictionCause::Watermark, None);
+    let evict = move || core.evict(EvictionCause::Watermark, None, 1);
     let core = Arc::clone(&store.core);
     let evicting = tokio::spawn(async move { core.on_pool("evict", evict).await.unwrap() });
     tokio::task::yield_now().await;

@@ -5,54 +5,12 @@
 
 use super::*;
 use crate::store::tests::bans::purgeable;
-use std::collections::BTreeMap;
+use crate::store::tests::ledger::Answers;
 use weir_policies::purge::{PurgeMode, PurgeScope};
 use weir_policies::target::Target;
 
 type Answer = Option<Bytes>;
-
-/// What each key may answer after a kill, and after a power loss.
-#[derive(Clone)]
-struct Ledger {
-    after_kill: BTreeMap<u8, Vec<Answer>>,
-    after_power_loss: BTreeMap<u8, Vec<Answer>>,
-    durability: Durability,
-}
-
-impl Ledger {
-    fn new(durability: Durability) -> Self {
-        let nothing = BTreeMap::from([1, 2, 3, 4].map(|number| (number, vec![None])));
-        Self {
-            after_kill: nothing.clone(),
-            after_power_loss: nothing,
-            durability,
-        }
-    }
-
-    /// From here on it may answer this as well.
-    fn begin(&mut self, number: u8, answer: &Answer) {
-        for may in [&mut self.after_kill, &mut self.after_power_loss] {
-            may.entry(number).or_default().push(answer.clone());
-        }
-    }
-
-    fn stored(&mut self, number: u8, answer: Answer) {
-        if self.durability == Durability::Strict {
-            self.after_power_loss.insert(number, vec![answer.clone()]);
-        }
-        self.after_kill.insert(number, vec![answer]);
-    }
-
-    /// Durable at once, whatever the settings say of objects.
-    fn purged(&mut self, number: u8) {
-        self.after_kill.insert(number, vec![None]);
-        self.after_power_loss.insert(number, vec![None]);
-    }
-
-    fn synced(&mut self) {
-        self.after_power_loss = self.after_kill.clone();
-    }
-}
+type Ledger = crate::store::tests::ledger::Ledger<Answer>;
 
 async fn put(
     store: &Store,
@@ -62,9 +20,10 @@ async fn put(
     length: usize,
 ) -> Option<()> {
     let bytes = body(seed, length);
-    ledger.begin(number, &Some(bytes.clone()));
+    let answer = Some(bytes.clone());
+    ledger.begin(number, &answer);
     fill(store, purgeable(number), &bytes).await.ok()?;
-    ledger.stored(number, Some(bytes));
+    ledger.stored(number, &answer);
     Some(())
 }
 
@@ -85,11 +44,11 @@ async fn scenario(rig: &Rig, ledger: &mut Ledger) -> Option<()> {
     let scope = PurgeScope::url(&Target::parse("http://host/a/1").unwrap());
     ledger.begin(1, &None);
     store.ban(&scope, PurgeMode::Remove, &[key(1)]).await.ok()?;
-    ledger.purged(1);
+    ledger.purged(1, &None);
     ledger.begin(2, &None);
     store.forget(&key(2)).await;
     alive()?;
-    ledger.purged(2);
+    ledger.purged(2, &None);
     put(&store, ledger, 1, 7, 90_000).await?;
     maintain(&store).await;
     alive()?;
@@ -98,7 +57,7 @@ async fn scenario(rig: &Rig, ledger: &mut Ledger) -> Option<()> {
     alive()
 }
 
-async fn check_after(rig: &Rig, may: &BTreeMap<u8, Vec<Answer>>, case: &str) {
+async fn check_after(rig: &Rig, may: &Answers<Answer>, case: &str) {
     for start in ["first", "second"] {
         let store = rig.open().await;
         for number in 0..rig.disks.len() {
@@ -134,6 +93,18 @@ async fn check_after(rig: &Rig, may: &BTreeMap<u8, Vec<Answer>>, case: &str) {
     }
 }
 
+/// What is there after a kill, and after one power loss.
+async fn check_both(rig: &Rig, ledger: &Ledger, call: u64) {
+    let (disks, durability) = (rig.disks.len(), rig.settings.durability);
+    let case = format!("{disks} disks, {durability:?}, kill at call {call}");
+    check_after(&rig.killed(), &ledger.after_kill, &case).await;
+    // The seed chooses one of four moods.
+    let seed = call * 5;
+    let case = format!("{disks} disks, {durability:?}, power loss at call {call}, seed {seed}");
+    let after = rig.surviving(Survival::PowerLoss { seed });
+    check_after(&after, &ledger.after_power_loss, &case).await;
+}
+
 /// Crashes at every `step`-th call from `first` on until the scenario runs through.
 async fn crash_at_every(disks: usize, durability: Durability, first: u64, step: u64) {
     let mut call = first;
@@ -141,15 +112,9 @@ async fn crash_at_every(disks: usize, durability: Durability, first: u64, step: 
         let mut rig = Rig::new(disks, 2);
         rig.settings.durability = durability;
         rig.disks[0].crash_at(call);
-        let mut ledger = Ledger::new(durability);
+        let mut ledger = Ledger::new(durability, &None);
         let finished = scenario(&rig, &mut ledger).await.is_some();
-        let case = format!("{disks} disks, {durability:?}, kill at call {call}");
-        check_after(&rig.killed(), &ledger.after_kill, &case).await;
-        // The seed chooses one of four moods.
-        let seed = call * 5;
-        let case = format!("{disks} disks, {durability:?}, power loss at call {call}, seed {seed}");
-        let after = rig.surviving(Survival::PowerLoss { seed });
-        check_after(&after, &ledger.after_power_loss, &case).await;
+        check_both(&rig, &ledger, call).await;
         if finished {
             assert!(call > 300, "the scenario is too short: {call} calls");
             return;
@@ -184,7 +149,7 @@ async fn lose_and_crash(disks: usize, durability: Durability) {
     for call in 1.. {
         let mut rig = Rig::new(disks, 2);
         rig.settings.durability = durability;
-        let mut ledger = Ledger::new(durability);
+        let mut ledger = Ledger::new(durability, &None);
         let store = rig.open().await;
         for number in 1..4 {
             let length = if number == 2 { 300 } else { 70_000 };
@@ -200,17 +165,12 @@ async fn lose_and_crash(disks: usize, durability: Durability) {
             ledger.begin(2, &None);
             store.forget(&key(2)).await;
             (!rig.disks[0].has_crashed()).then_some(())?;
-            ledger.purged(2);
+            ledger.purged(2, &None);
             put(&store, &mut ledger, 4, 14, 500).await
         };
         let finished = finished.await.is_some();
         rig.disks[1].restore();
-        let case = format!("{disks} disks, {durability:?}, kill at call {call}");
-        check_after(&rig.killed(), &ledger.after_kill, &case).await;
-        let seed = call * 5;
-        let case = format!("{disks} disks, {durability:?}, power loss at call {call}, seed {seed}");
-        let after = rig.surviving(Survival::PowerLoss { seed });
-        check_after(&after, &ledger.after_power_loss, &case).await;
+        check_both(&rig, &ledger, call).await;
         if finished {
             assert!(call > 20, "the scenario is too short: {call}");
             return;

@@ -55,7 +55,7 @@ impl Model {
     pub(super) async fn evict(&mut self) {
         let core = Arc::clone(&self.store().core);
         let before = self.indexed();
-        let evict = move || core.evict_one(EvictionCause::Watermark, None);
+        let evict = move || core.evict(EvictionCause::Watermark, None, 1);
         self.store()
             .core
             .on_pool("evict", evict)
