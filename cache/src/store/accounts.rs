@@ -50,7 +50,9 @@ impl Core {
             .map(|((disk, usage), (_, space))| {
                 let space = space.map_err(|fault| io::Error::other(fault.to_string()));
                 let budget = space.map(|space| Budget::of(&self.settings, share, usage, space));
-                if let Ok(budget) = &budget {
+                if let Ok(budget) = &budget
+                    && disk.is_live()
+                {
                     disk.stats.budget_bytes.set(budget.bytes);
                 }
                 (disk, budget)

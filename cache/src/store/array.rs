@@ -52,9 +52,13 @@ impl Array {
         disks.iter().find(|disk| disk.slot == slot).cloned()
     }
 
-    /// Puts a disk in its slot.
+    /// Puts a disk in its slot. What the index says to be there is counted as before, until it is compared.
     pub(crate) fn put(&self, disk: Arc<Disk>) {
         let mut disks = lock(&self.disks);
+        if let Some(known) = disks.iter().find(|known| known.slot == disk.slot) {
+            let stored = known.stats.stored_bytes.get();
+            disk.stats.stored_bytes.set(stored);
+        }
         let mut next: Vec<_> = disks
             .iter()
             .filter(|known| known.slot != disk.slot)

@@ -8,8 +8,8 @@
 //!
 //! 1. A group whose newest epoch is in the past of another one is superseded by it, whatever their sizes: whoever
 //!    began an epoch did so because the others were gone.
-//! 2. Among groups that have diverged a strict majority of its own slots wins, then the higher epoch, then the one an
-//!    operator has accepted, then the more disks, the more writes, the smaller uuid.
+//! 2. Among groups that have diverged a strict majority of its own slots wins, then the higher epoch, then the
+//!    more disks, the more writes, the smaller uuid.
 //!
 //! Invariants
 //! - Whatever is configured, the same disks in any order give the same base.
@@ -22,7 +22,7 @@
 //! - A run that starts on less than all slots begins a new epoch before its first write, on all it writes to: else two
 //!   runs apart from each other write under one epoch.
 //! - The table of disks changes only together with the epoch, and only while a strict majority of the old table is
-//!   live (or accepted): else an old majority could overlook the change.
+//!   live: else an old majority could overlook the change. An operator who goes on without the others owes it himself.
 //! - A disk that returns while the pool runs is decided here, too, together with the live ones, and rejoins only if
 //!   the base is still the epoch of those.
 //!
@@ -91,7 +91,7 @@ pub(crate) struct Assembled {
     pub(crate) base: Superblock,
     /// All slots that are not vacant, ascending.
     pub(crate) places: Vec<(DiskSlot, Place)>,
-    /// No epoch that most of the disks have seen can be missing here, or an operator says so.
+    /// No epoch that most of the disks have seen can be missing here.
     pub(crate) has_majority: bool,
     /// Configured folders that are not taken, and why.
     pub(crate) strangers: Vec<(usize, String)>,
@@ -196,7 +196,7 @@ fn assemble_pool(found: &[Found], disks: &[Candidate<'_>], parity: u8) -> Option
     let is_current = |place: &&(DiskSlot, Place)| matches!(place.1, Place::Current(_));
     let current = places.iter().filter(is_current).count();
     let mut assembled = Assembled {
-        has_majority: base.accepted || 2 * current > places.len(),
+        has_majority: 2 * current > places.len(),
         parity: parity_choice(&base, parity),
         base,
         places,

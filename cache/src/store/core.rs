@@ -94,7 +94,8 @@ pub(crate) struct Core {
     pub(super) scrubbing: Scrubbing,
     /// What looks at the disks have seen.
     pub(super) health: Health,
-    /// Held while an operator changes the table of disks; comes before every other lock.
+    /// Held while the table of disks changes, and while a disk that comes back is compared; comes before every other
+    /// lock.
     pub(super) changing: Mutex<()>,
 }
 
@@ -275,12 +276,7 @@ impl Core {
             .map_or(Opened::Nothing, Opened::Object)
     }
 
-    /// Takes an object out of index and handles; `true` when it was there.
-    pub(crate) fn drop_entry(&self, name: &ObjectName) -> bool {
-        self.take_entry(name).is_some()
-    }
-
-    /// As [`Self::drop_entry`], for who may want to put it back.
+    /// Takes an object out of index and handles: what was known of it, `None` when it was not there.
     pub(crate) fn take_entry(&self, name: &ObjectName) -> Option<(Record, Option<Place>)> {
         let removed = lock(&self.index).take(name.slot, name.sequence);
         self.handles.invalidate(&(name.slot, name.sequence));

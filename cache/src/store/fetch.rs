@@ -24,6 +24,15 @@ use futures::future::join_all;
 use std::io;
 use std::sync::Arc;
 
+/// Bytes of one shard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShardRange {
+    pub(super) pool: [u8; 16],
+    pub(super) index: u8,
+    pub(super) offset: u64,
+    pub(super) length: usize,
+}
+
 /// Where shards are read from: an object that is stored, or one that is being written.
 pub(super) trait ShardSource: Send + Sync + 'static {
     /// The object. While it is being written its length is not its last.
@@ -35,23 +44,9 @@ pub(super) trait ShardSource: Send + Sync + 'static {
     /// A shard has failed.
     fn set_bad(&self, index: u8);
     /// Reads and verifies; on the disk's threads.
-    fn read(
-        &self,
-        device: &dyn Device,
-        pool: [u8; 16],
-        index: u8,
-        offset: u64,
-        length: usize,
-    ) -> Result<Bytes, ShardFault>;
+    fn read(&self, device: &dyn Device, range: ShardRange) -> Result<Bytes, ShardFault>;
     /// As [`Self::read`], from the file that is there now: a shard that has failed may have been written anew since.
-    fn read_anew(
-        &self,
-        device: &dyn Device,
-        pool: [u8; 16],
-        index: u8,
-        offset: u64,
-        length: usize,
-    ) -> Result<Bytes, ShardFault>;
+    fn read_anew(&self, device: &dyn Device, range: ShardRange) -> Result<Bytes, ShardFault>;
 }
 
 /// How a shard is asked.
@@ -179,11 +174,17 @@ impl Core {
         let Some(disk) = disk.filter(|_| source.is_bad(index) == (ask == Ask::Anew)) else {
             return Err(Trouble::Absent);
         };
-        let (reading, pool) = (Arc::clone(source), self.pool_id);
+        let reading = Arc::clone(source);
+        let range = ShardRange {
+            pool: self.pool_id,
+            index,
+            offset,
+            length,
+        };
         let read = move |device: &dyn Device| {
             Ok(match ask {
-                Ask::Usual => reading.read(device, pool, index, offset, length),
-                Ask::Anew => reading.read_anew(device, pool, index, offset, length),
+                Ask::Usual => reading.read(device, range),
+                Ask::Anew => reading.read_anew(device, range),
             })
         };
         match disk.run(read).await {

@@ -56,8 +56,9 @@ impl Core {
         let records = lock(&self.index).find(key);
         self.sync_older(&records);
         for record in &records {
-            if self.drop_entry(&record.name()) {
-                self.unlink_counted(record, EvictionCause::Forgotten);
+            // What it says by now of what is missing is what is counted.
+            if let Some((now, _)) = self.take_entry(&record.name()) {
+                self.unlink_counted(&now, EvictionCause::Forgotten);
             }
         }
         self.sync_removal(&records);

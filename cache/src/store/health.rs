@@ -18,7 +18,7 @@ use super::superblock::Superblock;
 use crate::ports::Device;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 /// Looks that find nothing until a disk is out.
@@ -66,6 +66,29 @@ enum Seen {
     Unreadable,
     Empty,
     Another,
+}
+
+impl Attempt {
+    fn first(now: Duration) -> Self {
+        Self {
+            next: now,
+            pause: PAUSE_MIN,
+        }
+    }
+
+    /// Whether it is time; the next one is later then. A disk that was not tried although it was time was not out: when
+    /// it was well for so long, it starts anew.
+    fn is_due(&mut self, now: Duration) -> bool {
+        if now < self.next {
+            return false;
+        }
+        if now.saturating_sub(self.next) > PAUSE_MAX {
+            self.pause = PAUSE_MIN;
+        }
+        self.next = now.saturating_add(self.pause);
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
+    }
 }
 
 impl Health {
@@ -148,18 +171,13 @@ impl Core {
     fn try_later(self: &Arc<Self>, disk: &Arc<Disk>) {
         let now = self.clock.elapsed();
         let mut state = lock(&self.health.state);
-        let attempt = state.attempts.entry(disk.slot).or_insert(Attempt {
-            next: now,
-            pause: PAUSE_MIN,
-        });
-        if now < attempt.next || state.returning.contains(&disk.slot) {
+        if state.returning.contains(&disk.slot) {
             return;
         }
-        let Some(attempt) = state.attempts.get_mut(&disk.slot) else {
+        let attempts = state.attempts.entry(disk.slot);
+        if !attempts.or_insert(Attempt::first(now)).is_due(now) {
             return;
-        };
-        attempt.next = now.saturating_add(attempt.pause);
-        attempt.pause = (attempt.pause * 2).min(PAUSE_MAX);
+        }
         state.returning.insert(disk.slot);
         drop(state);
         let (core, returning) = (Arc::clone(self), Arc::clone(disk));
@@ -193,6 +211,12 @@ impl Core {
 
     /// Looks whether the disk of a missing slot has turned up in a folder that is not used.
     fn look_at_unattached(self: &Arc<Self>) {
+        // What an operator changes right now may be the very slot; the next look will do.
+        let _one = match self.changing.try_lock() {
+            Ok(one) => one,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let waiting = std::mem::take(&mut *lock(&self.health.unattached));
         let used = |device: &Arc<dyn Device>| {
             let disks = self.array.disks();
@@ -219,7 +243,7 @@ impl Core {
             Some(pool) => pool,
             None => {
                 let threads = self.settings.threads_per_disk;
-                Pool::start(0, threads, self.settings.queue_per_disk).ok()?
+                Pool::start("weir-folder", threads, self.settings.queue_per_disk).ok()?
             }
         };
         let state = look(device, &pool);

@@ -10,6 +10,7 @@
 //! Pure memory: no I/O, no lock, no clock.
 
 mod amended;
+mod found;
 mod missing;
 mod walk;
 

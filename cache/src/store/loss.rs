@@ -143,6 +143,8 @@ impl Core {
         // reaches it in between is not the last one.
         self.losses.note();
         let was_live = disk.set_out(absence, why);
+        // What was measured last may be of the file system below its mount point.
+        disk.stats.budget_bytes.set(0);
         self.losses.note();
         was_live
     }

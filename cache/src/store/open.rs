@@ -162,7 +162,7 @@ async fn open_pool(
             .min(COORDINATORS_MAX),
     };
     let name = array.name();
-    let pool = start_pool(&name, 0, threads, &settings)?;
+    let pool = start_pool(&name, "weir-store", threads, &settings)?;
     let watch = watch_start(&array, &settings)?;
     let start = Opening {
         array,
@@ -401,6 +401,8 @@ impl Core {
         });
         self.array.on_each(jobs.collect());
         self.resume_rebuilds();
+        self.resume_retirements();
+        self.leave_vacant_slots();
         self.restore_scrub();
         Ok(())
     }

@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// The disks that are there are the truth: what is stored on them is used without being asked about, and those that
-    /// are missing may only come back as strangers.
+    /// are missing may only come back as strangers. What those had is spread anew over the others.
     ///
     /// # Errors
     /// [`DiskCommandError`]; then nothing has changed.
@@ -176,33 +176,36 @@ impl Core {
             )));
         }
         self.need_majority()?;
+        // Known to all of them first, so that it goes on after a restart.
+        let noted = self.update_superblock(|superblock| {
+            superblock.retiring = superblock.retiring.with(slot);
+        });
+        noted.map_err(|error| failed(&error))?;
         self.request_retirement(slot);
         Ok(())
     }
 
-    /// Nothing is left on a disk that was being retired: its slot is vacant from now on.
-    pub(super) fn retired(&self, slot: DiskSlot) {
+    /// Nothing is left on a disk that was being retired: its slot is vacant from now on. Under `changing`.
+    pub(super) fn retired(&self, slot: DiskSlot) -> Result<(), StoreError> {
         let Some(disk) = self.array.get(slot) else {
-            return;
+            return Ok(());
         };
         self.log.mirror.drop_replica(slot);
         disk.set_out(Absence::Missing, "it was retired");
         self.top_up_log();
-        let changed = self.begin_epoch(|superblock| {
+        self.begin_epoch(|superblock| {
             if let Some(place) = superblock.slots.get_mut(usize::from(slot.0)) {
                 *place = None;
             }
             superblock.disks = superblock.disks.saturating_sub(1);
-        });
-        if let Err(error) = changed {
-            tracing::error!(disk = disk.name, %slot, %error, "cannot note that a disk was retired; it stays out");
-            return;
-        }
+            superblock.retiring = superblock.retiring.without(slot);
+        })?;
         self.array.remove(slot);
         self.show_disks();
         disk.close();
         disk.unlock();
         tracing::info!(disk = disk.name, %slot, "a disk was retired; its folder is not used any more");
+        Ok(())
     }
 
     fn accept_disks(&self) -> Result<(), DiskCommandError> {
@@ -218,6 +221,7 @@ impl Core {
                 }
             }
             superblock.disks = live.len().into();
+            superblock.retiring = superblock.retiring.intersection(live);
         });
         changed.map_err(|error| failed(&error))?;
         for slot in absent.iter() {
@@ -232,6 +236,7 @@ impl Core {
         self.losses.see_all();
         // What was found under doubt is looked at anew.
         self.handles.invalidate_all();
+        self.leave_vacant_slots();
         tracing::warn!(slots = ?absent.iter().map(|slot| slot.0).collect::<Vec<_>>(), "the pool goes on without some disks");
         Ok(())
     }
@@ -274,8 +279,12 @@ impl Core {
         let mut uuid = [0; 16];
         getrandom::fill(&mut uuid).map_err(|error| at_fault(error.to_string()))?;
         let threads = self.settings.threads_per_disk;
-        let pool = Pool::start(slot.0.into(), threads, self.settings.queue_per_disk)
-            .map_err(|error| at_fault(error.to_string()))?;
+        let pool = Pool::start(
+            &format!("weir-disk{slot}"),
+            threads,
+            self.settings.queue_per_disk,
+        )
+        .map_err(|error| at_fault(error.to_string()))?;
         let disk = Arc::new(Disk::attached(slot, uuid, Arc::clone(device), pool));
         let state = disk
             .try_ask(PATIENCE, |device| Ok(examine(device)))
@@ -311,6 +320,7 @@ impl Core {
         let (uuid, was_alone) = (new.uuid, self.array.only());
         let changed = self.begin_epoch(|superblock| {
             table(&mut superblock.slots, uuid);
+            superblock.retiring = superblock.retiring.without(new.slot);
             let disks = superblock.occupied().count();
             superblock.disks = u16::try_from(disks).unwrap_or(u16::MAX);
         });
@@ -319,6 +329,8 @@ impl Core {
             return Err(failed(&error));
         }
         self.array.put(Arc::clone(new));
+        // What was to be moved off the one before is computed for this one.
+        self.end_retirement(new.slot);
         self.show_disks();
         self.note_what_is_there(new.slot, &BTreeMap::new());
         // From here on it is there; what fails now is mended by another `replace`.

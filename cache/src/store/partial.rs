@@ -5,7 +5,7 @@
 //! becomes of the writer.
 
 use super::core::{Core, lock};
-use super::fetch::ShardSource;
+use super::fetch::{ShardRange, ShardSource};
 use super::layout::ObjectName;
 use super::shard::{BlockRange, ShardFault};
 use super::stripe::StripeMap;
@@ -168,14 +168,13 @@ impl ShardSource for Placed {
         self.bad.fetch_or(bit(index), Ordering::AcqRel);
     }
 
-    fn read(
-        &self,
-        _device: &dyn Device,
-        _pool: [u8; 16],
-        index: u8,
-        offset: u64,
-        length: usize,
-    ) -> Result<Bytes, ShardFault> {
+    fn read(&self, _device: &dyn Device, range: ShardRange) -> Result<Bytes, ShardFault> {
+        let ShardRange {
+            index,
+            offset,
+            length,
+            ..
+        } = range;
         let name = lock(&self.name).shard(index);
         let file = self.files.get(usize::from(index)).and_then(Option::as_ref);
         let file = file.ok_or_else(|| io::Error::other("the shard is lost"))?;
@@ -190,14 +189,7 @@ impl ShardSource for Placed {
     }
 
     /// Nothing of a growing object is ever written anew.
-    fn read_anew(
-        &self,
-        _device: &dyn Device,
-        _pool: [u8; 16],
-        _index: u8,
-        _offset: u64,
-        _length: usize,
-    ) -> Result<Bytes, ShardFault> {
+    fn read_anew(&self, _device: &dyn Device, _range: ShardRange) -> Result<Bytes, ShardFault> {
         Err(io::Error::other("the shard is lost").into())
     }
 }

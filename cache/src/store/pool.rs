@@ -76,11 +76,11 @@ impl Shared {
 }
 
 impl Pool {
-    /// Starts `threads` threads named after the disk, with room for `queue` waiting jobs.
+    /// Starts `threads` threads called `name` and a number, with room for `queue` waiting jobs.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub(crate) fn start(slot: usize, threads: usize, queue: usize) -> io::Result<Self> {
+    pub(crate) fn start(name: &str, threads: usize, queue: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
@@ -92,7 +92,7 @@ impl Pool {
             let shared = Arc::clone(&pool.shared);
             // On an error dropping the pool ends the threads that were started.
             thread::Builder::new()
-                .name(format!("weir-disk{slot}-{number}"))
+                .name(format!("{name}-{number}"))
                 .spawn(move || work(&shared))?;
         }
         Ok(pool)

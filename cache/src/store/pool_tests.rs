@@ -4,7 +4,7 @@ use super::*;
 use std::sync::mpsc::sync_channel;
 
 fn pool(threads: usize, queue: usize) -> Pool {
-    Pool::start(0, threads, queue).unwrap()
+    Pool::start("weir-test", threads, queue).unwrap()
 }
 
 #[tokio::test]

@@ -16,7 +16,6 @@ use super::array::disk::{Absence, Disk};
 use super::core::{Core, lock};
 use super::index::{Inserted, Record};
 use super::layout::{OBJECTS, ShardName};
-use super::members::{Members, Placement};
 use super::recovery;
 use super::report::DiskSlot;
 use super::sequence::COUNTER_BITS;
@@ -39,6 +38,15 @@ pub(super) type Known = BTreeMap<Sequence, ShardName>;
 impl Core {
     /// Takes a disk back that is out and attached. Pool only; may take minutes.
     pub(super) fn rejoin(self: &Arc<Self>, disk: &Arc<Disk>) -> Result<(), String> {
+        // Nobody replaces it meanwhile: what is noted of it would be believed of the other one.
+        let _one = lock(&self.changing);
+        let known = self.array.get(disk.slot);
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, disk)) {
+            return Err("another disk has taken its place".to_owned());
+        }
+        if self.repairs.is_stopped() || self.retirement.has_begun() {
+            return Err("the store ends".to_owned());
+        }
         let common = self.common_epoch(disk)?;
         disk.set_out(Absence::Returning, "being compared with the others");
         self.settle_losses().map_err(|error| error.to_string())?;
@@ -230,31 +238,12 @@ impl Core {
             return true;
         }
         let (slots, live) = (self.array.slots(), self.array.live());
-        let preferences = [slots.difference(live), slots];
-        let Some(members) = Members::assign(&found, name.geometry, &preferences) else {
+        let Some(record) = Record::found(name, &found, slots, live) else {
             return false;
         };
-        let here: Members = found.iter().map(|(_, disk)| *disk).collect();
-        let missing = (0_u32..)
-            .zip(members.iter())
-            .filter(|(_, disk)| !here.contains(*disk) && live.contains(*disk))
-            .fold(0, |bits, (index, _)| {
-                bits | 1_u16.checked_shl(index).unwrap_or(0)
-            });
         let record = Record {
-            slot: name.slot,
-            sequence: name.sequence,
-            length: name.length,
-            placement: Placement {
-                geometry: name.geometry,
-                members,
-            },
-            missing,
-            last_use: 0,
-            owner: 0,
-            pinned: false,
             unverified: true,
-            head_known: false,
+            ..record
         };
         // Counted as put back: purges that have looked at everything by now have not looked at this one.
         if lock(&self.index).put_back(record, None) == Inserted::New {
@@ -276,28 +265,30 @@ impl Core {
 
     /// Notes of each object that should have a shard on a disk whether it is there.
     pub(super) fn note_what_is_there(&self, slot: DiskSlot, known: &Known) {
+        let account = self.array.get(slot).map(|disk| Arc::clone(&disk.stats));
         let mut next = Some(0);
-        let mut stored = 0_u64;
         while let Some(from) = next {
             let (records, following) = lock(&self.index).batch(from, BATCH);
             for record in records {
                 let Some(index) = record.placement.members.index_of(slot) else {
                     continue;
                 };
+                let is_there = known.get(&record.sequence) == Some(&record.name().shard(index));
+                let bytes = record.name().shard_footprint_bytes();
+                // Counted under the lock of the index: what is removed meanwhile is subtracted if it was added.
                 let mut objects = lock(&self.index);
-                if known.get(&record.sequence) == Some(&record.name().shard(index)) {
-                    objects.set_present(record.slot, record.sequence, record.placement, index);
-                    stored = stored.saturating_add(record.name().shard_footprint_bytes());
-                } else {
-                    objects.set_missing(record.slot, record.sequence, index);
+                let was_missing = objects.change_presence(&record, index, is_there);
+                match (&account, was_missing) {
+                    (Some(account), Some(true)) if is_there => account.stored_bytes.add(bytes),
+                    (Some(account), Some(false)) if !is_there => {
+                        account.stored_bytes.subtract(bytes);
+                    }
+                    _ => {}
                 }
                 drop(objects);
                 self.handles.invalidate(&(record.slot, record.sequence));
             }
             next = following;
-        }
-        if let Some(disk) = self.array.get(slot) {
-            disk.stats.stored_bytes.set(stored);
         }
     }
 

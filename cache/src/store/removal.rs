@@ -24,8 +24,16 @@ impl Core {
         }
     }
 
-    /// Removes the files of an object that is not in the index any more; `false` when one is still there.
-    pub(crate) fn unlink_counted(&self, record: &Record, cause: EvictionCause) -> bool {
+    /// Removes the files of an object that is not in the index any more, and does not come back into it: one that is
+    /// still there was noted, and is counted no more.
+    pub(crate) fn unlink_counted(&self, record: &Record, cause: EvictionCause) {
+        self.remove_shards(record);
+        self.count_removed(record, cause);
+    }
+
+    /// As [`Self::unlink_counted`], for who puts the object back when one of the files is still there: `false` then, and
+    /// nothing is counted.
+    pub(crate) fn try_unlink_counted(&self, record: &Record, cause: EvictionCause) -> bool {
         let is_gone = self.remove_shards(record);
         if is_gone {
             self.count_removed(record, cause);

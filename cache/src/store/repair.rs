@@ -4,6 +4,7 @@
 //! queue: objects that a reader, a scrub or a commit found lacking a shard            → one by one, before all else
 //! rebuild of a disk: objects in use, then all of the index, then its names compared  → until nothing is missing
 //! retirement of a disk: every object on it is spread anew over the others            → until nothing is left on it
+//! a slot that an operator has given up is left in the same way
 //! ```
 //! What is missing stands in the index, so a rebuild has no cursor that could be lost: what was repaired before a
 //! restart is there, and what was not is found missing again.
@@ -17,6 +18,7 @@
 
 mod moving;
 mod object;
+mod patience;
 mod source;
 mod thread;
 mod walk;
@@ -28,6 +30,7 @@ use super::layout::{ObjectName, Slot};
 use super::members::Members;
 use super::report::{DiskSlot, Progress};
 use crate::object::Sequence;
+use patience::Patience;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -65,6 +68,8 @@ struct State {
     rebuilds: BTreeMap<DiskSlot, Rebuild>,
     /// Disks that are being retired, and the first sequence that surely avoids them.
     retirements: BTreeMap<DiskSlot, (Rebuild, u64)>,
+    /// With what was postponed.
+    patience: Patience,
     is_running: bool,
     is_stopped: bool,
 }
@@ -194,6 +199,7 @@ impl Core {
         rebuild.total = rebuild.done.saturating_add(missing);
         // What others could not do without this disk can perhaps be done now.
         state.all_due();
+        state.patience.reset();
         drop(state);
         self.repairs.shared.work.notify_all();
     }
@@ -233,8 +239,44 @@ impl Core {
         let until = self.sequences.next();
         let entry = state.retirements.entry(slot);
         entry.or_insert((rebuild, until)).0.turn = Turn::Due;
+        state.patience.reset();
         drop(state);
         self.repairs.shared.work.notify_all();
+    }
+
+    /// Goes on with the retirements that a restart has interrupted.
+    pub(super) fn resume_retirements(&self) {
+        let retiring = lock(&self.superblock).retiring;
+        for slot in retiring.intersection(self.array.slots()).iter() {
+            self.request_retirement(slot);
+        }
+    }
+
+    /// Objects that have shards in slots that are vacant are spread anew over the disks that there are: those shards
+    /// cannot come back. Any thread; the work is done in the background.
+    pub(super) fn leave_vacant_slots(&self) {
+        let slots = self.array.slots();
+        let mut vacant = Members::EMPTY;
+        self.each_record(|record| {
+            let members = record.placement.members;
+            for slot in members.difference(slots).iter() {
+                vacant = vacant.with(slot);
+                if let Some(shard) = members.index_of(slot) {
+                    lock(&self.index).set_missing_of(record, shard);
+                }
+            }
+        });
+        for slot in vacant.iter() {
+            self.request_retirement(slot);
+        }
+    }
+
+    /// The slot may have objects again.
+    pub(super) fn end_retirement(&self, slot: DiskSlot) {
+        lock(&self.repairs.shared.state).retirements.remove(&slot);
+        let bit = Members::of(slot).0;
+        let avoided = &self.repairs.shared.avoided;
+        avoided.fetch_and(!bit, Ordering::AcqRel);
     }
 
     /// Whether a disk is being retired: new objects do not go there.
@@ -333,9 +375,17 @@ impl State {
     }
 
     fn is_any_due(&self) -> bool {
+        self.is_any(Turn::Due)
+    }
+
+    fn is_any_postponed(&self) -> bool {
+        self.is_any(Turn::Postponed)
+    }
+
+    fn is_any(&self, turn: Turn) -> bool {
         let moving = self.retirements.values().map(|(moving, _)| moving);
         let mut all = self.rebuilds.values().chain(moving);
-        all.any(|rebuild| rebuild.turn == Turn::Due)
+        all.any(|rebuild| rebuild.turn == turn)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The first one that could be opened has told the head; the others are believed as far as their own frame and blocks
 //! fit. A shard that failed once is not asked again by those who hold this object.
 
-use super::fetch::ShardSource;
+use super::fetch::{ShardRange, ShardSource};
 use super::index::Record;
 use super::layout::ObjectName;
 use super::report::DiskSlot;
@@ -138,27 +138,14 @@ impl ShardSource for Shards {
         self.bad.fetch_or(bit(index), Ordering::AcqRel);
     }
 
-    fn read(
-        &self,
-        device: &dyn Device,
-        pool: [u8; 16],
-        index: u8,
-        offset: u64,
-        length: usize,
-    ) -> Result<Bytes, ShardFault> {
-        self.open(device, pool, index)?.read(offset, length)
+    fn read(&self, device: &dyn Device, range: ShardRange) -> Result<Bytes, ShardFault> {
+        let shard = self.open(device, range.pool, range.index)?;
+        shard.read(range.offset, range.length)
     }
 
-    fn read_anew(
-        &self,
-        device: &dyn Device,
-        pool: [u8; 16],
-        index: u8,
-        offset: u64,
-        length: usize,
-    ) -> Result<Bytes, ShardFault> {
-        let opened = Shard::open(device, pool, self.name.shard(index))?;
-        opened.shard.read(offset, length)
+    fn read_anew(&self, device: &dyn Device, range: ShardRange) -> Result<Bytes, ShardFault> {
+        let opened = Shard::open(device, range.pool, self.name.shard(range.index))?;
+        opened.shard.read(range.offset, range.length)
     }
 }
 

@@ -18,14 +18,15 @@
 //! 136  8  metadata log: the files before this sequence are on the platter as a whole, u64 LE …
 //! 144  8  … and this one up to here, bytes, u64 LE (both 0: nothing known)
 //! 152  2  number of slots, u16 LE, 1 to 64; 0: written before arrays, the pool has slot 0 alone and the rest is zeros
-//! 154  2  flags of the pool, u16 LE: bit 0 = an operator has accepted this epoch
+//! 154  2  zeros
 //! 156  1  parity: shards of an object that may be lost, 1 or 2
 //! 157  1  number of epochs in the lineage, 1 to 64
 //! 158  2  zeros
 //! 160  1024  uuids of the disks by slot, 16 each; zeros: vacant
 //! 1184 1024  lineage, 16 each                                                          (superblock/lineage.rs)
 //! 2208 8  slots that were live when the epoch began, a bit each, u64 LE; 0: not known
-//! 2216 …  zeros
+//! 2216 8  slots whose disks are being retired, a bit each, u64 LE
+//! 2224 …  zeros
 //! 4088 8  XXH3-64 of the 4088 bytes before
 //! ```
 //! Only what would be written exactly so is read: this disk stands in the table at its slot, the number of disks is
@@ -54,7 +55,6 @@ const VERSION: u16 = 1;
 const SUMMED_BYTES: usize = 4088;
 const BOOT_ID_BYTES: usize = 36;
 const CLEAN: u16 = 1;
-const ACCEPTED: u16 = 1;
 /// Slots of a pool.
 pub(crate) const SLOTS_MAX: usize = 64;
 /// Where the part begins that was zeros before there were arrays.
@@ -91,22 +91,20 @@ pub(crate) struct Superblock {
     pub(crate) slots: Vec<Option<[u8; 16]>>,
     /// Shards of an object that may be lost.
     pub(crate) parity: u8,
-    /// An operator said that this epoch counts although most disks are absent.
-    pub(crate) accepted: bool,
     /// The epochs that led here; its newest one is `epoch`.
     pub(crate) lineage: Lineage,
     /// Disks that were live when the epoch began. Nothing is acknowledged before all of them have it or are known to be
     /// out by a later one, so one of them that has the epoch before has missed nothing. Empty: not known.
     pub(crate) told: Members,
+    /// Disks whose shards are being moved to the others, until nothing is left on them.
+    pub(crate) retiring: Members,
 }
 
 impl Superblock {
-    /// From here on it is the next epoch, which no operator has accepted yet. `tag` is random; `told` are the disks that
-    /// are live.
+    /// From here on it is the next epoch. `tag` is random; `told` are the disks that are live.
     pub(crate) fn begin_epoch(&mut self, tag: u64, told: Members) {
         self.epoch = self.epoch.saturating_add(1);
         self.lineage.begin(self.epoch, tag);
-        self.accepted = false;
         self.told = told;
     }
 
@@ -180,16 +178,16 @@ impl Superblock {
     fn encode_pool(&self, bytes: &mut Vec<u8>) {
         let slots = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
         bytes.extend_from_slice(&slots.to_le_bytes());
-        let flags = if self.accepted { ACCEPTED } else { 0 };
-        bytes.extend_from_slice(&flags.to_le_bytes());
-        bytes.extend_from_slice(&[self.parity, self.lineage.count(), 0, 0]);
+        bytes.extend_from_slice(&[0, 0, self.parity, self.lineage.count(), 0, 0]);
         for disk in self.slots.iter().take(SLOTS_MAX) {
             bytes.extend_from_slice(&disk.unwrap_or(VACANT));
         }
         bytes.resize(LINEAGE_PART, 0);
         self.lineage.encode_into(bytes);
         bytes.resize(TOLD_PART, 0);
-        bytes.extend_from_slice(&self.told.0.to_le_bytes());
+        for members in [self.told, self.retiring] {
+            bytes.extend_from_slice(&members.0.to_le_bytes());
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
@@ -222,28 +220,29 @@ impl Superblock {
             log: (cursor.u64()?, cursor.u64()?),
             slots: Vec::new(),
             parity: PARITY_BEFORE_ARRAYS,
-            accepted: false,
             lineage: Lineage::starting(0),
             told: Members::EMPTY,
+            retiring: Members::EMPTY,
         };
         let is_before_arrays = decoded.decode_pool(&mut cursor)?;
         let mut cursor = Cursor::new(summed);
         cursor.take(TOLD_PART)?;
         decoded.told = Members(cursor.u64()?);
+        decoded.retiring = Members(cursor.u64()?);
         decoded.check(summed, is_before_arrays)?;
         Ok(decoded)
     }
 
     /// Reads what concerns the pool; tells whether it was written before there were arrays.
     fn decode_pool(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, FormatError> {
-        let (slots, flags) = (cursor.u16()?, cursor.u16()?);
+        let slots = cursor.u16()?;
+        cursor.take(2)?;
         let (parity, epochs) = (cursor.u8()?, cursor.u8()?);
         if slots == 0 {
             self.slots = vec![Some(self.disk)];
             self.lineage = Lineage::starting(self.epoch);
             return Ok(true);
         }
-        self.accepted = flags & ACCEPTED != 0;
         self.parity = parity;
         cursor.take(2)?;
         for number in 0..SLOTS_MAX {

@@ -175,16 +175,16 @@ impl TemporaryShards {
 
     /// Gives the files their final names. In strict mode they are on the platter before, and their names afterwards.
     pub(crate) fn publish(&mut self, shard: impl Fn(u8) -> ShardName) -> Result<(), StoreError> {
-        self.make_durable()?;
+        if self.core.settings.durability == Durability::Strict {
+            self.sync_data()?;
+        }
         self.give_names(shard)
     }
 
-    /// The first half of [`Self::publish`].
+    /// Syncs the files before they get their names, in relaxed mode too: for shards of an object that is stored already.
+    /// What is of an old sequence is in nobody's doubt after a power loss, so its name must prove that it is whole.
     pub(crate) fn make_durable(&mut self) -> Result<(), StoreError> {
-        match self.core.settings.durability {
-            Durability::Strict => self.sync_data(),
-            Durability::Relaxed => Ok(()),
-        }
+        self.sync_data()
     }
 
     /// The second half of [`Self::publish`], for who keeps all removals waiting meanwhile: nothing is evicted for it.
@@ -209,11 +209,13 @@ impl TemporaryShards {
             Some((index, rename))
         });
         let jobs = jobs.collect();
-        let renamed = self.run("rename", 0, jobs)?;
-        for (index, ()) in renamed {
-            if let Some(shard) = self.shards.get_mut(usize::from(index)) {
-                shard.path = None;
-            }
+        let renamed = self.run("rename", 0, jobs);
+        for file in self.shards.iter_mut() {
+            file.path.take_if(|_| file.handle.is_some());
+        }
+        if let Err(error) = renamed {
+            self.remove_named(&self.named(shard));
+            return Err(error);
         }
         if durability == Durability::Strict {
             return self.sync_names(shard);
@@ -231,22 +233,31 @@ impl TemporaryShards {
     }
 
     fn sync_names(&mut self, shard: impl Fn(u8) -> ShardName) -> Result<(), StoreError> {
-        let named = (0_u8..).zip(&self.shards);
-        let named: Vec<_> = named
-            .filter(|(_, file)| file.handle.is_some() && file.path.is_none())
-            .map(|(index, file)| (index, file.disk, shard(index)))
-            .collect();
+        let named = self.named(shard);
         let jobs = named.iter().map(|(index, _, name)| {
             let folder = name.folder();
             (*index, move |device: &dyn Device| device.sync_dir(&folder))
         });
         let synced = self.run_sync("fsync of a folder", jobs.collect());
         if synced.is_err() {
-            // Not acknowledged, so it must not be found later either.
-            let paths = named.iter().map(|(_, disk, name)| (*disk, name.path()));
-            self.core.remove_files(&paths.collect::<Vec<_>>());
+            self.remove_named(&named);
         }
         synced
+    }
+
+    /// The files that have their final names, with the index of each.
+    fn named(&self, shard: impl Fn(u8) -> ShardName) -> Vec<(u8, DiskSlot, ShardName)> {
+        let named = (0_u8..).zip(&self.shards);
+        named
+            .filter(|(_, file)| file.handle.is_some() && file.path.is_none())
+            .map(|(index, file)| (index, file.disk, shard(index)))
+            .collect()
+    }
+
+    /// What is not acknowledged must not be found later either.
+    fn remove_named(&self, named: &[(u8, DiskSlot, ShardName)]) {
+        let paths = named.iter().map(|(_, disk, name)| (*disk, name.path()));
+        self.core.remove_files(&paths.collect::<Vec<_>>());
     }
 
     fn run_sync<J>(&mut self, operation: &'static str, jobs: Vec<(u8, J)>) -> Result<(), StoreError>

@@ -67,18 +67,10 @@ impl<'a> Group<'a> {
     fn rank(&self) -> impl Ord + use<> {
         let present = self.current().count();
         let has_majority = 2 * present > usize::from(self.leader.disks);
-        let accepted = self.current().any(|disk| disk.accepted);
         let smallest = self.current().map(|disk| disk.disk).min();
         let writes = self.leader.writes;
         let epoch = self.leader.epoch;
-        (
-            has_majority,
-            epoch,
-            accepted,
-            present,
-            writes,
-            Reverse(smallest),
-        )
+        (has_majority, epoch, present, writes, Reverse(smallest))
     }
 
     fn combined(&self) -> Superblock {
@@ -91,7 +83,8 @@ impl<'a> Group<'a> {
             base.synced = base.synced.min(disk.synced);
             base.log = base.log.min(disk.log);
             base.doubt = united(base.doubt, disk.doubt);
-            base.accepted |= disk.accepted;
+            // It was asked for, whichever of them the crash left without it.
+            base.retiring = base.retiring.union(disk.retiring);
         }
         if !is_same_boot && !base.clean {
             // One of them was last written in another life of the machine: what that life left is in doubt, whichever

@@ -32,7 +32,7 @@ fn disk(slot: u8, disks: u8) -> Superblock {
         slots: (0..disks).map(|slot| Some(uuid(slot))).collect(),
         parity: 2,
         told: Members::EMPTY,
-        accepted: false,
+        retiring: Members::EMPTY,
         lineage: Lineage::starting(1),
     }
 }

@@ -188,7 +188,7 @@ impl Core {
             return Some(false);
         };
         self.remove_replaced(name.slot);
-        if self.unlink_counted(&record, EvictionCause::Purged) {
+        if self.try_unlink_counted(&record, EvictionCause::Purged) {
             self.stats.purged_objects.add(1);
             return Some(true);
         }

@@ -76,6 +76,32 @@ impl Index {
         self.change_missing(slot, sequence, None, |missing| missing | bit(index));
     }
 
+    /// As [`Self::set_missing`], unless the generation was spread anew since.
+    pub(crate) fn set_missing_of(&mut self, record: &Record, index: u8) {
+        let (slot, sequence) = (record.slot, record.sequence);
+        self.change_missing(slot, sequence, Some(record.placement), |missing| {
+            missing | bit(index)
+        });
+    }
+
+    /// Notes whether a shard of exactly this placement is there; whether it was missing before, `None` when this
+    /// generation is not there under this placement.
+    pub(crate) fn change_presence(
+        &mut self,
+        record: &Record,
+        index: u8,
+        is_there: bool,
+    ) -> Option<bool> {
+        let (slot, sequence) = (record.slot, record.sequence);
+        let before = self.record(slot, sequence)?;
+        let placement = Some(record.placement);
+        let is_known = self.change_missing(slot, sequence, placement, |missing| match is_there {
+            true => missing & !bit(index),
+            false => missing | bit(index),
+        });
+        is_known.then(|| before.is_missing(index))
+    }
+
     /// Notes that a generation was spread anew; the record as it was, `None` when it is not there under this placement.
     pub(crate) fn move_to(
         &mut self,

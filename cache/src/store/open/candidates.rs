@@ -76,7 +76,8 @@ async fn examine_one(
     deadline: Option<Duration>,
 ) -> Result<(Option<Candidate>, Found), OpenError> {
     let folder = device.name().to_owned();
-    let pool = start_pool(&folder, number, settings.threads_per_disk, settings)?;
+    let threads_name = format!("weir-disk{number}");
+    let pool = start_pool(&folder, &threads_name, settings.threads_per_disk, settings)?;
     let job_device = Arc::clone(&device);
     let look = pool.run(move || {
         let state = examine(job_device.as_ref());
@@ -110,11 +111,11 @@ async fn examine_one(
 
 pub(super) fn start_pool(
     disk: &str,
-    number: usize,
+    threads_name: &str,
     threads: usize,
     settings: &StoreSettings,
 ) -> Result<Pool, OpenError> {
-    Pool::start(number, threads, settings.queue_per_disk).map_err(|error| {
+    Pool::start(threads_name, threads, settings.queue_per_disk).map_err(|error| {
         unusable(
             disk,
             format!("cannot start the threads of the disk: {error}"),
@@ -283,7 +284,7 @@ pub(super) fn format(candidates: &Candidates, parity: u8) -> Result<Assembled, O
         slots,
         parity,
         told: Members::EMPTY,
-        accepted: false,
+        retiring: Members::EMPTY,
         lineage: Lineage::starting(epoch),
     };
     Ok(Assembled {

@@ -15,7 +15,6 @@ use crate::ports::Device;
 use crate::store::array::disk::DiskFault;
 use crate::store::index::{Index, Inserted, Record};
 use crate::store::layout::{Geometry, OBJECTS, ShardName, Slot};
-use crate::store::members::{Members, Placement};
 use crate::store::report::DiskSlot;
 use crate::store::sequence::COUNTER_BITS;
 use crate::store::shard::Shard;
@@ -218,34 +217,12 @@ impl Scan<'_> {
         unverified: bool,
     ) -> Option<Record> {
         let array = self.start.array;
-        let found: Vec<(u8, DiskSlot)> = shards
-            .iter()
-            .map(|(disk, name)| (name.index, *disk))
-            .collect();
-        let preferences = [absent(array), array.slots()];
-        let members = Members::assign(&found, name.geometry, &preferences)?;
-        let here: Members = found.iter().map(|(_, disk)| *disk).collect();
-        let live = array.live();
-        let missing = (0_u32..)
-            .zip(members.iter())
-            .filter(|(_, disk)| !here.contains(*disk) && live.contains(*disk))
-            .fold(0, |bits, (index, _)| {
-                bits | 1_u16.checked_shl(index).unwrap_or(0)
-            });
+        let found = shards.iter().map(|(disk, name)| (name.index, *disk));
+        let found: Vec<(u8, DiskSlot)> = found.collect();
+        let record = Record::found(&name, &found, array.slots(), array.live())?;
         Some(Record {
-            slot: name.slot,
-            sequence: name.sequence,
-            length: name.length,
-            placement: Placement {
-                geometry: name.geometry,
-                members,
-            },
-            missing,
-            last_use: 0,
-            owner: 0,
-            pinned: false,
             unverified,
-            head_known: false,
+            ..record
         })
     }
 

@@ -1,7 +1,8 @@
-//! The retirement of a disk: every object that has a shard on it is spread anew over the other disks.
+//! The retirement of a disk: every object that has a shard on it is spread anew over the other disks. So is what had
+//! shards in a slot that has become vacant without that.
 //!
 //! ```text
-//! object by object: read, verified → written under the same sequence with a new placement → (strict: synced) → renames
+//! object by object: read, verified → written under the same sequence with a new placement → fdatasync → renames
 //! → the index knows the new placement → the old shards wait for a sync like those of a replaced object
 //! → nothing in the index has a shard there, nobody writes one any more, no name is left → the slot is vacant
 //! ```
@@ -44,21 +45,11 @@ impl Core {
     /// One turn of a retirement.
     pub(super) fn move_off(self: &Arc<Self>, slot: DiskSlot) {
         let turned = self.move_all(slot).and_then(|left| match left {
-            0 => self.sweep_off(slot),
+            0 => self.leave(slot),
             left => Err(Halt::Failed(format!("{left} objects cannot be moved now"))),
         });
         match turned {
-            Ok(()) => {
-                self.retired(slot);
-                let mut state = lock(&self.repairs.shared.state);
-                state.retirements.remove(&slot);
-                let bit = Members::of(slot).0;
-                self.repairs
-                    .shared
-                    .avoided
-                    .fetch_and(!bit, Ordering::AcqRel);
-            }
-            Err(Halt::Stopped) => {}
+            Ok(()) | Err(Halt::Stopped) => {}
             Err(Halt::Failed(reason)) => {
                 let disk = self.folder_of(slot);
                 tracing::warn!(disk, %slot, reason, "the retirement is interrupted; it goes on later");
@@ -193,6 +184,19 @@ impl Core {
         Err(Outcome::Whole)
     }
 
+    /// Nothing in the index has a shard on the disk any more: its slot becomes vacant.
+    fn leave(&self, slot: DiskSlot) -> Result<(), Halt> {
+        let _one = lock(&self.changing);
+        if !self.is_retiring(slot) {
+            return Ok(()); // another disk has taken its place
+        }
+        self.sweep_off(slot)?;
+        let retired = self.retired(slot);
+        retired.map_err(|error| Halt::Failed(error.to_string()))?;
+        self.end_retirement(slot);
+        Ok(())
+    }
+
     /// Makes sure that nothing is left on the disk, and nobody is about to put something there.
     fn sweep_off(&self, slot: DiskSlot) -> Result<(), Halt> {
         let until = lock(&self.repairs.shared.state)
@@ -208,7 +212,7 @@ impl Core {
         if left > 0 {
             return Err(Halt::Failed(format!("{left} objects are still on it")));
         }
-        if self.losses.has_unseen() {
+        if self.losses.has_unseen() && self.array.slots().contains(slot) {
             let reason =
                 "it may have shards of objects that are out of sight while other disks are out";
             return Err(Halt::Failed(reason.to_owned()));

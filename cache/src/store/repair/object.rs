@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! missing, and on a live disk → room reserved → tmp/<…> created → stripe by stripe: read, computed, written
-//! → the table compared with what the others know of it → footer → (strict: fdatasync) → rename → (strict: fsync of
-//!   the folder) → the index's missing bit cleared
+//! → the table compared with what the others know of it → footer → fdatasync → rename → (strict: fsync of the folder)
+//! → the index's missing bit cleared
 //! ```
 //! Invariants
 //! - A computed shard becomes visible only when its table is what all other shards say it is: an end-to-end proof.
+//! - A computed shard has a name only when its bytes are on the platter, whatever the durability: the doubt after a power
+//!   loss covers new sequences, and this one is old.
 //! - Nothing is removed between the last look at the index and the clearing of the bit, so a shard of an object that
 //!   is gone gets no name.
 //! - What was written is byte by byte what was lost.

@@ -10,8 +10,6 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What was postponed is tried again after this time.
-const RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Between two looks whether clients still wait.
 const WAY_STEP: Duration = Duration::from_millis(10);
 /// Looks until it goes on anyway: a store that is always busy is repaired too.
@@ -66,12 +64,19 @@ impl Repairs {
             if is_due || state.overflowed || !state.queue.is_empty() {
                 return true;
             }
-            let waited = self.shared.work.wait_timeout(state, RETRY_AFTER);
-            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = after;
-            if timeout.timed_out() {
-                state.all_due();
+            if !state.is_any_postponed() {
+                state.patience.reset();
+                let waited = self.shared.work.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
+            let left = state.patience.left(Instant::now());
+            if left.is_zero() {
+                state.all_due();
+                return true;
+            }
+            let waited = self.shared.work.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -184,7 +184,9 @@ impl Core {
             );
         }
         tracing::info!(disk, %slot, shards, "a disk has everything that it should have");
-        self.events.emit(Event::RebuildDone { disk, slot, shards });
+        if shards > 0 {
+            self.events.emit(Event::RebuildDone { disk, slot, shards });
+        }
     }
 
     /// Compares the names on a disk with the index; how many shards were found missing that nobody knew of.

@@ -1,12 +1,13 @@
 //! Several disks: what goes in comes out whatever two of them do, and the one that did it is named.
 //!
 //! Reading order: `round_trip` (healthy disks), `degraded` (gone, dead, damaged), `hang`, `full`, `start` (disks that are
-//! missing, swapped, foreign or stale), `crash`.
+//! missing, swapped, foreign or stale), `returning`, `crash`.
 
 mod crash;
 mod degraded;
 mod full;
 mod hang;
+mod returning;
 mod round_trip;
 mod start;
 

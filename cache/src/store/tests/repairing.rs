@@ -1,5 +1,6 @@
 //! Shards that are lost, one by one or with a whole disk, and written anew: the same bytes as before.
 
+mod accepting;
 mod crashing;
 mod meanwhile;
 mod order;

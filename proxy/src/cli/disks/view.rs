@@ -53,13 +53,22 @@ fn row(disk: &Disk) -> [String; 10] {
         or_none(uuid),
         disk.state.clone(),
         or_none(disk.folder.clone()),
-        format!("{} of {}", size(disk.used_bytes), size(disk.budget_bytes)),
+        used(disk),
         disk.errors.to_string(),
         disk.corrupt_blocks.to_string(),
         disk.missing_shards.to_string(),
         disk.scrub.as_ref().map_or(NONE.to_owned(), advance),
         disk.rebuild.as_ref().map_or(NONE.to_owned(), advance),
     ]
+}
+
+/// A disk that is out may use nothing; what it has is told all the same.
+fn used(disk: &Disk) -> String {
+    let used = size(disk.used_bytes);
+    match disk.budget_bytes {
+        0 => used,
+        budget => format!("{used} of {}", size(budget)),
+    }
 }
 
 fn or_none(text: String) -> String {
@@ -130,6 +139,7 @@ mod tests {
         let lost = Disk {
             uuid: String::new(),
             reason: Some("Input/output\nerror".to_owned()),
+            budget_bytes: 0,
             errors: 12,
             ..disk(2, "", "out")
         };
@@ -147,7 +157,7 @@ degraded, epoch 7, parity 2, 41 objects underprotected
 
 SLOT  UUID      STATE       FOLDER      USED                 ERRORS  CORRUPT  MISSING  SCRUB   REBUILD
 0     00234567  live        /data/a     3.0 GiB of 10.0 GiB  0       0        0        12.5 %  -
-2     -         out         -           3.0 GiB of 10.0 GiB  12      0        0        -       -
+2     -         out         -           3.0 GiB              12      0        0        -       -
 10    0a234567  rebuilding  /data/long  3.0 GiB of 10.0 GiB  0       0        1000     -       99.9 %, 1 min 1 s left
 
 disk 2 is out: Input/output\u{fffd}error

@@ -14,7 +14,6 @@ enum Event {
     LoseAndDie(usize, usize),
     Return(usize),
     Replace(usize),
-    Accept,
 }
 
 #[derive(Debug, Clone)]
@@ -108,12 +107,6 @@ impl World {
             }
             Event::Replace(slot) => {
                 self.replace(slot);
-                true
-            }
-            Event::Accept => {
-                let live = self.live.clone();
-                live.iter()
-                    .for_each(|disk| self.disks[*disk].accepted = true);
                 true
             }
         }
@@ -233,7 +226,7 @@ impl World {
                 Place::Missing => {}
             }
         }
-        if pool.has_majority && !pool.base.accepted {
+        if pool.has_majority {
             let most = |epoch: &&Epoch| 2 * epoch.holders.len() > epoch.slots;
             let later = self.epochs.iter().filter(most);
             let superseding = later
@@ -253,7 +246,6 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<(usize, usize)>().prop_map(|(disk, at)| Event::LoseAndDie(disk, at)),
         3 => any::<usize>().prop_map(Event::Return),
         1 => any::<usize>().prop_map(Event::Replace),
-        1 => Just(Event::Accept),
     ]
 }
 
@@ -306,7 +298,7 @@ prop_compose! {
         slot in 0_u8..4,
         table in proptest::collection::vec(proptest::option::of(1_u8..9), 4),
         tags in proptest::collection::vec(0_u64..3, 0..4),
-        (writes, reserved, synced, clean, accepted) in any::<(u64, u64, u64, bool, bool)>(),
+        (writes, reserved, synced, clean, retiring) in any::<(u64, u64, u64, bool, u64)>(),
     ) -> Superblock {
         let mut seen = BTreeSet::new();
         let mut slots: Vec<_> = table.into_iter().map(|disk| disk.filter(|disk| seen.insert(*disk))).collect();
@@ -316,7 +308,7 @@ prop_compose! {
         let disk = Superblock {
             pool: [pool; 16], disk: [own; 16], disks, slots, writes, reserved, synced, clean, ..disk(slot, 4)
         };
-        let disk = Superblock { accepted, ..lived(disk, &tags) };
+        let disk = Superblock { retiring: Members(retiring), ..lived(disk, &tags) };
         Superblock::decode(&disk.encode()).unwrap()
     }
 }

@@ -121,14 +121,14 @@ fn halves_that_reached_the_same_number_apart_are_never_mixed() {
         let pool = pool(&ours(disks));
         assert_eq!(pool.base.lineage.newest().tag, base_tag);
         assert_eq!(places(&pool), expected);
-        assert!(!pool.has_majority || pool.base.accepted);
+        assert!(!pool.has_majority);
     };
     let first = [Current(0), Current(1), stale(2, 1), stale(3, 1)];
     let second = [stale(0, 1), stale(1, 1), Current(2), Current(3)];
     check(&disks, 21, first);
     disks[3].writes = 9;
     check(&disks, 22, second);
-    disks[0].accepted = true;
+    disks[0].writes = 10;
     check(&disks, 21, first);
     disks[2] = lived(disks[2].clone(), &[23]);
     disks[3] = lived(disks[3].clone(), &[23]);
@@ -150,12 +150,18 @@ fn of_diverged_groups_a_majority_wins_over_a_higher_epoch() {
 }
 
 #[test]
-fn an_accepted_epoch_counts_as_a_majority() {
-    let mut disk = disk(1, 4);
-    disk.accepted = true;
-    assert!(pool(&ours(&[disk.clone()])).has_majority);
-    disk.begin_epoch(1, Members::EMPTY);
-    assert!(!pool(&ours(&[disk])).has_majority);
+fn a_retirement_that_some_disks_know_of_goes_on() {
+    let mut disks = fresh(3);
+    disks[1].retiring = Members::of(DiskSlot(2));
+    let retiring = pool(&ours(&disks)).base.retiring;
+    assert_eq!(retiring, Members::of(DiskSlot(2)));
+    // The epoch with which it has ended is behind that.
+    for disk in &mut disks[..2] {
+        *disk = lived(disk.clone(), &[5]);
+        disk.retiring = Members::EMPTY;
+    }
+    disks[2].retiring = Members::of(DiskSlot(2));
+    assert_eq!(pool(&ours(&disks)).base.retiring, Members::EMPTY);
 }
 
 #[test]

@@ -235,3 +235,27 @@ async fn a_disk_gone_read_only_is_read_and_not_written() {
         assert!(get(&store, 1).await.is_none(), "{case}: forgotten and back");
     }
 }
+
+#[tokio::test]
+async fn an_object_that_too_few_disks_can_name_leaves_no_file() {
+    for durability in [Durability::Relaxed, Durability::Strict] {
+        let mut rig = Rig::new(4, 2);
+        rig.settings.durability = durability;
+        let store = rig.open().await;
+        for number in 1..4 {
+            rig.disks[number].add_fault(Fault {
+                operation: Operation::Rename,
+                path_contains: String::new(),
+                errno: libc::EINVAL,
+                times: u64::MAX,
+            });
+        }
+        let filled = fill(&store, head(1), &body(1, LARGE)).await;
+        assert!(filled.is_err(), "{durability:?}");
+        maintain(&store).await;
+        for number in 0..4 {
+            assert_eq!(rig.objects_on(number), [""; 0], "{durability:?}: {number}");
+            assert_eq!(files_in(&rig.disks[number], "tmp/"), [""; 0]);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::crashing::crash_everywhere;
 use super::*;
+use crate::store::array::disk::Absence;
 
 async fn check_retirement(disks: usize, parity: u8, retired: usize, lengths: &[usize]) {
     let case = format!("{retired} of {disks}, parity {parity}");
@@ -72,4 +73,44 @@ async fn a_crash_at_any_call_of_a_strict_retirement_loses_nothing() {
         ..settings(2)
     };
     crash_everywhere(4, &strict, &[300, 140_000], retire_first).await;
+}
+
+#[tokio::test]
+async fn a_retirement_goes_on_after_a_restart() {
+    for is_clean in [true, false] {
+        let (rig, bodies) = filled(5, &settings(2), &[300, 65_537, 300_000]).await;
+        rig.store.retire_disk(slot(2)).await.unwrap();
+        if is_clean {
+            rig.store.close(CLOSE).await;
+        }
+        let rig = rig.restarted().await;
+        assert!(rig.store.core.is_retiring(slot(2)), "clean: {is_clean}");
+        rig.fill(200, &body(200, 200_000)).await;
+        rig.repair().await;
+        assert!(!rig.store.core.array.slots().contains(slot(2)));
+        assert_eq!(shards_on(&rig.files(), &[2]), [], "clean: {is_clean}");
+        check_bodies(&rig.store, &bodies, "moved").await;
+        // Another one in the slot is not meant.
+        let added = rig.disks[0].another("another");
+        assert_eq!(rig.store.add_disk(added).await, Ok(slot(2)));
+        assert!(!rig.store.core.is_retiring(slot(2)));
+        let rig = rig.restarted().await;
+        assert!(!rig.store.core.is_retiring(slot(2)), "clean: {is_clean}");
+        check_bodies(&rig.store, &bodies, "again").await;
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_replaces_a_retiring_one_stays() {
+    let (rig, bodies) = filled(5, &settings(2), &[300, 65_537, 300_000]).await;
+    rig.store.retire_disk(slot(1)).await.unwrap();
+    rig.disks[1].die();
+    assert!(rig.store.core.lose(slot(1), Absence::Failed, "dead"));
+    let fresh = rig.disks[0].another("fresh");
+    rig.store.replace_disk(slot(1), fresh).await.unwrap();
+    assert!(!rig.store.core.is_retiring(slot(1)));
+    rig.repair().await;
+    assert!(rig.store.core.array.live().contains(slot(1)));
+    assert_eq!(rig.missing(), 0);
+    check_bodies(&rig.store, &bodies, "replaced").await;
 }
