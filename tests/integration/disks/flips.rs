@@ -4,17 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::{KIB, MIB, Stored, shard};
 use crate::damage::flip_a_bit;
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::{Content, Gateway};
 
 /// Waits until a file holds these bytes again.
 pub(super) async fn becomes(file: &Path, bytes: &[u8]) {
-    let healed = async {
-        while std::fs::read(file).ok().as_deref() != Some(bytes) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    within(&format!("{} is repaired", file.display()), healed).await;
+    let is_healed = async || std::fs::read(file).ok().as_deref() == Some(bytes);
+    until(&format!("{} is repaired", file.display()), is_healed).await;
 }
 
 /// Whether a shard holds bytes of the object itself: nobody reads its parity as long as those are right.
