@@ -46,11 +46,11 @@ async fn one_bit_on_each_of_two_shards_is_served_right_named_and_repaired() {
     assert!(response.is_hit(), "{:?}", response.head);
     for (slot, file, whole) in &flipped {
         let disk = home.disks()[*slot].display().to_string();
-        let name = format!("weir_store_corrupt_blocks_total{{disk=\"{disk}\"}}");
-        assert!(gateway.metric(&name).await >= 1.0, "{disk} is counted");
         gateway
             .says(&["a shard is not what was written", &disk])
             .await;
+        let name = format!("weir_store_corrupt_blocks_total{{disk=\"{disk}\"}}");
+        assert!(gateway.metric(&name).await >= 1.0, "{disk} is counted");
         becomes(file, whole).await;
     }
     assert_eq!(shelf.origin.requests(), asked);
