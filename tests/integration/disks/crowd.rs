@@ -13,6 +13,7 @@ use crate::stage::FRESH;
 use weir_tests::client::{RawClient, forward};
 use weir_tests::deadline::{until, within};
 use weir_tests::disk::{Mounted, NEEDS_ROOT};
+use weir_tests::gateway::builder::files_below;
 use weir_tests::skip::skip;
 use weir_tests::{Content, Gate, Gateway, Script};
 
@@ -198,12 +199,10 @@ impl Loss {
     /// Checks that nothing was written to the folder where a disk was mounted.
     fn assert_left_alone(self, disk: &Mounted) {
         if self == Self::Unmounted {
-            let mut left = std::fs::read_dir(disk.path()).expect("reads");
-            assert!(
-                left.next().is_none(),
-                "written below {}",
-                disk.path().display()
-            );
+            let folder = disk.path();
+            let left: Vec<_> = std::fs::read_dir(folder).expect("reads").collect();
+            let files = files_below(folder);
+            assert!(left.is_empty(), "written: {left:?}, {files:?}");
         }
     }
 }
