@@ -169,8 +169,9 @@ impl Running {
                 Some(arrived) = self.arriving.join_next() => {
                     match arrived {
                         Ok(store) => {
-                            tracing::info!("the data folder is ours: storing from now on");
                             self.own(store);
+                            // Behind it: who reads this line may ask at once.
+                            tracing::info!("the data folder is ours: storing from now on");
                         },
                         Err(error) => return Ending::Broken(never_opened(error)),
                     }

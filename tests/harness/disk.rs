@@ -6,11 +6,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::deadline::within;
+use crate::deadline::until;
 
 /// Why a test without disks did not run.
 pub const NEEDS_ROOT: &str = "mounting a file system needs root";
@@ -33,9 +32,6 @@ pub enum Journal {
     /// Only what it had written anyway.
     Lost,
 }
-
-/// Between two looks whether a disk is still in use.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A file system on a folder of its own.
 pub struct Mounted {
@@ -138,16 +134,11 @@ impl Mounted {
             self.path().display().to_string(),
             file.display().to_string(),
         );
-        let ended = async {
-            while run("umount", &[&folder]).is_err() {
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
-            // As long as the file system lives on somewhere, a new mount would show the same one.
-            while is_attached(&image) {
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
-        };
-        within("nobody uses a disk any more", ended).await;
+        let is_unmounted = async || run("umount", &[&folder]).is_ok();
+        until("nobody uses a disk any more", is_unmounted).await;
+        // As long as the file system lives on somewhere, a new mount would show the same one.
+        let is_free = async || !is_attached(&image);
+        until("a disk has no device any more", is_free).await;
         self.is_mounted = false;
         self.plug();
     }

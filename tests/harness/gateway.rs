@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
 use crate::client::{self, RawClient};
-use crate::deadline::within;
+use crate::deadline::{until, within};
 use crate::program::Run;
 use crate::response::Response;
 pub use builder::{Builder, Home};
@@ -137,18 +137,20 @@ impl Gateway {
 
     /// Waits until it says that it is ready: it may name its addresses a moment before.
     pub async fn ready(&self) {
-        let ready = async { while self.get_admin("/readyz").await.status() != 200 {} };
-        within("readiness", ready).await;
+        until("readiness", async || {
+            self.get_admin("/readyz").await.status() == 200
+        })
+        .await;
     }
 
     /// Waits until no fill runs: what was completed is then committed, what was not is gone.
     pub async fn settled(&self) {
         // A fill counts as active from its head to its last byte; its task ends when everything is done.
         let tasks = "weir_tasks{task=\"fill\"}";
-        let quiet = async {
-            while self.metric("weir_fill_active").await > 0.0 || self.metric(tasks).await > 0.0 {}
+        let is_quiet = async || {
+            self.metric("weir_fill_active").await <= 0.0 && self.metric(tasks).await <= 0.0
         };
-        within("the last fill ends", quiet).await;
+        until("the last fill ends", is_quiet).await;
     }
 
     /// Peak resident memory so far, bytes.

@@ -6,7 +6,7 @@ mod rules;
 mod starting;
 
 use crate::stage::Stage;
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::gateway::Builder;
 use weir_tests::origin::Record;
 use weir_tests::{Gateway, Origin, Response};
@@ -46,8 +46,7 @@ pub(crate) async fn filled(gateway: &Gateway, origin: &Origin, count: usize) {
     origin.wait_for("the fill", arrived).await;
     // `weir_fill_active` counts from the head on; the task is there from the start.
     let tasks = "weir_tasks{task=\"fill\"}";
-    let ended = async { while gateway.metric(tasks).await > 0.0 {} };
-    within("the fill ends", ended).await;
+    until("the fill ends", async || gateway.metric(tasks).await <= 0.0).await;
     assert_eq!(fills(origin), count, "{:?}", origin.record().requests);
 }
 

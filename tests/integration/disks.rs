@@ -172,16 +172,12 @@ fn bring_back(disk: &Path) {
 /// Checks what `/readyz` says of disks.
 async fn assert_degraded(gateway: &Gateway) {
     // It looks at the store once a second.
-    let degraded = async {
-        loop {
-            let ready = gateway.get_admin("/readyz").await;
-            assert_eq!(ready.status(), 200, "{}", ready.text_whole());
-            if ready.text_whole().contains("degraded: ") {
-                return;
-            }
-        }
+    let is_degraded = async || {
+        let ready = gateway.get_admin("/readyz").await;
+        assert_eq!(ready.status(), 200, "{}", ready.text_whole());
+        ready.text_whole().contains("degraded: ")
     };
-    weir_tests::deadline::within("/readyz says degraded", degraded).await;
+    weir_tests::deadline::until("/readyz says degraded", is_degraded).await;
 }
 
 /// The disks of a home, which the gateway gets, are these folders after a command.

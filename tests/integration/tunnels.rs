@@ -67,8 +67,10 @@ impl Tunnel {
 
     /// Waits until the gateway knows of no tunnel any more.
     async fn over(&self) {
-        let over = async { while self.gateway.metric("weir_tunnel_active").await > 0.0 {} };
-        weir_tests::deadline::within("the tunnel ends", over).await;
+        weir_tests::deadline::until("the tunnel ends", async || {
+            self.gateway.metric("weir_tunnel_active").await <= 0.0
+        })
+        .await;
     }
 }
 

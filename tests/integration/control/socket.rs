@@ -96,7 +96,9 @@ async fn more_connections_than_the_bound_are_turned_away_and_harm_nobody() {
     let run = gateway.weir(EXPLAIN).await;
     assert!(run.assert_code(1).stderr.contains("busy"), "{}", run.stderr);
     drop(idle);
-    let served = async { while gateway.weir(EXPLAIN).await.code != Some(0) {} };
-    weir_tests::deadline::within("a command is served", served).await;
+    weir_tests::deadline::until("a command is served", async || {
+        gateway.weir(EXPLAIN).await.code == Some(0)
+    })
+    .await;
     gateway.finish().await;
 }

@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use super::{KIB, MIB, Shelf, assert_degraded};
 use crate::stage::FRESH;
 use weir_tests::client::{RawClient, forward};
-use weir_tests::deadline::within;
+use weir_tests::deadline::{until, within};
 use weir_tests::disk::{Mounted, NEEDS_ROOT};
+use weir_tests::gateway::builder::files_below;
 use weir_tests::skip::skip;
 use weir_tests::{Content, Gate, Gateway, Script};
 
@@ -188,38 +189,38 @@ enum Loss {
 }
 
 impl Loss {
-    fn befall(self, disk: &mut Mounted) {
+    async fn befall(self, disk: &mut Mounted) {
         match self {
             Self::Unmounted => disk.unplug(),
-            Self::Emptied => empty(disk.path()),
+            Self::Emptied => empty(disk.path()).await,
         }
     }
 
     /// Checks that nothing was written to the folder where a disk was mounted.
     fn assert_left_alone(self, disk: &Mounted) {
         if self == Self::Unmounted {
-            let mut left = std::fs::read_dir(disk.path()).expect("reads");
-            assert!(
-                left.next().is_none(),
-                "written below {}",
-                disk.path().display()
-            );
+            let folder = disk.path();
+            let left: Vec<_> = std::fs::read_dir(folder).expect("reads").collect();
+            let files = files_below(folder);
+            assert!(left.is_empty(), "written: {left:?}, {files:?}");
         }
     }
 }
 
 /// Removes what is in a folder, while others may be writing there.
-fn empty(folder: &Path) {
+async fn empty(folder: &Path) {
     let entries = std::fs::read_dir(folder).expect("reads");
     for entry in entries.flatten() {
         let path = entry.path();
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        while path.exists() {
+        let is_gone = async || {
             match is_folder {
                 true => std::fs::remove_dir_all(&path).ok(),
                 false => std::fs::remove_file(&path).ok(),
             };
-        }
+            !path.exists()
+        };
+        until(&format!("{} is gone", path.display()), is_gone).await;
     }
 }
 
@@ -239,7 +240,7 @@ async fn two_disks_are_lost_and_one_is_replaced(loss: Loss) {
     crowd.all_have_begun().await;
 
     for slot in [1, 4] {
-        loss.befall(&mut disks[slot]);
+        loss.befall(&mut disks[slot]).await;
     }
     crowd.changed.open();
     for slot in [1, 4] {
@@ -263,7 +264,7 @@ async fn two_disks_are_lost_and_one_is_replaced(loss: Loss) {
         ["live", "out", "live", "live", "live", "live"]
     );
     assert_eq!(seen.count(4, "missing_shards"), 0, "{seen:?}");
-    loss.befall(&mut disks[0]);
+    loss.befall(&mut disks[0]).await;
     gateway.disk_becomes(0, "out").await;
     crowd.finish();
     for client in join_all(clients).await {

@@ -4,17 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::{KIB, MIB, Stored, shard};
 use crate::damage::flip_a_bit;
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::{Content, Gateway};
 
 /// Waits until a file holds these bytes again.
 pub(super) async fn becomes(file: &Path, bytes: &[u8]) {
-    let healed = async {
-        while std::fs::read(file).ok().as_deref() != Some(bytes) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    within(&format!("{} is repaired", file.display()), healed).await;
+    let is_healed = async || std::fs::read(file).ok().as_deref() == Some(bytes);
+    until(&format!("{} is repaired", file.display()), is_healed).await;
 }
 
 /// Whether a shard holds bytes of the object itself: nobody reads its parity as long as those are right.
@@ -50,11 +46,11 @@ async fn one_bit_on_each_of_two_shards_is_served_right_named_and_repaired() {
     assert!(response.is_hit(), "{:?}", response.head);
     for (slot, file, whole) in &flipped {
         let disk = home.disks()[*slot].display().to_string();
-        let name = format!("weir_store_corrupt_blocks_total{{disk=\"{disk}\"}}");
-        assert!(gateway.metric(&name).await >= 1.0, "{disk} is counted");
         gateway
             .says(&["a shard is not what was written", &disk])
             .await;
+        let name = format!("weir_store_corrupt_blocks_total{{disk=\"{disk}\"}}");
+        assert!(gateway.metric(&name).await >= 1.0, "{disk} is counted");
         becomes(file, whole).await;
     }
     assert_eq!(shelf.origin.requests(), asked);

@@ -6,7 +6,7 @@ use super::flips::becomes;
 use super::{MIB, Stored, shard, shards};
 use crate::damage::flip_a_bit;
 use weir_tests::Gateway;
-use weir_tests::deadline::within;
+use weir_tests::deadline::{eventually, until};
 
 async fn scrub(gateway: &Gateway, words: &[&str]) -> String {
     let run = gateway.weir([&["scrub"], words].concat()).await;
@@ -20,15 +20,11 @@ async fn status(gateway: &Gateway) -> Value {
 
 /// Waits for the end of a pass.
 async fn passed(gateway: &Gateway) -> Value {
-    let passed = async {
-        loop {
-            let status = status(gateway).await;
-            if status["state"] == "idle" {
-                return status;
-            }
-        }
+    let idle = async || {
+        let status = status(gateway).await;
+        (status["state"] == "idle").then_some(status)
     };
-    within("the scrub has passed", passed).await
+    eventually("the scrub has passed", idle).await
 }
 
 #[tokio::test]
@@ -88,8 +84,7 @@ async fn on_one_disk_what_is_bad_is_dropped_and_fetched_again() {
     let before = shards(&disk).len();
     scrub(&gateway, &["start"]).await;
     passed(&gateway).await;
-    let dropped = async { while shards(&disk).len() == before {} };
-    within("it is dropped", dropped).await;
+    until("it is dropped", async || shards(&disk).len() < before).await;
     let asked = shelf.origin.requests();
     shelf.serve(&gateway).await;
     assert_eq!(shelf.origin.requests(), asked + 1, "only the bad one");

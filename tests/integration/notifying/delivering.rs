@@ -3,7 +3,7 @@
 use super::{HOOK, assert_says, hook, mailing_to, post, posting_to};
 use crate::stage::Stage;
 use weir_tests::certificate::Authority;
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::refusing::{BlackHole, Refusing};
 use weir_tests::{Gate, Gateway, MailSink, Origin, Protection, Script};
 
@@ -25,8 +25,10 @@ async fn a_receiver_that_fails_twice_gets_the_message_by_the_third_attempt() {
     gateway.get(&format!("{}/", Refusing::start().url())).await;
     let first = post(&hook, 1).await;
     assert_eq!(post(&hook, 3).await, first, "the same message");
-    let counted = async { while gateway.metric(DELIVERED).await < 1.0 {} };
-    within("it is counted", counted).await;
+    until("it is counted", async || {
+        gateway.metric(DELIVERED).await >= 1.0
+    })
+    .await;
     gateway.finish().await;
     assert_eq!(hook.requests(), 3);
 }
@@ -40,8 +42,10 @@ async fn a_message_that_is_refused_for_good_is_not_sent_again_and_a_redirect_not
     gateway.expect_log("a notification was not delivered");
     gateway.get(&format!("{}/", Refusing::start().url())).await;
     let failed = "weir_notifications_total{channel=\"webhook\",result=\"failed\"}";
-    let counted = async { while gateway.metric(failed).await < 1.0 {} };
-    within("it is given up", counted).await;
+    until("it is given up", async || {
+        gateway.metric(failed).await >= 1.0
+    })
+    .await;
     gateway.finish().await;
     assert_eq!(hook.requests(), 1);
     elsewhere.assert_untouched();
@@ -141,8 +145,10 @@ async fn secrets_are_in_no_log_line_and_no_answer() {
     gateway.get(&format!("{}/", Refusing::start().url())).await;
     post(&hook, 2).await;
     let failed = "weir_notifications_total{channel=\"mail\",result=\"failed\"}";
-    let counted = async { while gateway.metric(failed).await < 1.0 {} };
-    within("the mail is given up", counted).await;
+    until("the mail is given up", async || {
+        gateway.metric(failed).await >= 1.0
+    })
+    .await;
     let lines = gateway.stderr().all();
     let told: Vec<&String> = lines
         .iter()

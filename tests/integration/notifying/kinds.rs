@@ -4,7 +4,7 @@ use super::{assert_says, body, hook, mailing_to, post, posting_to};
 use crate::damage::{flip_a_bit, object_file};
 use crate::stage::{FRESH, Stage};
 use futures::future::join_all;
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::disk::{Mounted, NEEDS_ROOT};
 use weir_tests::refusing::Refusing;
 use weir_tests::skip::skip;
@@ -155,15 +155,11 @@ async fn a_full_disk_is_told_of_once_and_an_object_too_large_is_not() {
         stage.get(&path).await.assert_is(200, &content.bytes());
     }
     let told = post(&hook, 1).await;
-    let refused = async {
-        while stage
-            .gateway
-            .metric("weir_bound_hits_total{bound=\"store-full\"}")
-            .await
-            < 4.0
-        {}
-    };
-    within("all are refused", refused).await;
+    until("all are refused", async || {
+        let refused = "weir_bound_hits_total{bound=\"store-full\"}";
+        stage.gateway.metric(refused).await >= 4.0
+    })
+    .await;
     assert_says(
         &told,
         &[

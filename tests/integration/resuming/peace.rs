@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::stage::{FRESH, Stage};
-use weir_tests::deadline::within;
+use weir_tests::deadline::{eventually, until};
 use weir_tests::{Gate, Gateway, Response, Script};
 
 /// Stored with a validator, stale at once, and nothing forbids to use it when its origin fails.
@@ -119,18 +119,13 @@ async fn row_139_after_the_wait_it_is_asked_again() {
     let busy = Script::status("503 Service Unavailable", "Retry-After: 1\r\n", b"busy");
     stage.origin.on_each("/x", [busy, Script::ok(FRESH, b"x")]);
     assert_eq!(stage.get("/x").await.status(), 503);
-    let again = async {
-        loop {
-            let response = stage.get("/x").await;
-            if response.status() == 200 {
-                return response;
-            }
-            assert_eq!(response.status(), 503);
-        }
+    let again = async || {
+        let response = stage.get("/x").await;
+        assert!([200, 503].contains(&response.status()));
+        (response.status() == 200).then_some(response)
     };
-    within("the end of the wait", again)
-        .await
-        .assert_is(200, b"x");
+    let response = eventually("the end of the wait", again).await;
+    response.assert_is(200, b"x");
     assert_eq!(stage.origin.requests(), 2);
     stage.gateway.finish_with_warnings().await;
 }
@@ -148,8 +143,10 @@ async fn row_140_what_is_stale_stands_in_for_an_origin_that_cannot_be_reached() 
     let (url, strict) = (origin.url("/x"), origin.url("/strict"));
     let (missing, address) = (origin.url("/y"), origin.address());
     drop(origin);
-    let refused = async { while tokio::net::TcpStream::connect(address).await.is_ok() {} };
-    within("its port is closed", refused).await;
+    until("its port is closed", async || {
+        tokio::net::TcpStream::connect(address).await.is_err()
+    })
+    .await;
     assert_stale(&gateway.get(&url).await, b"old");
     for url in [strict, missing] {
         let response = gateway.get(&url).await;

@@ -41,8 +41,7 @@ async fn fifty_clients_get_the_stale_one_and_one_request_fetches_the_new_one() {
     let stage = stage(Script::ok(FRESH, b"new"), &gate).await;
     crowd_gets_the_old_one(&stage).await;
     gate.open();
-    let replaced = async { while stage.get("/x").await.body != "new" {} };
-    weir_tests::deadline::within("the new one", replaced).await;
+    weir_tests::deadline::until("the new one", async || stage.get("/x").await.body == "new").await;
     assert_eq!(stage.origin.requests(), 2);
     stage.assert_hit("/x", b"new").await;
     stage.finish().await;
@@ -59,8 +58,10 @@ async fn fifty_clients_get_the_stale_one_and_one_request_confirms_it() {
         ["\"v1\""]
     );
     gate.open();
-    let updated = async { while stage.get("/x").await.field("x-new").is_none() {} };
-    weir_tests::deadline::within("the new fields", updated).await;
+    weir_tests::deadline::until("the new fields", async || {
+        stage.get("/x").await.field("x-new").is_some()
+    })
+    .await;
     assert_eq!(stage.origin.requests(), 2);
     stage.assert_hit("/x", b"old").await;
     stage.finish().await;

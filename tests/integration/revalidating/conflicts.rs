@@ -1,7 +1,7 @@
 //! Other bytes behind an archive's URL: the original is served until an operator decides.
 
 use crate::stage::{FRESH, Stage};
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::{Run, Script};
 
 const PATH: &str = "/pub/app-1.0.tar.gz";
@@ -23,10 +23,14 @@ async fn contradicted() -> (Stage, String) {
     // The check runs behind the back of whoever asks.
     let second = stage.get(PATH).await;
     second.assert_is(200, b"the original");
-    let counted = async { while stage.gateway.metric("weir_conflicts_total").await < 1.0 {} };
-    within("the conflict is counted", counted).await;
-    let noticed = async { while conflict(&stage, "show", &url).await.code != Some(0) {} };
-    within("the conflict is noticed", noticed).await;
+    until("the conflict is counted", async || {
+        stage.gateway.metric("weir_conflicts_total").await >= 1.0
+    })
+    .await;
+    until("the conflict is noticed", async || {
+        conflict(&stage, "show", &url).await.code == Some(0)
+    })
+    .await;
     stage.gateway.settled().await;
     (stage, url)
 }

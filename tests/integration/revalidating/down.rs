@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_tests::deadline::within;
+use weir_tests::deadline::eventually;
 use weir_tests::program::Run;
 use weir_tests::{Gateway, Nginx, Program};
 
@@ -47,15 +47,11 @@ impl Site {
 
     /// Asks until the response has these words in its head; returns all of it.
     async fn curl_until(&self, words: &str) -> String {
-        let asked = async {
-            loop {
-                let text = self.curl().await.text();
-                if text.contains(words) {
-                    return text;
-                }
-            }
+        let asked = async || {
+            let text = self.curl().await.text();
+            text.contains(words).then_some(text)
         };
-        within(words, asked).await
+        eventually(words, asked).await
     }
 
     /// Fetches, hits, loses the origin, and gets the stale one.

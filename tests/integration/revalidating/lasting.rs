@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::STALE;
 use crate::stage::{FRESH, Stage};
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::gateway::Home;
 use weir_tests::gateway::builder::files_below;
 use weir_tests::{Gateway, Origin, Script};
@@ -60,12 +60,8 @@ async fn what_a_304_said_lasts_over_kill_9_once_it_is_on_disk() {
         windows.any(|window| window == NEWS.as_bytes())
     };
     // Written with the next sync, a few seconds later; until then a crash may forget it.
-    let written = async {
-        while !files_below(home.data()).iter().any(holds_news) {
-            tokio::task::yield_now().await;
-        }
-    };
-    within("the news on disk", written).await;
+    let is_written = async || files_below(home.data()).iter().any(holds_news);
+    until("the news on disk", is_written).await;
     let home = gateway.kill().await;
     let gateway = check_known(&home, &origin).await;
     let home = gateway.kill().await;

@@ -78,8 +78,10 @@ async fn both_directions_run_at_once_and_are_counted() {
         near_up == down.bytes() && far_up == up.bytes(),
         "other bytes"
     );
-    let over = async { while gateway.metric("weir_tunnel_active").await > 0.0 {} };
-    weir_tests::deadline::within("the tunnel ends", over).await;
+    weir_tests::deadline::until("the tunnel ends", async || {
+        gateway.metric("weir_tunnel_active").await <= 0.0
+    })
+    .await;
     for (direction, bytes) in [("up", 3_000_000.0), ("down", 2_000_000.0)] {
         let name = format!("weir_tunnel_bytes_total{{direction=\"{direction}\"}}");
         assert_eq!(gateway.metric(&name).await, bytes, "{direction}");

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::stage::Stage;
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::{Doorway, Handshake};
 
 /// How far a handshake comes.
@@ -66,12 +66,8 @@ async fn a_new_process_that_dies_at_any_step_leaves_everything_as_it_was() {
         kill_at(step, &stage).await;
         stage.assert_hit("/x", b"x").await;
     }
-    let closed = async {
-        while stage.gateway.descriptors() > before {
-            tokio::task::yield_now().await;
-        }
-    };
-    within("what was handed over in vain is closed", closed).await;
+    let is_closed = async || stage.gateway.descriptors() <= before;
+    until("what was handed over in vain is closed", is_closed).await;
     let (stage, old) = stage.upgraded().await;
     old.ends_well().await;
     stage.assert_hit("/x", b"x").await;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{read_rest, reading};
 use crate::stage::{FRESH, Stage};
-use weir_tests::deadline::within;
+use weir_tests::deadline::until;
 use weir_tests::{Content, Doorway, Gate, Gateway, Script};
 
 /// Moves the access log away, says so, and waits until there is a new one.
@@ -17,12 +17,7 @@ async fn rotate(gateway: &Gateway) {
 }
 
 async fn appears(file: &Path) {
-    let appeared = async {
-        while !file.exists() {
-            tokio::task::yield_now().await;
-        }
-    };
-    within("a new access log", appeared).await;
+    until("a new access log", async || file.exists()).await;
 }
 
 #[tokio::test]
