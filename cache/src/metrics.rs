@@ -119,6 +119,8 @@ pub struct DiskStats {
     pub slot: u8,
     /// Bytes promised to objects that are being written.
     pub filling_bytes: Gauge,
+    /// Of the committed objects those that are being evicted at this moment.
+    pub leaving_bytes: Gauge,
     /// The part of them that still counts as free on the disk.
     pub(crate) unallocated_bytes: Gauge,
     /// What the store may use, from the last look at the disk.

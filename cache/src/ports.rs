@@ -44,7 +44,7 @@ pub trait Device: Send + Sync + fmt::Debug {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn unlink(&self, path: &str) -> io::Result<()>;
-    /// Creates a folder; an existing one is fine.
+    /// Creates a folder in one that is there (the empty path: with all above it); an existing one is fine.
     fn mkdir(&self, path: &str) -> io::Result<()>;
     /// Names in a folder, without `.` and `..`.
     fn read_dir(&self, path: &str) -> io::Result<Vec<String>>;

@@ -98,7 +98,15 @@ impl Device for FileDevice {
     }
 
     fn mkdir(&self, path: &str) -> io::Result<()> {
-        std::fs::create_dir_all(self.resolve(path)?)
+        let folder = self.resolve(path)?;
+        if path.is_empty() {
+            return std::fs::create_dir_all(folder);
+        }
+        // One level only: below a mount point whose disk is gone there is nothing, and nothing is to come into being.
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            other => other,
+        }
     }
 
     fn read_dir(&self, path: &str) -> io::Result<Vec<String>> {

@@ -17,7 +17,8 @@ impl Core {
             .stored_bytes
             .get()
             .saturating_add(stats.filling_bytes.get())
-            .saturating_add(self.stats.metadata_log_bytes.get());
+            .saturating_add(self.stats.metadata_log_bytes.get())
+            .saturating_sub(stats.leaving_bytes.get());
         Usage {
             bytes,
             files: lock(&self.index).len() as u64,
@@ -35,7 +36,12 @@ impl Core {
             // allocation in between makes the budget smaller and never larger.
             let mut usage = self.usage(disk);
             let unallocated = disk.stats.unallocated_bytes.get();
-            usage.bytes = usage.bytes.saturating_sub(unallocated);
+            // What is leaving is not free yet, but will be.
+            let leaving = disk.stats.leaving_bytes.get();
+            usage.bytes = usage
+                .bytes
+                .saturating_sub(unallocated)
+                .saturating_add(leaving);
             (Arc::clone(disk), usage)
         });
         let (asked, usages): (Vec<_>, Vec<_>) = asked.unzip();
@@ -66,6 +72,21 @@ impl Core {
         self.settings.capacity_bytes.map(|bytes| bytes / disks)
     }
 
+    /// What is being evicted makes room already: whoever else needs some need not evict as much again.
+    pub(crate) fn note_leaving(&self, records: &[Record]) -> Leaving {
+        let mut leaving = Leaving::default();
+        for disk in self.array.disks().iter() {
+            let on_it = records
+                .iter()
+                .filter(|record| record.present_on().contains(disk.slot));
+            let bytes = on_it.map(|record| record.name().shard_footprint_bytes());
+            let bytes = bytes.sum();
+            disk.stats.leaving_bytes.add(bytes);
+            leaving.0.push((Arc::clone(disk), bytes));
+        }
+        leaving
+    }
+
     /// Counts an object that became part of the store.
     pub(crate) fn count_stored(&self, record: &Record) {
         self.change_stored(record, |gauge, bytes| gauge.add(bytes));
@@ -85,5 +106,17 @@ impl Core {
             change(&disk.stats.stored_bytes, bytes);
         }
         self.stats.objects.set(lock(&self.index).len() as u64);
+    }
+}
+
+/// Bytes on some disks that are being removed, and still counted as stored; counted back when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving(Vec<(Arc<Disk>, u64)>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        for (disk, bytes) in &self.0 {
+            disk.stats.leaving_bytes.subtract(*bytes);
+        }
     }
 }

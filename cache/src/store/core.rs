@@ -6,9 +6,10 @@
 //! 2. the `sweep` of `bans`
 //! 3. the writer of `log`
 //! 4. `removals`, for reading, to remove something. [`Core::await_removals`] waits for it with at most the `sweep` held
-//! 5. `sequences`, which call into the superblock for more numbers
+//! 5. the reservation of `sequences`, which calls into the superblock for more numbers
 //! 6. `superblock`
-//! 7. leaves: `index`, `replaced`, `leftovers`, the rest of `bans` and of `log`, the queue of `amending`. No lock and
+//! 7. leaves: `index`, the state of `sequences`, `replaced`, `leftovers`, the rest of `bans` and of `log`, the queue of
+//!    `amending`. No lock and
 //!    no handle is touched while one of them is held: the handle cache calls back into the index when it lets go.
 //!
 //! No guard lives across an await. What concerns several disks, or changes one, is worked out on the coordinator's pool

@@ -41,6 +41,15 @@ enum Lack {
     Fatal,
 }
 
+/// What became of a shard that was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// It counts as missing from now on, or its object is gone with it.
+    Bad,
+    /// It is nobody's any more, or known already, or it is the disk that is at fault.
+    Nothing,
+}
+
 impl Core {
     /// Opens the first shard of an object that can be opened; the others follow as they are needed. Pool only.
     pub(super) fn open_shards(&self, record: &Record) -> Option<Shards> {
@@ -57,7 +66,9 @@ impl Core {
             }
             match self.open_shard(&name, index) {
                 Some(Ok(first)) => return Some(Shards::new(record, first, self.resident)),
-                Some(Err(fault)) => self.judge(&name, index, &fault),
+                Some(Err(fault)) => {
+                    self.judge(&name, index, &fault);
+                }
                 None => {}
             }
         }
@@ -129,9 +140,9 @@ impl Core {
     }
 
     /// Draws the consequence of a shard that could not be opened or read.
-    pub(crate) fn judge(&self, name: &ObjectName, index: u8, fault: &ShardFault) {
+    pub(crate) fn judge(&self, name: &ObjectName, index: u8, fault: &ShardFault) -> Judged {
         let Some(slot) = name.placement.members.slot_at(index) else {
-            return;
+            return Judged::Nothing;
         };
         let (disk, file) = (self.folder_of(slot), name.shard(index).file_name());
         match fault {
@@ -143,39 +154,43 @@ impl Core {
                     error,
                     "a reader is cut off; the object is another process's by now"
                 );
+                Judged::Nothing
             }
             ShardFault::Io(error) if is_passing(error) => {
                 self.count_disk_error(slot);
                 tracing::warn!(disk, file, %error, "object left out for now");
+                Judged::Nothing
             }
             ShardFault::Io(error) if !self.is_still_there(slot, error) => {
                 self.count_disk_error(slot);
                 tracing::debug!(disk, file, %error, "the disk is at fault, not the shard");
+                Judged::Nothing
             }
             ShardFault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.judge_gone(name, index);
+                self.judge_gone(name, index)
             }
             ShardFault::Io(_) | ShardFault::Format(_) | ShardFault::Block(_) => {
-                self.judge_damaged(name, index, slot, fault);
+                self.judge_damaged(name, index, slot, fault)
             }
         }
     }
 
     /// Without an entry it was evicted or replaced between the lookup and the opening.
-    fn judge_gone(&self, name: &ObjectName, index: u8) {
+    fn judge_gone(&self, name: &ObjectName, index: u8) -> Judged {
         let (disk, file) = (self.disk_of(name, index), name.shard(index).file_name());
         match self.lack(name, index) {
-            Lack::Moot | Lack::Known => {}
+            Lack::Moot | Lack::Known => Judged::Nothing,
             Lack::Noted => {
                 tracing::warn!(
                     disk,
                     file,
                     "a shard is gone; it is computed from the others"
                 );
+                Judged::Bad
             }
             Lack::Fatal => {
                 let Some((record, _)) = self.take_entry(name) else {
-                    return;
+                    return Judged::Nothing;
                 };
                 tracing::warn!(
                     disk,
@@ -184,16 +199,26 @@ impl Core {
                 );
                 self.remove_shards(&record);
                 self.count_removed(&record, EvictionCause::Corrupt);
+                Judged::Bad
             }
         }
     }
 
-    fn judge_damaged(&self, name: &ObjectName, index: u8, slot: DiskSlot, fault: &ShardFault) {
+    fn judge_damaged(
+        &self,
+        name: &ObjectName,
+        index: u8,
+        slot: DiskSlot,
+        fault: &ShardFault,
+    ) -> Judged {
         let (disk, shard) = (self.folder_of(slot), name.shard(index));
+        // Nothing is renewed meanwhile: what is put aside here is what was found, and never what a repair has written
+        // in its place.
+        let removal = self.begin_removal();
         if !self.is_still_so(name, index, fault) {
             // Who found it had the file open that was there before the repair.
             self.handles.invalidate(&(name.slot, name.sequence));
-            return;
+            return Judged::Nothing;
         }
         let (file, error) = (shard.file_name(), fault.to_string());
         if let Some(disk) = self.array.get(slot) {
@@ -206,7 +231,7 @@ impl Core {
             }
         }
         match self.lack(name, index) {
-            Lack::Moot | Lack::Known => {}
+            Lack::Moot | Lack::Known => Judged::Nothing,
             Lack::Noted => {
                 tracing::warn!(
                     disk,
@@ -218,10 +243,13 @@ impl Core {
                 if !self.quarantine(slot, &shard.path(), &shard) {
                     self.unlink_uncounted(slot, &shard.path());
                 }
+                Judged::Bad
             }
             Lack::Fatal => {
+                drop(removal); // not nested
                 tracing::warn!(disk, file, error, "object is not what was written; dropped");
                 self.drop_corrupt(name, index);
+                Judged::Bad
             }
         }
     }

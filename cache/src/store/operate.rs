@@ -357,8 +357,15 @@ impl Core {
             (index.lacking_objects(), lacking.collect::<Vec<_>>())
         };
         let out = disks.iter().filter(|disk| !disk.is_live()).count();
+        // What a disk still lacks is missing as if it were out.
+        let is_filling = |disk: &Disk, lacking: u64| {
+            disk.is_live() && lacking > 0 && self.rebuild_progress(disk.slot).is_some()
+        };
+        let filling = disks.iter().zip(&lacking);
+        let filling = filling.filter(|(disk, lacking)| is_filling(disk, **lacking));
         let parity = self.parity_in_effect(disks.len());
-        let state = if out > usize::from(parity) || out == disks.len() {
+        let is_too_much = out > 0 && out + filling.count() > usize::from(parity);
+        let state = if is_too_much || out == disks.len() {
             ArrayState::Failed
         } else if out > 0 || underprotected_objects > 0 {
             ArrayState::Degraded

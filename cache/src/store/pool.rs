@@ -3,9 +3,13 @@
 //! A disk that hangs holds its own threads and its own queue, nothing else: callers of other disks never notice. The
 //! queue is bounded; whoever finds it full waits asynchronously for a place. A job that panics fails alone.
 //!
+//! How long a job has been running counts from its last sign of progress ([`note_progress`]): many calls in one job
+//! are not one call that hangs. One that is known to take long says so ([`be_patient`]).
+//!
 //! Cancellation: dropping the future of [`Pool::run`] before it got a place cancels the job; afterwards the job runs
 //! to its end and its result is dropped on the pool's thread.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +19,40 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
+
+/// How many times longer a job may take that syncs: a file system may have to write gigabytes first.
+const SYNC_PATIENCE: u32 = 12;
+
+thread_local! {
+    /// The job that this thread runs.
+    static CURRENT: RefCell<Option<(Arc<Shared>, u64)>> = const { RefCell::new(None) };
+}
+
+/// Called by a job between two device calls: it does not hang.
+pub(crate) fn note_progress() {
+    change_current(|running| running.since = Instant::now());
+}
+
+/// Called by a job before a call that may take much longer than others without hanging.
+pub(crate) fn be_patient() {
+    change_current(|running| {
+        running.since = Instant::now();
+        running.patience = SYNC_PATIENCE;
+    });
+}
+
+fn change_current(change: impl FnOnce(&mut Running)) {
+    CURRENT.with_borrow(|current| {
+        let Some((shared, number)) = current else {
+            return; // not on a thread of a pool
+        };
+        let mut state = shared.lock();
+        let running = state.running.iter_mut();
+        if let Some(running) = running.into_iter().find(|one| one.number == *number) {
+            change(running);
+        }
+    });
+}
 
 /// Why a job has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +81,18 @@ struct Shared {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<(Job, Option<OwnedSemaphorePermit>)>,
-    /// When the jobs that run began.
-    running: Vec<Instant>,
+    running: Vec<Running>,
+    /// Jobs that have begun.
+    begun: u64,
     closed: bool,
+}
+
+/// A job that runs.
+struct Running {
+    number: u64,
+    /// Since its beginning, or its last sign of progress.
+    since: Instant,
+    patience: u32,
 }
 
 impl PoolError {
@@ -128,11 +175,11 @@ impl Pool {
         self.queue(Box::new(job), None)
     }
 
-    /// Whether some job began longer ago than that, and still runs.
+    /// Whether some job that runs has made no progress for longer than that.
     pub(crate) fn has_run_longer_than(&self, limit: Duration) -> bool {
         let state = self.shared.lock();
         let mut running = state.running.iter();
-        running.any(|began| began.elapsed() > limit)
+        running.any(|one| one.since.elapsed() > limit.saturating_mul(one.patience))
     }
 
     /// Whether a caller would have to wait now.
@@ -188,22 +235,26 @@ impl Drop for Pool {
     }
 }
 
-fn work(shared: &Shared) {
+fn work(shared: &Arc<Shared>) {
     let mut state = shared.lock();
     loop {
         if let Some((job, place)) = state.jobs.pop_front() {
-            let began = Instant::now();
-            state.running.push(began);
+            let number = state.begun;
+            state.begun = number.wrapping_add(1);
+            state.running.push(Running {
+                number,
+                since: Instant::now(),
+                patience: 1,
+            });
             drop(state);
             drop(place);
+            CURRENT.set(Some((Arc::clone(shared), number)));
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a disk job panicked");
             }
+            CURRENT.set(None);
             state = shared.lock();
-            // Two may have begun at the same instant; either is as good.
-            if let Some(place) = state.running.iter().position(|other| *other == began) {
-                state.running.swap_remove(place);
-            }
+            state.running.retain(|running| running.number != number);
             shared.idle.notify_all();
         } else if state.closed {
             return;

@@ -24,6 +24,7 @@ use super::members::Members;
 use super::report::DiskSlot;
 use super::sequence::RESERVE_AT_ONCE;
 use super::superblock::Superblock;
+use super::sync::sync_all;
 use super::{OpenError, StoreSettings, Verify, send};
 use crate::object::Sequence;
 use crate::ports::Device;
@@ -286,7 +287,7 @@ pub(super) fn empty_current(device: &dyn Device) -> io::Result<()> {
             device.unlink(&format!("{folder}/{name}"))?;
         }
     }
-    device.sync_all()
+    sync_all(device)
 }
 
 /// A disk that is ready to be read.

@@ -15,12 +15,14 @@
 use super::array::disk::{Absence, Disk};
 use super::core::{Core, lock};
 use super::index::{Inserted, Record};
-use super::layout::{OBJECTS, ShardName};
+use super::layout::{OBJECTS, ObjectName, ShardName};
+use super::pool::note_progress;
 use super::recovery;
 use super::report::DiskSlot;
 use super::sequence::COUNTER_BITS;
 use super::shard::Shard;
 use super::superblock::Superblock;
+use super::sync::sync_all;
 use crate::events::Event;
 use crate::object::Sequence;
 use crate::ports::Device;
@@ -49,6 +51,10 @@ impl Core {
         }
         let common = self.common_epoch(disk)?;
         disk.set_out(Absence::Returning, "being compared with the others");
+        // What it was asked before it went out may still be on its way, and would come behind the comparison.
+        if !disk.drain(self.settings.disk_deadline) {
+            return Err("calls of before have not come back".to_owned());
+        }
         self.settle_losses().map_err(|error| error.to_string())?;
         let verify = self.settings.verify;
         let prepared = self.patiently(disk, move |device| recovery::prepare(device, verify))?;
@@ -188,20 +194,45 @@ impl Core {
         if unknown.is_empty() {
             return Vec::new();
         }
-        let jobs = self.array.live().iter().map(|slot| {
-            let folder = folder.to_owned();
-            (slot, move |device: &dyn Device| list(device, &folder))
-        });
-        let mut elsewhere: Vec<(DiskSlot, ShardName)> = Vec::new();
-        for (other, answer) in self.array.on_each(jobs.collect()) {
-            let names = answer.unwrap_or_default();
-            let names = names.iter().filter_map(|file| ShardName::parse(file));
-            elsewhere.extend(names.map(|name| (other, name)));
-        }
+        let elsewhere = self.names_on_live(folder);
         let found = unknown
             .into_iter()
             .filter(|name| self.is_found_again(slot, name, &elsewhere));
         found.copied().collect()
+    }
+
+    /// What the live disks have in a folder.
+    fn names_on_live(&self, folder: &str) -> Vec<(DiskSlot, ShardName)> {
+        let jobs = self.array.live().iter().map(|slot| {
+            let folder = folder.to_owned();
+            (slot, move |device: &dyn Device| list(device, &folder))
+        });
+        let mut found = Vec::new();
+        for (slot, answer) in self.array.on_each(jobs.collect()) {
+            let names = answer.unwrap_or_default();
+            let names = names.iter().filter_map(|file| ShardName::parse(file));
+            found.extend(names.map(|name| (slot, name)));
+        }
+        found
+    }
+
+    /// Removes what live disks have of older generations than this one, which nobody sees because too few of their
+    /// shards are here: what takes their place may be gone again when the other disks come back.
+    pub(super) fn remove_unseen(&self, newest: &ObjectName) {
+        if !self.losses.has_unseen() {
+            return;
+        }
+        let known = lock(&self.index).find(newest.slot.key);
+        let is_unseen = |name: &ShardName| {
+            let mut records = known.iter();
+            !records.any(|record| (record.slot, record.sequence) == (name.slot, name.sequence))
+        };
+        let found = self.names_on_live(&newest.shard(0).folder()).into_iter();
+        let unseen = found.filter(|(_, name)| {
+            name.slot == newest.slot && name.sequence < newest.sequence && is_unseen(name)
+        });
+        let paths: Vec<_> = unseen.map(|(slot, name)| (slot, name.path())).collect();
+        self.remove_files(&paths);
     }
 
     /// Whether nothing is known of its (key, variant).
@@ -256,9 +287,7 @@ impl Core {
     /// platter when this returns.
     fn clean(&self, disk: &Disk, foreign: Vec<String>) -> Result<(), String> {
         self.patiently(disk, move |device| {
-            for path in foreign {
-                unlink(device, &path)?;
-            }
+            unlink_all(device, &foreign)?;
             recovery::empty_current(device)
         })
     }
@@ -344,13 +373,8 @@ impl Core {
             return Ok(());
         }
         let paths: Vec<String> = left.values().map(ShardName::path).collect();
-        for some in paths.chunks(BATCH) {
-            let some = some.to_vec();
-            self.patiently(disk, move |device| {
-                some.iter().try_for_each(|path| unlink(device, path))
-            })?;
-        }
-        self.patiently(disk, |device| device.sync_all())
+        self.patiently(disk, move |device| unlink_all(device, &paths))?;
+        self.patiently(disk, sync_all)
     }
 
     /// Gives as many disks a copy of the metadata log as should have one. Pool only.
@@ -388,9 +412,12 @@ fn list(device: &dyn Device, path: &str) -> io::Result<Vec<String>> {
     }
 }
 
-fn unlink(device: &dyn Device, path: &str) -> io::Result<()> {
-    match device.unlink(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+fn unlink_all(device: &dyn Device, paths: &[String]) -> io::Result<()> {
+    for path in paths {
+        match device.unlink(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => note_progress(),
+        }
     }
+    Ok(())
 }

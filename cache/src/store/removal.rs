@@ -9,6 +9,7 @@ use super::array::disk::DiskFault;
 use super::core::{Core, lock};
 use super::index::Record;
 use super::layout::{ShardName, Slot};
+use super::pool::note_progress;
 use super::report::DiskSlot;
 use super::superblock::Superblock;
 use crate::metrics::EvictionCause;
@@ -101,7 +102,10 @@ impl Core {
         let jobs = by_disk.iter().map(|(disk, places)| {
             let of_disk: Vec<String> = places.iter().filter_map(path).collect();
             let unlink = move |device: &dyn Device| {
-                let unlinked = of_disk.iter().map(|path| device.unlink(path));
+                let unlinked = of_disk.iter().map(|path| {
+                    note_progress();
+                    device.unlink(path)
+                });
                 Ok(unlinked.collect::<Vec<_>>())
             };
             (*disk, unlink)

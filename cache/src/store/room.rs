@@ -22,6 +22,8 @@ use std::sync::{Arc, RwLockReadGuard};
 const SAMPLE: usize = 16;
 /// Objects evicted at once, at most: nobody finds them any more, and their files are still there.
 const BATCH: usize = 64;
+/// An object that is offered again so often shows that there are few: a smaller batch will do.
+const REPEATS_MAX: u32 = 4;
 /// What takes so little on a disk is reserved by the budgets as they were last measured: to measure would cost more
 /// than it could be wrong by.
 const SMALL_BYTES: u64 = 2 * COPIED_OBJECT_BYTES_MAX;
@@ -199,24 +201,35 @@ impl Core {
         on: Option<DiskSlot>,
         wanted: u64,
     ) -> Option<u64> {
+        let victims = self.victims(on, wanted);
+        if victims.is_empty() {
+            return None;
+        }
         let removal = self.begin_removal();
         let forgets = self.forgets.load(Ordering::Acquire);
-        let (mut taken, mut bytes) = (Vec::new(), 0_u64);
-        while bytes < wanted.max(1) && taken.len() < BATCH {
+        let taken = victims.iter().filter_map(|name| self.take_entry(name));
+        self.remove_taken(&removal, taken.collect(), forgets, cause)
+    }
+
+    /// What is to go next for so many bytes. To learn whether an object is pinned its head may have to be read, and
+    /// judged: not within a removal.
+    fn victims(&self, on: Option<DiskSlot>, wanted: u64) -> Vec<ObjectName> {
+        let (mut victims, mut bytes, mut repeats) = (Vec::new(), 0_u64, 0);
+        while bytes < wanted.max(1) && victims.len() < BATCH && repeats < REPEATS_MAX {
             let Some(victim) = self.victim(on) else { break };
+            let name = victim.name();
+            if victims.contains(&name) {
+                repeats += 1;
+                continue;
+            }
             if !victim.head_known && self.learn_is_pinned(&victim) {
                 // It will not be offered again.
                 continue;
             }
-            if let Some(entry) = self.take_entry(&victim.name()) {
-                bytes = bytes.saturating_add(victim.name().shard_footprint_bytes());
-                taken.push(entry);
-            }
+            bytes = bytes.saturating_add(name.shard_footprint_bytes());
+            victims.push(name);
         }
-        if taken.is_empty() && self.victim(on).is_none() {
-            return None;
-        }
-        self.remove_taken(&removal, taken, forgets, cause)
+        victims
     }
 
     /// Of some that have a shard on this disk, or of any, the one that was used longest ago.
@@ -280,6 +293,7 @@ impl Core {
             self.remove_replaced(record.slot);
         }
         let records: Vec<Record> = taken.iter().map(|(record, _)| *record).collect();
+        let _leaving = self.note_leaving(&records);
         let gone = self.remove_all_shards(&records);
         let (mut freed, mut has_refused) = (0_u64, false);
         for ((record, place), is_gone) in taken.into_iter().zip(gone) {

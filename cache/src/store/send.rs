@@ -132,7 +132,9 @@ impl Object {
         }
         // Other disks may have to be asked, and may take their time.
         let (judging, name) = (Arc::clone(core), *self.name());
-        let judge = move || judging.judge(&name, piece.index, &fault);
+        let judge = move || {
+            judging.judge(&name, piece.index, &fault);
+        };
         if let Err(error) = core.pool.try_submit(judge) {
             tracing::warn!(
                 error = error.as_str(),

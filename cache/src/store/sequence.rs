@@ -7,7 +7,7 @@
 
 use crate::object::Sequence;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Sequences reserved at once.
 pub(crate) const RESERVE_AT_ONCE: u64 = 65_536;
@@ -17,7 +17,10 @@ pub(crate) const COUNTER_BITS: u32 = 48;
 /// The source of sequences.
 #[derive(Debug)]
 pub(crate) struct Sequences {
+    /// A leaf: never held while anything is waited for.
     state: Mutex<State>,
+    /// Held while a block is being reserved: others would only find the same one used up. Pool threads only.
+    reserving: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -25,15 +28,6 @@ struct State {
     next: u64,
     reserved: u64,
     writing: BTreeSet<u64>,
-}
-
-impl State {
-    fn hand_out(&mut self) -> Sequence {
-        let taken = self.next;
-        self.next = taken.saturating_add(1);
-        self.writing.insert(taken);
-        Sequence(taken)
-    }
 }
 
 impl Sequences {
@@ -45,6 +39,7 @@ impl Sequences {
                 reserved,
                 writing: BTreeSet::new(),
             }),
+            reserving: Mutex::new(()),
         }
     }
 
@@ -52,27 +47,37 @@ impl Sequences {
     /// one is used up; it must have made that number durable when it returns.
     pub(crate) fn take<E>(
         &self,
-        reserve: impl FnOnce(u64) -> Result<(), E>,
+        mut reserve: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Sequence, E> {
-        let mut state = self.lock();
-        if state.next >= state.reserved {
-            let end = state.next.saturating_add(RESERVE_AT_ONCE);
-            // The lock is held on purpose: others would only find the same block used up. Pool threads only.
+        loop {
+            if let Some(sequence) = self.take_reserved() {
+                return Ok(sequence);
+            }
+            let reserving = self.reserving.lock();
+            let _reserving = reserving.unwrap_or_else(PoisonError::into_inner);
+            let end = {
+                let state = self.lock();
+                if state.next < state.reserved {
+                    continue; // somebody else was faster
+                }
+                state.next.saturating_add(RESERVE_AT_ONCE)
+            };
             reserve(end)?;
-            state.reserved = end;
+            let mut state = self.lock();
+            state.reserved = state.reserved.max(end);
         }
-        Ok(state.hand_out())
     }
 
     /// As [`Self::take`], where nothing has to be waited for.
     pub(crate) fn take_reserved(&self) -> Option<Sequence> {
-        let mut state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Perhaps a block is being reserved.
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        (state.next < state.reserved).then(|| state.hand_out())
+        let mut state = self.lock();
+        if state.next >= state.reserved {
+            return None;
+        }
+        let taken = state.next;
+        state.next = taken.saturating_add(1);
+        state.writing.insert(taken);
+        Some(Sequence(taken))
     }
 
     /// Goes on at `next`, unless it is beyond already; everything below `reserved` may be handed out.

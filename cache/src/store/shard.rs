@@ -1,12 +1,13 @@
 //! One committed file, open: everything that is checked before a byte of it is believed.
 //!
 //! Opening checks trailer, header and identity; a name proves nothing. Reading checks the blocks it touches. Knows
-//! nothing of index, pool or policy, so that recovery uses it as well as the running store.
+//! nothing of index or policy, so that recovery uses it as well as the running store.
 
 use super::checksum::ShardIdentity;
 use super::footer::{Footer, TRAILER_BYTES, Trailer};
 use super::header::{HEADER_BYTES_MIN, Header};
 use super::layout::ShardName;
+use super::pool::note_progress;
 use super::tlv::{FormatError, UnknownField};
 use super::{BLOCK_BYTES, UNIT_BYTES};
 use crate::object::{Digests, ObjectHead};
@@ -140,6 +141,7 @@ impl Shard {
             let length = UNIT_BYTES.min(end - offset);
             self.read(offset, usize::try_from(length).unwrap_or(usize::MAX))?;
             offset += length;
+            note_progress();
         }
         Ok(())
     }

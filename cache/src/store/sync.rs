@@ -11,6 +11,7 @@ use super::array::disk::{Absence, DiskFault};
 use super::core::{Core, lock};
 use super::index::{Inserted, Record};
 use super::members::Members;
+use super::pool::be_patient;
 use super::reader::Object;
 use super::report::DiskSlot;
 use super::shards::Shards;
@@ -76,7 +77,7 @@ impl Core {
     /// and would answer success the second time. An error when that was the last one.
     pub(super) fn sync_disks(&self) -> Result<(), StoreError> {
         let jobs = self.array.live().iter();
-        let jobs = jobs.map(|slot| (slot, |device: &dyn Device| device.sync_all()));
+        let jobs = jobs.map(|slot| (slot, sync_all));
         self.sync_each("syncfs", jobs.collect())
     }
 
@@ -167,7 +168,10 @@ impl Core {
         let inserted = lock(&self.index).insert(record);
         self.count_stored(&record);
         match inserted {
-            Inserted::New => self.limit_variants(name.slot.key),
+            Inserted::New => {
+                self.remove_unseen(&name);
+                self.limit_variants(name.slot.key);
+            }
             Inserted::Replaced(old) => self.retire(old),
             Inserted::Outdated => {
                 self.unlink_counted(&record, EvictionCause::Replaced);
@@ -214,6 +218,12 @@ impl Core {
         }
         self.stats.replaced_waiting.set(self.replaced.len() as u64);
     }
+}
+
+/// One job: everything that a file system was given.
+pub(super) fn sync_all(device: &dyn Device) -> io::Result<()> {
+    be_patient();
+    device.sync_all()
 }
 
 /// A disk that hangs is noticed a quarter of its deadline late at most.

@@ -240,6 +240,11 @@ impl Writing {
         if self.spread.is_some() || received > COPIED_OBJECT_BYTES_MAX {
             return false;
         }
+        if self.early.is_empty() {
+            let length = self.length_expected.unwrap_or(bytes);
+            self.early
+                .reserve_exact(usize::try_from(length).unwrap_or(0));
+        }
         for piece in pieces {
             self.digesting.update(piece);
             self.early.extend_from_slice(piece);
@@ -318,7 +323,7 @@ impl Writing {
         let digests = self
             .digesting
             .finish()
-            .map_err(|mismatch| self.refuse(&name, mismatch))?;
+            .map_err(|mismatch| self.refuse(mismatch))?;
         self.obey_bans()?;
         if let Some(spread) = &mut self.spread {
             spread.write_footers(&name, &tables, &digests)?;
@@ -359,9 +364,13 @@ impl Writing {
 
     /// Keeps what is not what was published for inspection, within bounds. It has no trailer, so nothing ever takes it
     /// for an object.
-    fn refuse(&mut self, name: &ObjectName, mismatch: Mismatch) -> StoreError {
+    fn refuse(&mut self, mismatch: Mismatch) -> StoreError {
         let Mismatch { expected, found } = mismatch;
-        let object = name.file_name();
+        let name = self.name();
+        let object = match &name {
+            Ok(name) => name.file_name(),
+            Err(_) => format!("{:016x} (in memory)", self.sequence.0),
+        };
         self.core.stats.digest_mismatches.add(1);
         tracing::warn!(
             disk = self.core.name(),
@@ -370,7 +379,7 @@ impl Writing {
             found,
             "the body is not what was published; refused"
         );
-        if let Some(spread) = &mut self.spread {
+        if let (Some(spread), Ok(name)) = (&mut self.spread, name) {
             spread.files.quarantine(&name.shard(0));
         }
         StoreError::Digest {

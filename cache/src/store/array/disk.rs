@@ -205,7 +205,7 @@ impl Disk {
         self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MAX
     }
 
-    /// Whether a call has been running for longer than that.
+    /// Whether a job has been running for longer than that without progress.
     pub(crate) fn is_stuck(&self, longer_than: Duration) -> bool {
         self.pool
             .as_ref()
@@ -249,7 +249,8 @@ impl Disk {
         }
     }
 
-    /// As [`Self::ask`], whatever the disk's standing, and no longer than `patience`: for looks at a disk that is out.
+    /// As [`Self::ask`], whatever the disk's standing, and as long as no job on the disk is without progress for
+    /// `patience`: for looks at a disk that is out.
     pub(crate) fn try_ask<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -257,9 +258,12 @@ impl Disk {
     ) -> Result<T, DiskFault> {
         let (sender, receiver) = sync_channel(1);
         self.submit(move |device| drop(sender.send(job(device))))?;
-        match receiver.recv_timeout(patience) {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        loop {
+            match receiver.recv_timeout(LOOK_AGAIN) {
+                Ok(result) => return Ok(result?),
+                Err(RecvTimeoutError::Timeout) if !self.is_stuck(patience) => {}
+                Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
         }
     }
 

@@ -68,6 +68,13 @@ impl Device for GuardedDevice {
         Ok(Arc::new(GuardedFile { disk, file }))
     }
 
+    fn open_unbuffered(&self, path: &str) -> io::Result<Arc<dyn DeviceFile>> {
+        let path = path.to_owned();
+        let file = self.call(move |device| device.open_unbuffered(&path))?;
+        let disk = Arc::clone(&self.0);
+        Ok(Arc::new(GuardedFile { disk, file }))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (from.to_owned(), to.to_owned());
         self.call(move |device| device.rename(&from, &to))

@@ -161,7 +161,9 @@ impl Core {
             let read = move |device: &dyn Device| Ok(Shard::read_head(device, pool, &shard));
             match self.ask_shard(&name, index, read) {
                 Some(Ok(head)) => return Some(Some(head)),
-                Some(Err(fault)) if is_there() => self.judge(&name, index, &fault),
+                Some(Err(fault)) if is_there() => {
+                    self.judge(&name, index, &fault);
+                }
                 Some(Err(_)) | None => {}
             }
         }

@@ -18,6 +18,7 @@ use crate::store::layout::{Geometry, OBJECTS, ShardName, Slot};
 use crate::store::report::DiskSlot;
 use crate::store::sequence::COUNTER_BITS;
 use crate::store::shard::Shard;
+use crate::store::sync::sync_all;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -238,7 +239,7 @@ impl Scan<'_> {
     fn is_synced(&mut self) -> bool {
         if !self.is_synced {
             let jobs = self.start.array.live().iter();
-            let jobs = jobs.map(|slot| (slot, |device: &dyn Device| device.sync_all()));
+            let jobs = jobs.map(|slot| (slot, sync_all));
             let answers = self.start.array.on_each(jobs.collect()).into_iter();
             let mut kept = answers.map(|(slot, answer)| {
                 let kept = self.start.kept("cannot sync the disk", slot, answer);

@@ -105,7 +105,7 @@ impl Core {
                 Ok(true)
             }
             Err(Outcome::Whole | Outcome::Written(_)) => Ok(true),
-            Err(Outcome::TooFew) if !self.may_come_back(record) => {
+            Err(Outcome::TooFew) if self.is_lost(record) => {
                 let object = record.name().file_name();
                 tracing::error!(
                     object,
@@ -121,6 +121,13 @@ impl Core {
                 Ok(false)
             }
         }
+    }
+
+    /// Whether too little of an object is left whatever comes back. What could not be read a moment ago may have been on
+    /// a disk that is back by now: only what the index says counts.
+    fn is_lost(&self, record: &Record) -> bool {
+        let now = lock(&self.index).record(record.slot, record.sequence);
+        now.is_some_and(|now| now.is_beyond_repair() && !self.may_come_back(&now))
     }
 
     fn spread_anew(self: &Arc<Self>, record: &Record) -> Result<(), Outcome> {

@@ -117,9 +117,13 @@ impl Walk {
     ) -> Result<Vec<OpenedShard>, Silence> {
         let mut opened = Vec::new();
         for (slot, shard) in name.shards() {
-            let disk = core.array.get(slot).filter(|disk| disk.is_live());
-            let device = disk.and_then(|disk| disk.device().cloned());
-            let device = device.ok_or(Silence::Absent)?;
+            // Other disks are read by their own threads: a walk that waits for one of them ends when it goes out.
+            let device = match slot == self.slot() {
+                true => Some(Arc::clone(&self.device)),
+                false => core.array.device(slot),
+            };
+            let is_live = core.array.live().contains(slot);
+            let device = device.filter(|_| is_live).ok_or(Silence::Absent)?;
             let result = self.open(core, device.as_ref(), shard)?;
             opened.push(result.map_err(|fault| Silence::Fault(shard.index, fault))?);
         }

@@ -8,6 +8,7 @@
 use super::super::array::disk::Disk;
 use super::super::core::{Core, lock};
 use super::super::index::Record;
+use super::super::judge::Judged;
 use super::super::layout::{OBJECTS, ObjectName, ShardName};
 use super::super::members::Members;
 use super::super::report::{DiskSlot, ScrubDepth};
@@ -43,7 +44,7 @@ pub(super) struct Walk {
     core: Weak<Core>,
     pub(super) control: Arc<Control>,
     disk: Arc<Disk>,
-    device: Arc<dyn Device>,
+    pub(super) device: Arc<dyn Device>,
     pub(super) order: Order,
     pace: Pace,
     again: Vec<(ObjectName, u8)>,
@@ -323,15 +324,6 @@ fn says_something(core: &Core, fault: &ShardFault) -> bool {
     !has_no_way && !core.is_passing(fault)
 }
 
-/// What became of a shard that was found bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judged {
-    /// It counts as missing from now on, or its object is gone with it.
-    Bad,
-    /// It is nobody's any more, or known already, or it is the disk that is at fault.
-    Nothing,
-}
-
 /// Runs a job where disks may be changed, and waits for it.
 fn on_coordinator<T: Send + 'static>(
     core: &Arc<Core>,
@@ -351,13 +343,13 @@ impl Core {
         if !self.relies_on(name, index) {
             return Judged::Nothing;
         }
-        self.judge(name, index, fault);
-        if self.relies_on(name, index) {
-            return Judged::Nothing;
+        // Not looked up afterwards: by then it may have been repaired.
+        let judged = self.judge(name, index, fault);
+        if judged == Judged::Bad {
+            // Who has the object open would find the same again, and blame the shard that is written anew.
+            self.handles.invalidate(&(name.slot, name.sequence));
         }
-        // Who has the object open would find the same again, and blame the shard that is written anew.
-        self.handles.invalidate(&(name.slot, name.sequence));
-        Judged::Bad
+        judged
     }
 
     /// Whether a shard should be there.

@@ -20,9 +20,10 @@ impl Writing {
         let digests = match self.digesting.finish() {
             Ok(digests) => digests,
             Err(mismatch) => {
-                self.spread_early(Some(self.received))?;
-                let name = self.name()?;
-                return Err(self.refuse(&name, mismatch));
+                if let Err(error) = self.spread_early(Some(self.received)) {
+                    tracing::debug!(%error, "a refused body is not kept for inspection");
+                }
+                return Err(self.refuse(mismatch));
             }
         };
         self.obey_bans()?;
@@ -58,7 +59,12 @@ impl Writing {
         let files =
             TemporaryShards::create_whole(&self.core, self.sequence, place, shards.collect())?;
         claim.allocated();
-        let spread = Spread::new(&self.core, &self.growing, name, files, claim, data_start)?;
+        let spread = Spread::new(&self.core, &self.growing, name, files, claim, data_start);
+        let spread = spread.inspect_err(|_| {
+            // The files have their names already.
+            let paths = name.shards().map(|(disk, shard)| (disk, shard.path()));
+            self.core.remove_files(&paths.collect::<Vec<_>>());
+        })?;
         for (index, table) in (0_u8..).zip(&tables) {
             spread.placed.extend(index, table);
         }

@@ -51,3 +51,27 @@ async fn an_object_that_goes_while_it_is_repaired_leaves_nothing_behind() {
         check_meanwhile(Meanwhile::Forgotten, held).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_put_aside_is_never_what_a_repair_has_written() {
+    let (rig, _) = filled(4, &settings(2), &[140_000]).await;
+    let before = rig.files();
+    let (_, path) = shards_on(&before, &[1]).remove(0);
+    assert!(rig.disks[1].flip_page(&path, 4096));
+    let shard = layout::ShardName::of_path(&path).unwrap();
+    let record = lock(&rig.store.core.index).record(shard.slot, shard.sequence);
+    let name = record.unwrap().name();
+    rig.disks[1].hold(Operation::Rename);
+    let core = Arc::clone(&rig.store.core);
+    let fault = shard::ShardFault::Block(0);
+    let judging = std::thread::spawn(move || core.judge(&name, shard.index, &fault));
+    assert!(rig.disks[1].wait_until_hanging(1));
+    // It is to be repaired from now on, and a repair cannot give its file the name.
+    assert_eq!(rig.missing(), 1);
+    assert!(rig.store.core.removals.try_write().is_err());
+    rig.disks[1].release();
+    assert_eq!(judging.join().unwrap(), judge::Judged::Bad);
+    rig.repair().await;
+    assert_eq!(differences(&before, &rig.files()), []);
+    assert_eq!(rig.missing(), 0);
+}
