@@ -10,7 +10,7 @@
 
 use super::core::{Core, lock};
 use super::index::Record;
-use super::layout::ObjectName;
+use super::layout::{ObjectName, folder_of};
 use super::members::Members;
 use super::{Object, Store, StoreError};
 use crate::metrics::EvictionCause;
@@ -54,14 +54,17 @@ impl Core {
             self.unlink_counted(&old, EvictionCause::Replaced);
         }
         let records = lock(&self.index).find(key);
-        self.sync_older(&records);
+        // Also where nothing is left to be forgotten: what was evicted a moment ago is not gone from the platter yet.
+        self.sync_older(key);
         for record in &records {
             // What it says by now of what is missing is what is counted.
             if let Some((now, _)) = self.take_entry(&record.name()) {
                 self.unlink_counted(&now, EvictionCause::Forgotten);
             }
         }
-        self.sync_removal(&records);
+        if !records.is_empty() {
+            self.sync_removal(key, &records);
+        }
     }
 
     /// Pool only.
@@ -73,29 +76,27 @@ impl Core {
         };
         // The older files first, as above; only now, because they are nobody's business but of who took the entry.
         self.remove_replaced(name.slot);
-        self.sync_older(&[record]);
+        self.sync_older(name.slot.key);
         self.unlink_counted(&record, EvictionCause::Forgotten);
-        self.sync_removal(&[record]);
+        self.sync_removal(name.slot.key, &[record]);
     }
 
     /// Brings onto the platter that older generations are gone, also those that a sync pass has removed a moment ago. They
     /// may have been on any disk.
-    fn sync_older(&self, records: &[Record]) {
-        self.sync_folder_of(records, Members::ALL);
+    fn sync_older(&self, key: u128) {
+        self.sync_folder_of(key, Members::ALL);
     }
 
-    fn sync_removal(&self, records: &[Record]) {
+    fn sync_removal(&self, key: u128, records: &[Record]) {
         let members = records.iter().fold(Members::EMPTY, |members, record| {
             members.union(record.placement.members)
         });
-        self.sync_folder_of(records, members);
+        self.sync_folder_of(key, members);
     }
 
     /// The files of one key are in one folder of each disk.
-    fn sync_folder_of(&self, records: &[Record], members: Members) {
-        let Some(first) = records.first() else { return };
-        let folder = first.name().shard(0).folder();
-        let synced = self.sync_folders(members, &folder);
+    fn sync_folder_of(&self, key: u128, members: Members) {
+        let synced = self.sync_folders(members, &folder_of(key));
         // The sync may have been what found a disk out.
         if let Err(error) = synced.and_then(|()| self.settle_losses()) {
             tracing::warn!(%error, "a forgotten object may come back after a power failure");

@@ -67,6 +67,11 @@ pub(crate) struct ShardName {
     pub(crate) length: u64,
 }
 
+/// The folder of everything that has a key: `ec/<3 hex>`.
+pub(crate) fn folder_of(key: u128) -> String {
+    format!("{OBJECTS}/{:03x}", key >> 116)
+}
+
 impl ShardName {
     /// Length of the shard's data, bytes.
     pub(crate) fn data_bytes(&self) -> u64 {
@@ -97,7 +102,7 @@ impl ShardName {
 
     /// Its folder: `ec/<3 hex>`.
     pub(crate) fn folder(&self) -> String {
-        format!("{OBJECTS}/{:03x}", self.slot.key >> 116)
+        folder_of(self.slot.key)
     }
 
     /// Folder and name.

@@ -21,7 +21,7 @@ use super::index::Index;
 use super::log::MetadataLog;
 use super::log::mirror::ReplicaLoss;
 use super::loss::Losses;
-use super::members::Policy;
+use super::members::{Members, Policy};
 use super::pool::Pool;
 use super::recovery::{self, Recovered, Start};
 use super::repair::{Repairs, start_repairer};
@@ -402,7 +402,7 @@ impl Core {
         self.array.on_each(jobs.collect());
         self.resume_rebuilds();
         self.resume_retirements();
-        self.leave_vacant_slots();
+        self.leave_slots(Members::EMPTY);
         self.restore_scrub();
         Ok(())
     }

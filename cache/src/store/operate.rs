@@ -236,7 +236,7 @@ impl Core {
         self.losses.see_all();
         // What was found under doubt is looked at anew.
         self.handles.invalidate_all();
-        self.leave_vacant_slots();
+        self.leave_slots(absent);
         tracing::warn!(slots = ?absent.iter().map(|slot| slot.0).collect::<Vec<_>>(), "the pool goes on without some disks");
         Ok(())
     }

@@ -253,10 +253,10 @@ impl Core {
     }
 
     /// Objects that have shards in slots that are vacant are spread anew over the disks that there are: those shards
-    /// cannot come back. Any thread; the work is done in the background.
-    pub(super) fn leave_vacant_slots(&self) {
+    /// cannot come back. What is being written right now may get some in those of `vacant`. Any thread; the work is done in
+    /// the background.
+    pub(super) fn leave_slots(&self, mut vacant: Members) {
         let slots = self.array.slots();
-        let mut vacant = Members::EMPTY;
         self.each_record(|record| {
             let members = record.placement.members;
             for slot in members.difference(slots).iter() {

@@ -66,3 +66,20 @@ async fn forgetting_twice_or_under_an_older_head_is_the_same() {
         assert_eq!(store.stats().disks()[0].stored_bytes.get(), 0);
     }
 }
+
+#[tokio::test]
+async fn what_was_evicted_and_then_forgotten_does_not_come_back_after_a_power_loss() {
+    for seed in 0..16 {
+        let device = Arc::new(MemoryDevice::new());
+        let store = open(&device).await;
+        fill(&store, head(1), &body(1, 10)).await.unwrap();
+        maintain(&store).await;
+        let core = Arc::clone(&store.core);
+        let evict = move || core.evict(EvictionCause::Watermark, None, 1);
+        assert!(store.core.pool.run(evict).await.unwrap().is_some());
+        store.forget(&key(1)).await;
+        let after = Arc::new(device.surviving(Survival::PowerLoss { seed }));
+        let store = open(&after).await;
+        assert_eq!(get(&store, 1).await, None, "seed {seed}");
+    }
+}

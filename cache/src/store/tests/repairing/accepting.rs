@@ -93,3 +93,21 @@ async fn a_disk_that_is_added_in_a_vacant_slot_gets_what_is_lacking() {
     check_protected(&rig, &bodies, "added").await;
     assert_eq!(rig.store.core.array.live().len(), 5);
 }
+
+#[tokio::test]
+async fn what_is_being_written_meanwhile_is_spread_over_the_others_too() {
+    let rig = Rig::new(4, 2).await;
+    rig.disks[3].die();
+    assert!(rig.store.core.lose(slot(3), Absence::Failed, "dead"));
+    let body = body(1, 300_000);
+    let mut writer = rig.store.begin(head(1), None).await.unwrap();
+    writer.append(vec![body.slice(..200_000)]).await.unwrap();
+    rig.store.accept_disks().await.unwrap();
+    // Its turn comes before the writer's: it waits for it.
+    rig.repair().await;
+    writer.append(vec![body.slice(200_000..)]).await.unwrap();
+    writer.commit().await.unwrap();
+    assert_eq!(homeless(&rig), 1);
+    rig.store.core.request_rebuild(slot(0));
+    check_protected(&rig, &[(1, body)], "committed").await;
+}
