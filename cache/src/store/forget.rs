@@ -1,7 +1,8 @@
 //! Taking objects away because somebody asked, not because room is needed.
 //!
 //! ```text
-//! counted → files that wait for their successors removed → fsync of the folder → entries taken, files removed → fsync
+//! counted → files that wait for their successors removed → fsync of the folder → entries taken, files removed → what
+//! no index knows removed → fsync
 //! ```
 //! The first fsync is for older files, removed just now or since the last sync: a power failure must not bring one of
 //! them back in place of what is removed here.
@@ -10,10 +11,11 @@
 
 use super::core::{Core, lock};
 use super::index::Record;
-use super::layout::ObjectName;
+use super::layout::{ObjectName, ShardName, folder_of};
 use super::members::Members;
 use super::{Object, Store, StoreError};
 use crate::metrics::EvictionCause;
+use crate::ports::Device;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use weir_policies::key::CacheKey;
@@ -60,7 +62,31 @@ impl Core {
                 self.unlink_counted(record, EvictionCause::Forgotten);
             }
         }
-        self.sync_removal(&records);
+        self.remove_unseen(key);
+        // Also where nothing was found.
+        self.sync_unlinked(key);
+    }
+
+    /// Removes what a start has found of a key and could not use, because too much of it is on disks that are out: with
+    /// them it would be there again. What those have goes when they are compared with the others.
+    fn remove_unseen(&self, key: u128) {
+        if !self.losses.has_unseen() {
+            return;
+        }
+        let folder = folder_of(key);
+        let jobs = self.array.live().iter().map(|slot| {
+            let folder = folder.clone();
+            (slot, move |device: &dyn Device| device.read_dir(&folder))
+        });
+        let mut unseen = Vec::new();
+        for (slot, answer) in self.array.on_each(jobs.collect()) {
+            let names = answer.unwrap_or_default();
+            let names = names.iter().filter_map(|name| ShardName::parse(name));
+            let older = names
+                .filter(|name| name.slot.key == key && self.losses.is_from_before(name.sequence));
+            unseen.extend(older.map(|name| (slot, name.path())));
+        }
+        self.remove_files(&unseen);
     }
 
     /// Pool only.
@@ -68,7 +94,7 @@ impl Core {
         let _removal = self.begin_removal();
         self.forgets.fetch_add(1, Ordering::AcqRel);
         let Some((record, _)) = self.take_entry(name) else {
-            return; // replaced, evicted or forgotten meanwhile
+            return self.sync_unlinked(name.slot.key); // replaced, evicted or forgotten meanwhile
         };
         // The older files first, as above; only now, because they are nobody's business but of who took the entry.
         self.remove_replaced(name.slot);
@@ -92,9 +118,22 @@ impl Core {
 
     /// The files of one key are in one folder of each disk.
     fn sync_folder_of(&self, records: &[Record], members: Members) {
-        let Some(first) = records.first() else { return };
-        let folder = first.name().shard(0).folder();
-        let synced = self.sync_folders(members, &folder);
+        if let Some(first) = records.first() {
+            self.sync_folder(&folder_of(first.slot.key), members);
+        }
+    }
+
+    /// What is not found may have been evicted a moment ago, and the power bring it back. Costs nothing where nothing was
+    /// removed since the last sync.
+    fn sync_unlinked(&self, key: u128) {
+        let folder = folder_of(key);
+        if self.unlinked.contains(&folder) {
+            self.sync_folder(&folder, Members::ALL);
+        }
+    }
+
+    fn sync_folder(&self, folder: &str, members: Members) {
+        let synced = self.sync_folders(members, folder);
         // The sync may have been what found a disk out.
         if let Err(error) = synced.and_then(|()| self.settle_losses()) {
             tracing::warn!(%error, "a forgotten object may come back after a power failure");

@@ -97,7 +97,7 @@ impl ShardName {
 
     /// Its folder: `ec/<3 hex>`.
     pub(crate) fn folder(&self) -> String {
-        format!("{OBJECTS}/{:03x}", self.slot.key >> 116)
+        folder_of(self.slot.key)
     }
 
     /// Folder and name.
@@ -197,6 +197,11 @@ impl ObjectName {
         let shards = u64::from(self.placement.geometry.disks());
         self.shard_footprint_bytes().saturating_mul(shards)
     }
+}
+
+/// The folder of all files of a key: `ec/<3 hex>`.
+pub(crate) fn folder_of(key: u128) -> String {
+    format!("{OBJECTS}/{:03x}", key >> 116)
 }
 
 /// The path of a shard that is being written.

@@ -5,10 +5,10 @@
 //! is noted, and retried in every maintenance pass.
 
 use super::array::absence;
-use super::array::disk::DiskFault;
+use super::array::disk::{Absence, DiskFault};
 use super::core::{Core, lock};
 use super::index::Record;
-use super::layout::{ShardName, Slot};
+use super::layout::{OBJECTS, ShardName, Slot};
 use super::report::DiskSlot;
 use super::superblock::Superblock;
 use crate::metrics::EvictionCause;
@@ -98,7 +98,12 @@ impl Core {
             };
             (*disk, unlink)
         });
+        let folders = paths.iter().filter_map(|(_, path)| path.rsplit_once('/'));
+        let folders = folders.map(|(folder, _)| folder);
+        let folders = folders.filter(|folder| folder.starts_with(OBJECTS));
+        self.unlinked.note(folders.clone());
         let answers = self.array.on_each(jobs.collect());
+        self.unlinked.note(folders);
         let mut left = Vec::new();
         for ((disk, places), (_, answer)) in by_disk.iter().zip(answers) {
             let answer = match answer {
@@ -133,12 +138,20 @@ impl Core {
         matches!(self.array.ask(slot, look), Ok(Some(found)) if found == disk.uuid)
     }
 
-    /// A file could not be removed; whether nobody will find it before its disk was compared with the others.
+    /// A file could not be removed; whether nobody will find it before its disk was compared with the others. Not to be
+    /// asked about a file that is not there, unless its disk is not there either.
     fn is_out_of_reach(&self, disk: DiskSlot, path: &str, error: &io::Error) -> bool {
         self.count_disk_error(disk);
         tracing::warn!(disk = self.folder_of(disk), path, %error, "cannot remove a file");
-        let failed = absence(error);
-        if failed.is_some_and(|absence| self.lose(disk, absence, "a file cannot be removed")) {
+        let failed = match error.kind() {
+            io::ErrorKind::NotFound => Some(Absence::Missing),
+            _ => absence(error),
+        };
+        if let Some(absence) = failed {
+            self.lose(disk, absence, "a file cannot be removed");
+        }
+        // Perhaps somebody else has found it out first.
+        if !self.array.live().contains(disk) {
             return true;
         }
         if ShardName::of_path(path).is_some() {

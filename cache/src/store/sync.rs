@@ -50,10 +50,12 @@ impl Core {
         let settled = self.sequences.settled();
         let waiting = self.replaced.len();
         let log = self.log.end();
+        let unlinked = self.unlinked.last();
         self.sync_disks()?;
         if self.suspect.load(Ordering::Acquire) {
             return Ok(()); // another thread was told that something was lost, and this one was not
         }
+        self.unlinked.synced(unlinked);
         let claimed = self.update_superblock(|superblock| {
             superblock.synced = superblock.synced.max(settled);
             superblock.log = superblock.log.max(log);

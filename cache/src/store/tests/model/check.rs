@@ -191,9 +191,9 @@ impl Model {
             return;
         };
         generation.sequence = Some(object.sequence());
-        generation.members = members;
-        generation.tolerance = object.name().placement.geometry.parity_shards();
         let may_stay = generation.standing == Standing::Possible;
+        let tolerance = object.name().placement.geometry.parity_shards();
+        shelf.learn_members(id, members, tolerance);
         if all_there && !is_doubting && may_stay {
             shelf.settle_on(id);
             if is_whole {
