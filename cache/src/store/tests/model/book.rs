@@ -289,8 +289,13 @@ impl Shelf {
 
     /// More is out than its geometry makes up for.
     pub(super) fn suffer(&mut self, out: Members) {
-        let survives = self.only().is_none_or(|only| only.survives(out));
-        self.must &= survives;
+        if out.is_empty() {
+            return;
+        }
+        // Of several only those that were acknowledged count: the others may never have been there.
+        let is_clear = self.only().is_some();
+        let mut counting = self.possible().filter(|one| is_clear || one.acknowledged);
+        self.must &= counting.all(|one| one.survives(out));
     }
 
     /// The disks that are here cannot tell what the others know better.

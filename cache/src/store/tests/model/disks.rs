@@ -185,6 +185,8 @@ impl Model {
             }
             if is_only {
                 shelf.let_go();
+                // Nobody can be told that it is to be compared with others: what is removed now may stay.
+                shelf.has_clung = true;
             }
         }
         if self.disks[number].trouble == Trouble::Hung {

@@ -184,7 +184,7 @@ impl Model {
         let unreliable = self.unreliable();
         let live = core.array.live().difference(unreliable);
         self.note(format!("maintained, synced {is_synced}"));
-        if unreliable.is_empty() && !self.has_crashed() {
+        if unreliable.is_empty() && !self.has_crashed() && !core.suspect.load(Ordering::Acquire) {
             // What could not be removed is gone now.
             self.shelves
                 .iter_mut()

@@ -51,3 +51,28 @@ async fn an_object_that_goes_while_it_is_repaired_leaves_nothing_behind() {
         check_meanwhile(Meanwhile::Forgotten, held).await;
     }
 }
+
+#[tokio::test]
+async fn what_lacked_too_many_shards_is_repaired_when_a_disk_is_back() {
+    let rig = Rig::new(4, 1).await;
+    rig.fill(1, &body(1, MIB)).await;
+    let before = rig.files();
+    let lost = before.keys().filter(|(disk, _)| *disk == 1).cloned();
+    let lost: Vec<_> = lost.collect();
+    rig.disks[0].remove();
+    let absence = array::disk::Absence::Missing;
+    assert!(rig.store.core.lose(slot(0), absence, "it is gone"));
+    rig.remove(&lost).await;
+    rig.note_missing(&lost);
+    rig.repair().await;
+    assert!(
+        !rig.files().contains_key(&lost[0]),
+        "it needs the other disk"
+    );
+    rig.disks[0].restore();
+    rig.clock.advance(Duration::from_secs(700));
+    maintain(&rig.store).await;
+    assert_eq!(rig.store.core.array.live().len(), 4);
+    rig.repair().await;
+    assert_eq!(rig.files(), before);
+}
