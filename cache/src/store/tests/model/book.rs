@@ -294,8 +294,9 @@ impl Shelf {
         }
         // Of several only those that were acknowledged count: the others may never have been there.
         let is_clear = self.only().is_some();
-        let mut counting = self.possible().filter(|one| is_clear || one.acknowledged);
-        self.must &= counting.all(|one| one.survives(out));
+        let counts = |one: &&Generation| is_clear || one.acknowledged;
+        let survives = self.possible().filter(counts).all(|one| one.survives(out));
+        self.must &= survives;
     }
 
     /// The disks that are here cannot tell what the others know better.

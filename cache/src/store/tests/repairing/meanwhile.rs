@@ -1,6 +1,7 @@
 //! Objects that go while they are repaired.
 
 use super::*;
+use crate::store::array::disk::Absence;
 
 /// What happens to an object while its repair waits for a disk.
 enum Meanwhile {
@@ -60,8 +61,7 @@ async fn what_lacked_too_many_shards_is_repaired_when_a_disk_is_back() {
     let lost = before.keys().filter(|(disk, _)| *disk == 1).cloned();
     let lost: Vec<_> = lost.collect();
     rig.disks[0].remove();
-    let absence = array::disk::Absence::Missing;
-    assert!(rig.store.core.lose(slot(0), absence, "it is gone"));
+    assert!(rig.store.core.lose(slot(0), Absence::Missing, "it is gone"));
     rig.remove(&lost).await;
     rig.note_missing(&lost);
     rig.repair().await;
