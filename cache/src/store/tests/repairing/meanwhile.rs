@@ -72,6 +72,10 @@ async fn what_lacked_too_many_shards_is_repaired_when_a_disk_is_back() {
     rig.disks[0].restore();
     rig.clock.advance(Duration::from_secs(700));
     maintain(&rig.store).await;
+    // It is compared with the others in the background.
+    let core = Arc::clone(&rig.store.core);
+    let drain = tokio::task::spawn_blocking(move || core.pool.drain(CLOSE));
+    assert!(drain.await.unwrap());
     assert_eq!(rig.store.core.array.live().len(), 4);
     rig.repair().await;
     assert_eq!(rig.files(), before);
