@@ -284,7 +284,8 @@ impl Shelf {
         let is_clear = self.possible().all(|generation| !generation.shaken);
         self.must &= is_clear || all_there;
         // Its names may stand before what it replaced, and nothing be behind them. Who is only killed leaves the newest.
-        self.must &= !newest_is_weak && !(is_power_loss && some_are_weak);
+        let is_endangered = newest_is_weak || (is_power_loss && some_are_weak);
+        self.must &= !is_endangered;
     }
 
     /// More is out than its geometry makes up for.
