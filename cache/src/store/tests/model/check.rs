@@ -107,8 +107,10 @@ impl Model {
         let generation = generation.unwrap_or_else(|| panic!("key {number}: {id} is another's"));
         let failing = |why: &str| {
             format!(
-                "key {number}: {why} (stale {is_stale}, sequence {:x}): {generation:#?}",
-                object.sequence().0
+                "key {number}: {why} (stale {is_stale}, sequence {:x}): {generation:#?} {:#?} {:#?}",
+                object.sequence().0,
+                self.last(number),
+                self.files(number)
             )
         };
         assert_eq!(
