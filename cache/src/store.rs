@@ -71,6 +71,7 @@ mod survey;
 mod sync;
 mod temporary;
 mod tlv;
+mod unlinked;
 mod writer;
 
 #[cfg(test)]

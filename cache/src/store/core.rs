@@ -8,8 +8,8 @@
 //! 4. `removals`, for reading, to remove something. [`Core::await_removals`] waits for it with at most the `sweep` held
 //! 5. the reservation of `sequences`, which calls into the superblock for more numbers
 //! 6. `superblock`
-//! 7. leaves: `index`, the state of `sequences`, `replaced`, `leftovers`, the rest of `bans` and of `log`, the queue of
-//!    `amending`. No lock and
+//! 7. leaves: `index`, the state of `sequences`, `replaced`, `leftovers`, `unlinked`, the rest of `bans` and of `log`, the
+//!    queue of `amending`. No lock and
 //!    no handle is touched while one of them is held: the handle cache calls back into the index when it lets go.
 //!
 //! No guard lives across an await. What concerns several disks, or changes one, is worked out on the coordinator's pool
@@ -38,6 +38,7 @@ use super::scrub::Scrubbing;
 use super::sequence::Sequences;
 use super::shard::ShardFault;
 use super::superblock::Superblock;
+use super::unlinked::Unlinked;
 use super::{BLOCK_BYTES, StoreSettings, UNIT_BYTES};
 use crate::events::{Event, Events};
 use crate::metrics::StoreStats;
@@ -69,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) bans: Arc<Bans>,
     /// Files that no counter knows and that could not be removed at once.
     pub(crate) leftovers: Mutex<Vec<(DiskSlot, String)>>,
+    /// Folders from which something was removed since the last sync.
+    pub(crate) unlinked: Unlinked,
     pub(crate) stats: Arc<StoreStats>,
     pub(crate) events: Events,
     /// Count of use at the start; see [`Self::use_now`].

@@ -1,7 +1,8 @@
 //! Taking objects away because somebody asked, not because room is needed.
 //!
 //! ```text
-//! counted → files that wait for their successors removed → fsync of the folder → entries taken, files removed → fsync
+//! counted → files that wait for their successors removed → fsync of the folder → entries taken, files removed → what
+//! no index knows removed → fsync
 //! ```
 //! The first fsync is for older files, removed just now or since the last sync: a power failure must not bring one of
 //! them back in place of what is removed here.
@@ -54,17 +55,16 @@ impl Core {
             self.unlink_counted(&old, EvictionCause::Replaced);
         }
         let records = lock(&self.index).find(key);
-        // Also where nothing is left to be forgotten: what was evicted a moment ago is not gone from the platter yet.
-        self.sync_older(key);
+        self.sync_older(&records);
         for record in &records {
             // What it says by now of what is missing is what is counted.
             if let Some((now, _)) = self.take_entry(&record.name()) {
                 self.unlink_counted(&now, EvictionCause::Forgotten);
             }
         }
-        if !records.is_empty() {
-            self.sync_removal(key, &records);
-        }
+        self.remove_unseen(key, |name| name.slot.key == key);
+        // Also where nothing was found.
+        self.sync_unlinked(key);
     }
 
     /// Pool only.
@@ -72,31 +72,46 @@ impl Core {
         let _removal = self.begin_removal();
         self.forgets.fetch_add(1, Ordering::AcqRel);
         let Some((record, _)) = self.take_entry(name) else {
-            return; // replaced, evicted or forgotten meanwhile
+            return self.sync_unlinked(name.slot.key); // replaced, evicted or forgotten meanwhile
         };
         // The older files first, as above; only now, because they are nobody's business but of who took the entry.
         self.remove_replaced(name.slot);
-        self.sync_older(name.slot.key);
+        self.sync_older(&[record]);
         self.unlink_counted(&record, EvictionCause::Forgotten);
-        self.sync_removal(name.slot.key, &[record]);
+        self.sync_removal(&[record]);
     }
 
     /// Brings onto the platter that older generations are gone, also those that a sync pass has removed a moment ago. They
     /// may have been on any disk.
-    fn sync_older(&self, key: u128) {
-        self.sync_folder_of(key, Members::ALL);
+    fn sync_older(&self, records: &[Record]) {
+        self.sync_folder_of(records, Members::ALL);
     }
 
-    fn sync_removal(&self, key: u128, records: &[Record]) {
+    fn sync_removal(&self, records: &[Record]) {
         let members = records.iter().fold(Members::EMPTY, |members, record| {
             members.union(record.placement.members)
         });
-        self.sync_folder_of(key, members);
+        self.sync_folder_of(records, members);
     }
 
     /// The files of one key are in one folder of each disk.
-    fn sync_folder_of(&self, key: u128, members: Members) {
-        let synced = self.sync_folders(members, &folder_of(key));
+    fn sync_folder_of(&self, records: &[Record], members: Members) {
+        if let Some(first) = records.first() {
+            self.sync_folder(&folder_of(first.slot.key), members);
+        }
+    }
+
+    /// What is not found may have been evicted a moment ago, and the power bring it back. Costs nothing where nothing was
+    /// removed since the last sync.
+    fn sync_unlinked(&self, key: u128) {
+        let folder = folder_of(key);
+        if self.unlinked.contains(&folder) {
+            self.sync_folder(&folder, Members::ALL);
+        }
+    }
+
+    fn sync_folder(&self, folder: &str, members: Members) {
+        let synced = self.sync_folders(members, folder);
         // The sync may have been what found a disk out.
         if let Err(error) = synced.and_then(|()| self.settle_losses()) {
             tracing::warn!(%error, "a forgotten object may come back after a power failure");

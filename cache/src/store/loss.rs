@@ -42,6 +42,8 @@ pub(super) struct Losses {
     doubted_number: u64,
     /// Some generations are misses because too few of their shards are here.
     unseen: AtomicBool,
+    /// The first sequence of this run.
+    first: Sequence,
     /// Of the superblocks, for who must not wait for their lock.
     epoch: AtomicU64,
 }
@@ -57,6 +59,7 @@ impl Losses {
             doubted: AtomicU64::new(if has_majority { 0 } else { next }),
             doubted_number: recovered.log.next_number.saturating_sub(1),
             unseen: AtomicBool::new(recovered.has_unseen),
+            first: Sequence(next),
             epoch: AtomicU64::new(recovered.superblock.epoch),
         }
     }
@@ -82,6 +85,11 @@ impl Losses {
 
     pub(super) fn has_unseen(&self) -> bool {
         self.unseen.load(Ordering::Acquire)
+    }
+
+    /// Whether it was stored by an earlier run.
+    pub(super) fn is_from_before(&self, sequence: Sequence) -> bool {
+        sequence < self.first
     }
 
     /// All disks have been seen.

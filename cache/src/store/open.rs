@@ -31,6 +31,7 @@ use super::retire::Retirement;
 use super::scrub::Scrubbing;
 use super::sequence::Sequences;
 use super::superblock::Superblock;
+use super::unlinked::Unlinked;
 use super::{OpenError, Store, StoreSettings, scrub, sync};
 use crate::events::Events;
 use crate::metrics::StoreStats;
@@ -355,6 +356,7 @@ impl Opening {
             amending: Amending::default(),
             bans,
             leftovers: Mutex::default(),
+            unlinked: Unlinked::default(),
             stats,
             events: self.events,
             use_base: recovered.use_base.saturating_sub(elapsed),

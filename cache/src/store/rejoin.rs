@@ -15,9 +15,10 @@
 use super::array::disk::{Absence, Disk};
 use super::core::{Core, lock};
 use super::index::{Inserted, Record};
-use super::layout::{OBJECTS, ObjectName, ShardName};
+use super::layout::{OBJECTS, ShardName};
 use super::pool::note_progress;
 use super::recovery;
+use super::removal::list;
 use super::report::DiskSlot;
 use super::sequence::COUNTER_BITS;
 use super::shard::Shard;
@@ -201,40 +202,6 @@ impl Core {
         found.copied().collect()
     }
 
-    /// What the live disks have in a folder.
-    fn names_on_live(&self, folder: &str) -> Vec<(DiskSlot, ShardName)> {
-        let jobs = self.array.live().iter().map(|slot| {
-            let folder = folder.to_owned();
-            (slot, move |device: &dyn Device| list(device, &folder))
-        });
-        let mut found = Vec::new();
-        for (slot, answer) in self.array.on_each(jobs.collect()) {
-            let names = answer.unwrap_or_default();
-            let names = names.iter().filter_map(|file| ShardName::parse(file));
-            found.extend(names.map(|name| (slot, name)));
-        }
-        found
-    }
-
-    /// Removes what live disks have of older generations than this one, which nobody sees because too few of their
-    /// shards are here: what takes their place may be gone again when the other disks come back.
-    pub(super) fn remove_unseen(&self, newest: &ObjectName) {
-        if !self.losses.has_unseen() {
-            return;
-        }
-        let known = lock(&self.index).find(newest.slot.key);
-        let is_unseen = |name: &ShardName| {
-            let mut records = known.iter();
-            !records.any(|record| (record.slot, record.sequence) == (name.slot, name.sequence))
-        };
-        let found = self.names_on_live(&newest.shard(0).folder()).into_iter();
-        let unseen = found.filter(|(_, name)| {
-            name.slot == newest.slot && name.sequence < newest.sequence && is_unseen(name)
-        });
-        let paths: Vec<_> = unseen.map(|(slot, name)| (slot, name.path())).collect();
-        self.remove_files(&paths);
-    }
-
     /// Whether nothing is known of its (key, variant).
     fn is_unknown(&self, name: &ShardName) -> bool {
         let known = lock(&self.index).find(name.slot.key);
@@ -394,21 +361,6 @@ impl Core {
                 tracing::warn!(%slot, %error, "a disk cannot carry a copy of the metadata log");
             }
         }
-    }
-}
-
-/// What a folder holds; nothing where it is not there.
-fn list(device: &dyn Device, path: &str) -> io::Result<Vec<String>> {
-    match device.read_dir(path) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(Vec::new())
-        }
-        other => other,
     }
 }
 

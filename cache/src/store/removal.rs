@@ -5,10 +5,10 @@
 //! is noted, and retried in every maintenance pass.
 
 use super::array::absence;
-use super::array::disk::DiskFault;
+use super::array::disk::{Absence, DiskFault};
 use super::core::{Core, lock};
 use super::index::Record;
-use super::layout::{ShardName, Slot};
+use super::layout::{OBJECTS, ShardName, Slot, folder_of};
 use super::pool::note_progress;
 use super::report::DiskSlot;
 use super::superblock::Superblock;
@@ -110,7 +110,12 @@ impl Core {
             };
             (*disk, unlink)
         });
+        let folders = paths.iter().filter_map(|(_, path)| path.rsplit_once('/'));
+        let folders = folders.map(|(folder, _)| folder);
+        let folders = folders.filter(|folder| folder.starts_with(OBJECTS));
+        self.unlinked.note(folders.clone());
         let answers = self.array.on_each(jobs.collect());
+        self.unlinked.note(folders);
         let mut left = Vec::new();
         for ((disk, places), (_, answer)) in by_disk.iter().zip(answers) {
             let answer = match answer {
@@ -135,6 +140,34 @@ impl Core {
         left
     }
 
+    /// Removes what is meant of a key that a start has found and could not use, because too much of it is on disks that
+    /// are out: with them it would be there again. What those have goes when they are compared with the others.
+    pub(super) fn remove_unseen(&self, key: u128, is_meant: impl Fn(&ShardName) -> bool) {
+        if !self.losses.has_unseen() {
+            return;
+        }
+        let found = self.names_on_live(&folder_of(key)).into_iter();
+        let unseen =
+            found.filter(|(_, name)| is_meant(name) && self.losses.is_from_before(name.sequence));
+        let paths: Vec<_> = unseen.map(|(slot, name)| (slot, name.path())).collect();
+        self.remove_files(&paths);
+    }
+
+    /// What the live disks have in a folder.
+    pub(super) fn names_on_live(&self, folder: &str) -> Vec<(DiskSlot, ShardName)> {
+        let jobs = self.array.live().iter().map(|slot| {
+            let folder = folder.to_owned();
+            (slot, move |device: &dyn Device| list(device, &folder))
+        });
+        let mut found = Vec::new();
+        for (slot, answer) in self.array.on_each(jobs.collect()) {
+            let names = answer.unwrap_or_default();
+            let names = names.iter().filter_map(|file| ShardName::parse(file));
+            found.extend(names.map(|name| (slot, name)));
+        }
+        found
+    }
+
     /// Whether a disk that lacks a file is there at all: on one whose mount is gone nothing is found, and everything
     /// comes back with it.
     fn is_itself(&self, slot: DiskSlot) -> bool {
@@ -145,12 +178,20 @@ impl Core {
         matches!(self.array.ask(slot, look), Ok(Some(found)) if found == disk.uuid)
     }
 
-    /// A file could not be removed; whether nobody will find it before its disk was compared with the others.
+    /// A file could not be removed; whether nobody will find it before its disk was compared with the others. Not to be
+    /// asked about a file that is not there, unless its disk is not there either.
     fn is_out_of_reach(&self, disk: DiskSlot, path: &str, error: &io::Error) -> bool {
         self.count_disk_error(disk);
         tracing::warn!(disk = self.folder_of(disk), path, %error, "cannot remove a file");
-        let failed = absence(error);
-        if failed.is_some_and(|absence| self.lose(disk, absence, "a file cannot be removed")) {
+        let failed = match error.kind() {
+            io::ErrorKind::NotFound => Some(Absence::Missing),
+            _ => absence(error),
+        };
+        if let Some(absence) = failed {
+            self.lose(disk, absence, "a file cannot be removed");
+        }
+        // Perhaps somebody else has found it out first.
+        if !self.array.live().contains(disk) {
             return true;
         }
         if ShardName::of_path(path).is_some() {
@@ -170,5 +211,20 @@ impl Core {
     /// Removes a file that no counter knows.
     pub(super) fn unlink_uncounted(&self, disk: DiskSlot, path: &str) {
         self.remove_files(&[(disk, path.to_owned())]);
+    }
+}
+
+/// What a folder holds; nothing where it is not there.
+pub(super) fn list(device: &dyn Device, path: &str) -> io::Result<Vec<String>> {
+    match device.read_dir(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(Vec::new())
+        }
+        other => other,
     }
 }

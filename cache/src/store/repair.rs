@@ -324,9 +324,14 @@ impl Core {
         };
         let outcome = self.repair(slot, sequence);
         self.note(&outcome);
-        if let Outcome::Later(reason) = outcome {
-            tracing::info!(reason, "an object is not repaired yet");
-            self.postpone(slot, sequence);
+        match outcome {
+            Outcome::Later(reason) => {
+                tracing::info!(reason, "an object is not repaired yet");
+                self.postpone(slot, sequence);
+            }
+            // A disk that comes back may have what is wanting: then this is looked at again.
+            Outcome::TooFew => self.postpone(slot, sequence),
+            Outcome::Whole | Outcome::Written(_) | Outcome::Contradicted | Outcome::Stopped => {}
         }
         true
     }

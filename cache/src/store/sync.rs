@@ -51,10 +51,12 @@ impl Core {
         let settled = self.sequences.settled();
         let waiting = self.replaced.len();
         let log = self.log.end();
+        let unlinked = self.unlinked.last();
         self.sync_disks()?;
         if self.suspect.load(Ordering::Acquire) {
             return Ok(()); // another thread was told that something was lost, and this one was not
         }
+        self.unlinked.synced(unlinked);
         let claimed = self.update_superblock(|superblock| {
             superblock.synced = superblock.synced.max(settled);
             superblock.log = superblock.log.max(log);
@@ -169,7 +171,10 @@ impl Core {
         self.count_stored(&record);
         match inserted {
             Inserted::New => {
-                self.remove_unseen(&name);
+                // What takes the place of something that nobody sees may be gone again when the others are back.
+                self.remove_unseen(name.slot.key, |other| {
+                    other.slot == name.slot && other.sequence < name.sequence
+                });
                 self.limit_variants(name.slot.key);
             }
             Inserted::Replaced(old) => self.retire(old),

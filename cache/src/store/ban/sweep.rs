@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use weir_policies::purge::PurgeMode;
 
 /// What one pass spends on the walk.
 const WALK_TIME: Duration = Duration::from_secs(1);
@@ -143,7 +144,11 @@ impl Core {
         }
         let head = self.stored_head(record)?;
         let Some(head) = head else { return Some(()) };
-        for ban in bans.iter().filter(older).filter(|ban| ban.concerns(&head)) {
+        let concerned = bans.iter().filter(older).filter(|ban| ban.concerns(&head));
+        let (hard, soft): (Vec<_>, Vec<_>) =
+            concerned.partition(|ban| ban.mode == PurgeMode::Remove);
+        // What a hard one covers cannot be opened any more, and so not be marked either.
+        for ban in hard.into_iter().chain(soft) {
             self.carry_out(ban, record)?;
         }
         Some(())

@@ -363,3 +363,23 @@ async fn a_survey_sees_what_stays_once_and_neither_what_is_purged_nor_any_use() 
     let (found, _) = store.survey(SurveyCursor::default(), 100).await.unwrap();
     assert_eq!(found.len(), 2);
 }
+
+#[tokio::test]
+async fn a_soft_and_a_hard_purge_of_the_same_objects_are_both_over_some_time() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = open(&device).await;
+    let tagged = ObjectHead {
+        tags: vec!["tag".to_owned()],
+        ..head(1)
+    };
+    fill(&store, tagged, &body(1, 10)).await.unwrap();
+    let tag = PurgeScope::tag("tag").unwrap();
+    let folder = PurgeScope::prefix("http://host/").unwrap();
+    store.ban(&tag, PurgeMode::Stale, &[]).await.unwrap();
+    store.ban(&folder, PurgeMode::Remove, &[]).await.unwrap();
+    for _ in 0..2 {
+        maintain(&store).await;
+    }
+    assert!(files_in(&device, "ec/").is_empty());
+    assert!(store.core.bans.in_force().is_empty());
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::device::memory::Survival;
+use crate::store::core::lock;
 
 fn variant(value: &str) -> ObjectHead {
     let selection = Selection(vec![("accept".into(), Some(value.as_bytes().to_vec()))]);
@@ -69,17 +70,68 @@ async fn forgetting_twice_or_under_an_older_head_is_the_same() {
 
 #[tokio::test]
 async fn what_was_evicted_and_then_forgotten_does_not_come_back_after_a_power_loss() {
-    for seed in 0..16 {
-        let device = Arc::new(MemoryDevice::new());
-        let store = open(&device).await;
+    for disks in [1, 3, 4] {
+        for seed in 0..16 {
+            let disks = MemoryDevice::group(disks);
+            let store = open_group(&disks, 2).await;
+            fill(&store, head(1), &body(1, 10)).await.unwrap();
+            maintain(&store).await;
+            let core = Arc::clone(&store.core);
+            let evict = move || core.evict(EvictionCause::Watermark, None, 1);
+            assert!(store.core.on_pool("evict", evict).await.unwrap().is_some());
+            store.forget(&key(1)).await;
+            let after = MemoryDevice::survivors(&disks, Survival::PowerLoss { seed });
+            let store = open_group(&after, 2).await;
+            assert!(bodies(&store).await.is_empty(), "seed {seed}");
+        }
+    }
+}
+
+/// Five of six shards are needed, and two disks are not there.
+#[tokio::test]
+async fn what_too_few_disks_are_here_for_is_forgotten_all_the_same() {
+    let disks = MemoryDevice::group(6);
+    let store = open_group(&disks, 1).await;
+    for number in [1, 2] {
+        let body = body(number.into(), 300_000);
+        fill(&store, head(number), &body).await.unwrap();
+    }
+    maintain(&store).await;
+    let disks = MemoryDevice::survivors(&disks, Survival::Kill);
+    disks[1].remove();
+    disks[4].remove();
+    let store = open_group(&disks, 1).await;
+    assert!(get(&store, 1).await.is_none() && get(&store, 2).await.is_none());
+    store.forget(&key(1)).await;
+    let disks = MemoryDevice::survivors(&disks, Survival::PowerLoss { seed: 1 });
+    let store = open_group(&disks, 1).await;
+    assert!(get(&store, 1).await.is_none(), "it was forgotten");
+    assert_eq!(get(&store, 2).await, Some(body(2, 300_000)));
+}
+
+async fn open_group(disks: &[Arc<MemoryDevice>], parity: u8) -> Arc<Store> {
+    let devices = disks.iter().map(|disk| Arc::clone(disk) as _);
+    let clock = Arc::new(ManualClock::default());
+    let settings = StoreSettings {
+        parity,
+        ..settings_for_tests()
+    };
+    let opened = Store::open_without_timer(devices.collect(), settings, clock).await;
+    opened.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_evicted_while_a_disk_has_gone_unnoticed_leaves_nothing_behind_in_the_index() {
+    for gone in 0..3 {
+        let disks = MemoryDevice::group(3);
+        let store = open_group(&disks, 2).await;
         fill(&store, head(1), &body(1, 10)).await.unwrap();
-        maintain(&store).await;
+        disks[gone].remove();
         let core = Arc::clone(&store.core);
         let evict = move || core.evict(EvictionCause::Watermark, None, 1);
-        assert!(store.core.pool.run(evict).await.unwrap().is_some());
-        store.forget(&key(1)).await;
-        let after = Arc::new(device.surviving(Survival::PowerLoss { seed }));
-        let store = open(&after).await;
-        assert_eq!(get(&store, 1).await, None, "seed {seed}");
+        let evicted = store.core.on_pool("evict", evict).await.unwrap();
+        assert!(evicted.is_some(), "disk {gone}");
+        assert_eq!(lock(&store.core.index).len(), 0, "disk {gone}");
+        assert_eq!(store.core.array.live().len(), 2, "disk {gone}");
     }
 }

@@ -110,6 +110,7 @@ impl Model {
         };
         model.note(format!("{count} disks, parity {parity}, {durability:?}"));
         model.open().await;
+        model.stock().await;
         model
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Shelf {
     pub(super) must: bool,
     /// The newest one may have gone before an older one has gone from the platter.
     pub(super) gone_first: bool,
+    /// A file of an older one may be on a disk that removes nothing.
+    pub(super) has_clung: bool,
 }
 
 /// What the test knows of an acknowledged object.
@@ -224,6 +226,14 @@ impl Shelf {
         self.must &= mode == PurgeMode::Stale;
     }
 
+    /// A purge that most disks have not heard of: started without those that have, they may bring back what it covers.
+    /// The store says so when it acknowledges one.
+    pub(super) fn purge_among_few(&mut self, mode: PurgeMode) {
+        if mode == PurgeMode::Remove {
+            self.forget();
+        }
+    }
+
     pub(super) fn forget(&mut self) {
         for generation in &mut self.generations {
             if matches!(generation.standing, Standing::Possible | Standing::Replaced) {
@@ -246,11 +256,17 @@ impl Shelf {
     pub(super) fn crash(&mut self, loses_unsynced: bool, is_power_loss: bool, all_there: bool) {
         let is_weak = |generation: &Generation| !generation.survives(Members::EMPTY);
         let newest_is_weak = self.newest().is_none_or(|newest| is_weak(newest));
+        let has_kept = self.has_kept();
         let is_synced = |generation: &Generation| generation.acknowledged && generation.synced;
         // What is older was removed after this one was on the platter; that removal itself may be lost.
         let floor = self.generations.iter().rposition(is_synced);
         let floor_is_weak = floor.is_some_and(|floor| is_weak(&self.generations[floor]));
-        let has_ghosts = is_power_loss && (self.gone_first || floor_is_weak);
+        let has_ghosts = has_kept || (is_power_loss && (self.gone_first || floor_is_weak));
+        // Any of those that came after it may have been synced without the test being told (an end in order does that,
+        // and a full list of replaced files), and then it has taken the place of all older ones.
+        let since = self.generations.iter().skip(floor.unwrap_or(0));
+        let mut acknowledged = since.filter(|generation| generation.acknowledged);
+        let some_are_weak = acknowledged.any(is_weak);
         let may_return = loses_unsynced || newest_is_weak || self.gone_first;
         for (number, generation) in self.generations.iter_mut().enumerate() {
             generation.asked = false;
@@ -267,13 +283,20 @@ impl Shelf {
         // An absent disk may have the rest of a newer one, which must not be passed over.
         let is_clear = self.possible().all(|generation| !generation.shaken);
         self.must &= is_clear || all_there;
-        // Its names may stand before what it replaced, and nothing be behind them.
-        self.must &= !newest_is_weak && !floor_is_weak;
+        // Its names may stand before what it replaced, and nothing be behind them. Who is only killed leaves the newest.
+        let is_endangered = newest_is_weak || (is_power_loss && some_are_weak);
+        self.must &= !is_endangered;
     }
 
     /// More is out than its geometry makes up for.
     pub(super) fn suffer(&mut self, out: Members) {
-        let survives = self.only().is_none_or(|only| only.survives(out));
+        if out.is_empty() {
+            return;
+        }
+        // Of several only those that were acknowledged count: the others may never have been there.
+        let is_clear = self.only().is_some();
+        let counts = |one: &&Generation| is_clear || one.acknowledged;
+        let survives = self.possible().filter(counts).all(|one| one.survives(out));
         self.must &= survives;
     }
 
@@ -311,9 +334,35 @@ impl Shelf {
 
     /// An end in order.
     pub(super) fn close(&mut self) {
+        let has_kept = self.has_kept();
         for generation in &mut self.generations {
             generation.asked = false;
+            if has_kept {
+                generation.revive();
+            }
         }
+        self.must &= !has_kept;
+    }
+
+    /// What the store could not remove it tries again, but not beyond its own end: should all of the newer one be lost by
+    /// then, that file is the best that there is.
+    fn has_kept(&mut self) -> bool {
+        let newest = self.newest();
+        let is_weak = newest.is_none_or(|newest| !newest.survives(Members::EMPTY));
+        self.has_clung && is_weak
+    }
+
+    /// It was found on these disks. A start puts a shard that it does not find on any disk that fits: there it is
+    /// missing as much as where it was.
+    pub(super) fn learn_members(&mut self, id: u32, members: Members, tolerance: u8) {
+        let Some(generation) = self.get_mut(id) else {
+            return;
+        };
+        if !generation.members.is_empty() {
+            let moved = members.difference(generation.members);
+            generation.hurt = generation.hurt.union(moved);
+        }
+        (generation.members, generation.tolerance) = (members, tolerance);
     }
 
     /// All of its files were read and are whole, and it has answered.

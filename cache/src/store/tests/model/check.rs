@@ -107,8 +107,10 @@ impl Model {
         let generation = generation.unwrap_or_else(|| panic!("key {number}: {id} is another's"));
         let failing = |why: &str| {
             format!(
-                "key {number}: {why} (stale {is_stale}, sequence {:x}): {generation:#?}",
-                object.sequence().0
+                "key {number}: {why} (stale {is_stale}, sequence {:x}): {generation:#?} {:#?} {:#?}",
+                object.sequence().0,
+                self.last(number),
+                self.files(number)
             )
         };
         assert_eq!(
@@ -191,9 +193,9 @@ impl Model {
             return;
         };
         generation.sequence = Some(object.sequence());
-        generation.members = members;
-        generation.tolerance = object.name().placement.geometry.parity_shards();
         let may_stay = generation.standing == Standing::Possible;
+        let tolerance = object.name().placement.geometry.parity_shards();
+        shelf.learn_members(id, members, tolerance);
         if all_there && !is_doubting && may_stay {
             shelf.settle_on(id);
             if is_whole {

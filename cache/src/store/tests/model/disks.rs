@@ -180,10 +180,13 @@ impl Model {
                 // Whatever is read meanwhile counts as damaged.
                 Trouble::Dead => shelf.hurt(slot(number), None),
                 Trouble::Full => shelf.evict(),
+                Trouble::Clinging => shelf.has_clung = true,
                 _ => {}
             }
             if is_only {
                 shelf.let_go();
+                // Nobody can be told that it is to be compared with others: what is removed now may stay.
+                shelf.has_clung = true;
             }
         }
         if self.disks[number].trouble == Trouble::Hung {
@@ -246,7 +249,12 @@ impl Model {
     pub(super) fn leave_some_out(&mut self) {
         let count = self.disks.len();
         if count > 1 && self.random.random_bool(0.15) {
-            let change = self.random.random_range(1..=self.parity.min(count - 1));
+            // Mostly so few that the others are sure of what they have: who doubts promises nothing.
+            let most = match self.random.random_bool(0.7) {
+                true => self.parity.min((count - 1) / 2),
+                false => self.parity.min(count - 1),
+            };
+            let change = self.random.random_range(0..=most);
             for _ in 0..change {
                 let number = self.random.random_range(0..count);
                 let well = self.disks.iter().filter(|disk| disk.is_well()).count();

@@ -37,6 +37,7 @@ impl Model {
         self.disks.iter_mut().for_each(Disk::stop_hanging);
         self.held.clear();
         self.behind = self.unreliable();
+        self.live_among_few();
         self.store().close(CLOSE).await;
         self.store = None;
         self.begin(None).await;
@@ -46,6 +47,7 @@ impl Model {
         self.note(format!("{survival:?}"));
         self.held.clear();
         self.behind = self.unreliable();
+        self.live_among_few();
         self.survive(survival);
         self.store = None;
         self.begin(Some(survival)).await;
@@ -77,7 +79,7 @@ impl Model {
         let is_power_loss = matches!(survival, Some(Survival::PowerLoss { .. }));
         // A disk that was out supplies only what the others know.
         let behind = self.behind;
-        self.heal_disks(0.3);
+        self.heal_disks(0.5);
         self.leave_some_out();
         self.suffer_all();
         let all_there = self.troubled() == 0;
@@ -127,6 +129,15 @@ impl Model {
         }
     }
 
+    /// Most disks were out: without those that were here they may be the majority of the next start, and know nothing of
+    /// this run.
+    pub(super) fn live_among_few(&mut self) {
+        let live = self.store().core.array.live();
+        if 2 * usize::from(live.len()) < self.disks.len() {
+            (self.has_diverged, self.has_ever_diverged) = (true, true);
+        }
+    }
+
     fn diverge(&mut self) {
         (self.has_diverged, self.has_ever_diverged) = (true, true);
         self.shelves.iter_mut().for_each(Shelf::diverge);
@@ -143,6 +154,7 @@ impl Model {
 
     /// All disks are there, and everything is done: nothing is left of what was purged, and nothing of what is written.
     pub(super) async fn come_to_rest(&mut self) {
+        self.live_among_few();
         self.survive(Survival::Kill);
         self.store = None;
         for disk in &mut self.disks {
@@ -158,8 +170,12 @@ impl Model {
         self.suffer_all();
         self.open().await;
         self.look_at_all().await;
-        for _ in 0..3 {
+        // A pass that finds something damaged, or that something was put back meanwhile, leaves its bans to the next one.
+        for _ in 0..10 {
             self.pass().await;
+            if self.store().core.bans.in_force().is_empty() {
+                break;
+            }
         }
         self.look_at_all().await;
         let core = &self.store().core;

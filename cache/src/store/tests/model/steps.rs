@@ -23,21 +23,21 @@ impl Model {
         self.look_around();
         self.note_pressure();
         let number = self.random.random_range(0..KEYS);
-        match self.random.random_range(0..200) {
+        match self.random.random_range(0..220) {
             0..64 => self.put().await,
-            64..100 => self.look(number, Extent::Whole).await,
-            100..118 => self.look(number, Extent::Range).await,
-            118..124 => self.read_held().await,
-            124..128 => self.evict().await,
-            128..131 => self.forget(number).await,
-            131..137 => self.purge_one(number).await,
-            137..144 => self.amend(number).await,
-            144..160 => self.pass().await,
-            160..168 => self.damage(),
-            168..174 => self.strike().await,
-            174..180 => self.heal_disks(0.6),
-            180..184 => self.replace().await,
-            184..188 => self.mend().await,
+            64..110 => self.look(number, Extent::Whole).await,
+            110..133 => self.look(number, Extent::Range).await,
+            133..139 => self.read_held().await,
+            139..142 => self.evict().await,
+            142..145 => self.forget(number).await,
+            145..150 => self.purge_one(number).await,
+            150..157 => self.amend(number).await,
+            157..174 => self.pass().await,
+            174..181 => self.damage(),
+            181..187 => self.strike().await,
+            187..196 => self.heal_disks(0.6),
+            196..200 => self.replace().await,
+            200..209 => self.mend().await,
             _ => self.end().await,
         }
         self.note_pressure();
@@ -106,7 +106,7 @@ impl Model {
         };
         let same_folder = |other: u8| (other < KEYS / 2) == (number < KEYS / 2);
         let keys: Vec<CacheKey> = vec![key(number)];
-        let (scope, keys, covered): (_, _, Vec<u8>) = match self.random.random_range(0..8) {
+        let (scope, keys, covered): (_, _, Vec<u8>) = match self.random.random_range(0..16) {
             0 => {
                 let folder = url(number);
                 let folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -127,12 +127,18 @@ impl Model {
         let banned = self.store().ban(&scope, mode, &keys).await;
         self.note(format!("purged {covered:?} {mode:?}: {:?}", banned.is_ok()));
         for number in covered {
-            match banned {
+            match &banned {
+                Ok(banned) if banned.is_known_to_few => {
+                    self.shelf_mut(number).purge_among_few(mode);
+                }
                 Ok(_) => self.shelf_mut(number).purge(mode),
                 Err(_) => self.shelf_mut(number).let_go(),
             }
         }
         assert!(banned.is_ok() || self.has_reason(), "{banned:?}");
+        if banned.is_ok_and(|banned| banned.is_known_to_few) {
+            self.live_among_few();
+        }
     }
 
     /// Its origin has confirmed what is stored, or somebody wants to keep it.
@@ -178,6 +184,12 @@ impl Model {
         let unreliable = self.unreliable();
         let live = core.array.live().difference(unreliable);
         self.note(format!("maintained, synced {is_synced}"));
+        if unreliable.is_empty() && !self.has_crashed() && !core.suspect.load(Ordering::Acquire) {
+            // What could not be removed is gone now.
+            self.shelves
+                .iter_mut()
+                .for_each(|shelf| shelf.has_clung = false);
+        }
         if is_synced {
             for shelf in &mut self.shelves {
                 shelf.sync(live);

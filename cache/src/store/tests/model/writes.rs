@@ -55,6 +55,16 @@ fn head_of(number: u8, id: u32) -> ObjectHead {
 }
 
 impl Model {
+    /// There is something to be found from the start.
+    pub(super) async fn stock(&mut self) {
+        for number in 0..KEYS {
+            let length = LENGTHS[self.random.random_range(0..LENGTHS.len() - 3)];
+            self.store_one(number, length, true, Meanwhile::Nothing)
+                .await;
+        }
+        self.pass().await;
+    }
+
     /// Something new is stored under a key, or tried.
     pub(super) async fn put(&mut self) {
         let number = self.random.random_range(0..KEYS);

@@ -1,6 +1,7 @@
 //! Objects that go while they are repaired.
 
 use super::*;
+use crate::store::array::disk::Absence;
 
 /// What happens to an object while its repair waits for a disk.
 enum Meanwhile {
@@ -74,4 +75,32 @@ async fn what_is_put_aside_is_never_what_a_repair_has_written() {
     rig.repair().await;
     assert_eq!(differences(&before, &rig.files()), []);
     assert_eq!(rig.missing(), 0);
+}
+
+#[tokio::test]
+async fn what_lacked_too_many_shards_is_repaired_when_a_disk_is_back() {
+    let rig = Rig::new(4, 1).await;
+    rig.fill(1, &body(1, MIB)).await;
+    let before = rig.files();
+    let lost = before.keys().filter(|(disk, _)| *disk == 1).cloned();
+    let lost: Vec<_> = lost.collect();
+    rig.disks[0].remove();
+    assert!(rig.store.core.lose(slot(0), Absence::Missing, "it is gone"));
+    rig.remove(&lost).await;
+    rig.note_missing(&lost);
+    rig.repair().await;
+    assert!(
+        !rig.files().contains_key(&lost[0]),
+        "it needs the other disk"
+    );
+    rig.disks[0].restore();
+    rig.clock.advance(Duration::from_secs(700));
+    maintain(&rig.store).await;
+    // It is compared with the others in the background.
+    let core = Arc::clone(&rig.store.core);
+    let drain = tokio::task::spawn_blocking(move || core.pool.drain(CLOSE));
+    assert!(drain.await.unwrap());
+    assert_eq!(rig.store.core.array.live().len(), 4);
+    rig.repair().await;
+    assert_eq!(rig.files(), before);
 }
