@@ -31,6 +31,7 @@ impl Files {
         let disks: Vec<FileDevice> = folders.iter().map(FileDevice::new).collect();
         for disk in &disks {
             disk.mkdir("tmp")?;
+            disk.mkdir("ec")?;
             for folder in measure::object_folders() {
                 disk.mkdir(&folder)?;
             }

@@ -25,6 +25,7 @@ pub(super) mod sweep;
 
 use super::core::lock;
 use super::index::Place;
+use super::layout::ShardName;
 use super::report::DiskSlot;
 use crate::object::{ObjectHead, Sequence};
 use record::Ban;
@@ -265,6 +266,14 @@ impl Bans {
 
     pub(super) fn take_left(&self) -> Vec<(DiskSlot, String)> {
         std::mem::take(&mut lock(&self.left).paths)
+    }
+
+    /// Those of one key.
+    pub(super) fn take_left_of(&self, key: u128) -> Vec<(DiskSlot, String)> {
+        let is_of_key = |(_, path): &mut (DiskSlot, String)| {
+            ShardName::of_path(path).is_some_and(|name| name.slot.key == key)
+        };
+        lock(&self.left).paths.extract_if(.., is_of_key).collect()
     }
 
     /// Whether it is certain that no removed file is still on the disk.

@@ -62,6 +62,8 @@ impl Core {
                 self.unlink_counted(&now, EvictionCause::Forgotten);
             }
         }
+        // What could not be removed before: a failure notes it again.
+        self.remove_files(&self.bans.take_left_of(key));
         self.remove_unseen(key, |name| name.slot.key == key);
         // Also where nothing was found.
         self.sync_unlinked(key);

@@ -69,3 +69,36 @@ fn draining_a_hung_pool_ends_at_the_deadline() {
     assert!(!pool.drain(Duration::ZERO));
     release.send(()).unwrap();
 }
+
+#[tokio::test]
+async fn a_job_that_makes_progress_does_not_hang() {
+    let pool = pool(1, 1);
+    let (step, steps) = sync_channel::<fn()>(0);
+    let (taken, done) = sync_channel::<()>(0);
+    let job = move || {
+        for step in steps {
+            step();
+            taken.send(()).unwrap();
+        }
+    };
+    pool.try_submit(job).unwrap();
+    let limit = Duration::from_millis(50);
+    let step = |work: fn()| {
+        step.send(work).unwrap();
+        done.recv().unwrap();
+    };
+    for sign in [note_progress as fn(), be_patient] {
+        while !pool.has_run_longer_than(limit) {
+            thread::yield_now();
+        }
+        loop {
+            step(sign);
+            if !pool.has_run_longer_than(limit) {
+                break;
+            }
+        }
+    }
+    // A patient one is waited for longer, not forever.
+    step(|| thread::sleep(Duration::from_millis(60)));
+    assert!(pool.has_run_longer_than(limit / 60));
+}

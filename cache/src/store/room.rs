@@ -22,8 +22,6 @@ use std::sync::{Arc, RwLockReadGuard};
 const SAMPLE: usize = 16;
 /// Objects evicted at once, at most: nobody finds them any more, and their files are still there.
 const BATCH: usize = 64;
-/// An object that is offered again so often shows that there are few: a smaller batch will do.
-const REPEATS_MAX: u32 = 4;
 /// What takes so little on a disk is reserved by the budgets as they were last measured: to measure would cost more
 /// than it could be wrong by.
 const SMALL_BYTES: u64 = 2 * COPIED_OBJECT_BYTES_MAX;
@@ -214,14 +212,12 @@ impl Core {
     /// What is to go next for so many bytes. To learn whether an object is pinned its head may have to be read, and
     /// judged: not within a removal.
     fn victims(&self, on: Option<DiskSlot>, wanted: u64) -> Vec<ObjectName> {
-        let (mut victims, mut bytes, mut repeats) = (Vec::new(), 0_u64, 0);
-        while bytes < wanted.max(1) && victims.len() < BATCH && repeats < REPEATS_MAX {
-            let Some(victim) = self.victim(on) else { break };
+        let (mut victims, mut bytes) = (Vec::new(), 0_u64);
+        while bytes < wanted.max(1) && victims.len() < BATCH {
+            let Some(victim) = self.victim(on, &victims) else {
+                break;
+            };
             let name = victim.name();
-            if victims.contains(&name) {
-                repeats += 1;
-                continue;
-            }
             if !victim.head_known && self.learn_is_pinned(&victim) {
                 // It will not be offered again.
                 continue;
@@ -232,13 +228,14 @@ impl Core {
         victims
     }
 
-    /// Of some that have a shard on this disk, or of any, the one that was used longest ago.
-    fn victim(&self, on: Option<DiskSlot>) -> Option<Record> {
+    /// Of some that have a shard on this disk, or of any, the one that was used longest ago and is not chosen yet.
+    fn victim(&self, on: Option<DiskSlot>, chosen: &[ObjectName]) -> Option<Record> {
         let wanted = on.map_or(Members::ALL, Members::of);
         let sample = lock(&self.index).sample(SAMPLE, wanted);
-        sample
+        let others = sample
             .into_iter()
-            .min_by_key(|record| (self.last_use(record), record.sequence))
+            .filter(|record| !chosen.contains(&record.name()));
+        others.min_by_key(|record| (self.last_use(record), record.sequence))
     }
 
     /// Removes the variants of a key beyond the bound, the one used longest ago first; the newest stays, and pinned

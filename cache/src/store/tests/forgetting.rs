@@ -109,6 +109,32 @@ async fn what_too_few_disks_are_here_for_is_forgotten_all_the_same() {
     assert_eq!(get(&store, 2).await, Some(body(2, 300_000)));
 }
 
+/// Six of eight shards are needed, and three disks are not there.
+#[tokio::test]
+async fn what_was_replaced_unseen_stays_away_when_its_successor_is_evicted() {
+    let disks = MemoryDevice::group(8);
+    let store = open_group(&disks, 2).await;
+    fill(&store, head(1), &body(1, 300_000)).await.unwrap();
+    maintain(&store).await;
+    let disks = MemoryDevice::survivors(&disks, Survival::Kill);
+    for gone in &disks[5..] {
+        gone.remove();
+    }
+    let store = open_group(&disks, 2).await;
+    assert!(get(&store, 1).await.is_none());
+    fill(&store, head(1), &body(2, 200_000)).await.unwrap();
+    maintain(&store).await;
+    assert!(get(&store, 1).await.is_some());
+    let core = Arc::clone(&store.core);
+    let evict = move || core.evict(EvictionCause::Watermark, None, 1);
+    assert!(store.core.on_pool("evict", evict).await.unwrap().is_some());
+    maintain(&store).await;
+    let disks = MemoryDevice::survivors(&disks, Survival::Kill);
+    let store = open_group(&disks, 2).await;
+    assert_eq!(store.core.array.live().len(), 8);
+    assert!(get(&store, 1).await.is_none(), "it was replaced");
+}
+
 async fn open_group(disks: &[Arc<MemoryDevice>], parity: u8) -> Arc<Store> {
     let devices = disks.iter().map(|disk| Arc::clone(disk) as _);
     let clock = Arc::new(ManualClock::default());

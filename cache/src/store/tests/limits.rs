@@ -332,3 +332,50 @@ async fn too_many_open_files_cost_the_idle_handles_and_not_the_request() {
         assert_eq!(read_all(&held).await.unwrap(), body(1, 1000));
     }
 }
+
+#[tokio::test]
+async fn a_head_is_read_before_its_removal_begins() {
+    let (device, store) = small(4 * MIB).await;
+    fill(&store, head(1), &body(1, 1000)).await.unwrap();
+    let device = Arc::new(device.surviving(crate::device::memory::Survival::Kill));
+    let store_again = open(&device).await;
+    drop(store);
+    // Only its name is known: whether it is pinned stands in its head.
+    device.hold(Operation::Read);
+    let core = Arc::clone(&store_again.core);
+    let evicting = std::thread::spawn(move || core.evict(EvictionCause::Watermark, None, 1));
+    assert!(device.wait_until_hanging(1));
+    store_again.core.await_removals();
+    device.release();
+    assert!(evicting.join().unwrap().is_some());
+    assert_eq!(store_again.stats().objects.get(), 0);
+}
+
+#[tokio::test]
+async fn files_that_one_disk_of_three_does_not_remove_cost_that_disk_and_no_object() {
+    let disks = MemoryDevice::group(3);
+    let devices = disks.iter().map(|disk| Arc::clone(disk) as Arc<dyn Device>);
+    let clock = Arc::new(ManualClock::default());
+    let opened = Store::open_without_timer(devices.collect(), settings_for_tests(), clock).await;
+    let store = opened.unwrap();
+    for number in 0..20 {
+        fill(&store, head(number), &body(1, 1000)).await.unwrap();
+    }
+    disks[1].add_fault(Fault {
+        operation: Operation::Unlink,
+        path_contains: "ec/".into(),
+        errno: libc::EIO,
+        times: u64::MAX,
+    });
+    let core = Arc::clone(&store.core);
+    let evict = move || core.evict(EvictionCause::Watermark, None, 50_000);
+    let freed = store.core.on_pool("evict", evict).await.unwrap();
+    assert!(freed.is_some_and(|freed| freed >= 50_000));
+    assert_eq!(store.core.array.live().len(), 2);
+    let left = lock(&store.core.index).len();
+    assert!((10..20).contains(&left), "{left} are left");
+    for disk in [0, 2] {
+        assert_eq!(files_in(&disks[disk], "ec/").len(), left);
+    }
+    assert_eq!(store.core.array.disks()[0].stats.leaving_bytes.get(), 0);
+}

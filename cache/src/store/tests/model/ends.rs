@@ -155,6 +155,8 @@ impl Model {
     /// All disks are there, and everything is done: nothing is left of what was purged, and nothing of what is written.
     pub(super) async fn come_to_rest(&mut self) {
         self.live_among_few();
+        // As in every other start: what only these have may have been removed meanwhile.
+        let behind = self.unreliable();
         self.survive(Survival::Kill);
         self.store = None;
         for disk in &mut self.disks {
@@ -169,6 +171,9 @@ impl Model {
         self.note("all disks are there".to_owned());
         self.suffer_all();
         self.open().await;
+        self.shelves
+            .iter_mut()
+            .for_each(|shelf| shelf.suffer(behind));
         self.look_at_all().await;
         // A pass that finds something damaged, or that something was put back meanwhile, leaves its bans to the next one.
         for _ in 0..10 {
