@@ -174,8 +174,9 @@ impl Core {
         let Some(disk) = self.array.get(slot) else {
             return true;
         };
-        let look = |device: &dyn Device| Ok(Superblock::load(device).map(|found| found.disk));
-        matches!(self.array.ask(slot, look), Ok(Some(found)) if found == disk.uuid)
+        let uuid = disk.uuid;
+        let look = move |device: &dyn Device| Ok(Superblock::is_of(device, uuid));
+        matches!(self.array.ask(slot, look), Ok(true))
     }
 
     /// A file could not be removed; whether nobody will find it before its disk was compared with the others. Not to be

@@ -297,6 +297,11 @@ impl Superblock {
         copies.max_by_key(|copy| copy.writes)
     }
 
+    /// Whether a folder is that of this very disk: below a mount point whose disk is gone there is another one.
+    pub(crate) fn is_of(device: &dyn Device, uuid: [u8; 16]) -> bool {
+        Self::load(device).is_some_and(|found| found.disk == uuid)
+    }
+
     /// Writes the next copy and syncs it. The numbers may be relied on when this has returned.
     pub(crate) fn store(&mut self, device: &dyn Device) -> io::Result<()> {
         let next = Self {

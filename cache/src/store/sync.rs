@@ -15,6 +15,7 @@ use super::pool::be_patient;
 use super::reader::Object;
 use super::report::DiskSlot;
 use super::shards::Shards;
+use super::superblock::Superblock;
 use super::{Durability, StoreError};
 use crate::events::Event;
 use crate::metrics::EvictionCause;
@@ -78,8 +79,21 @@ impl Core {
     /// Syncs the file systems of all live disks. One that fails is out: the system may have dropped what it was given,
     /// and would answer success the second time. An error when that was the last one.
     pub(super) fn sync_disks(&self) -> Result<(), StoreError> {
-        let jobs = self.array.live().iter();
-        let jobs = jobs.map(|slot| (slot, sync_all));
+        let disks = self.array.disks();
+        let live = disks.iter().filter(|disk| disk.is_live());
+        let jobs = live.map(|disk| {
+            let uuid = disk.uuid;
+            let sync = move |device: &dyn Device| {
+                sync_all(device)?;
+                // Of a folder that is not mounted any more the file system below is synced, and that says nothing.
+                if Superblock::is_of(device, uuid) {
+                    Ok(())
+                } else {
+                    Err(io::Error::new(io::ErrorKind::NotFound, "the disk is gone"))
+                }
+            };
+            (disk.slot, sync)
+        });
         self.sync_each("syncfs", jobs.collect())
     }
 
@@ -110,7 +124,11 @@ impl Core {
             let Err(fault) = answer else { continue };
             match fault {
                 DiskFault::Io(error) if !self.lose(slot, Absence::Failed, "a sync failed") => {
-                    return self.synced(operation, Err(error));
+                    return match error.kind() {
+                        // Nothing was dropped: it may be back for the next pass.
+                        io::ErrorKind::NotFound => Err(self.disk_error(slot, operation, error)),
+                        _ => self.synced(operation, Err(error)),
+                    };
                 }
                 DiskFault::Io(_) | DiskFault::Out => {}
                 DiskFault::Closed => return Err(StoreError::Closed),

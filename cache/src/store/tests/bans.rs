@@ -383,3 +383,25 @@ async fn a_soft_and_a_hard_purge_of_the_same_objects_are_both_over_some_time() {
     assert!(files_in(&device, "ec/").is_empty());
     assert!(store.core.bans.in_force().is_empty());
 }
+
+#[tokio::test]
+async fn a_purge_stays_in_force_while_the_disk_that_it_is_about_is_not_there() {
+    let device = Arc::new(MemoryDevice::new());
+    let store = open(&device).await;
+    fill(&store, purgeable(1), &body(1, 300)).await.unwrap();
+    maintain(&store).await;
+    let (scope, _) = &scopes()[0];
+    purge(&store, scope, PurgeMode::Remove).await.unwrap();
+    // The log is open and works on; a sync of the folder is one of the file system below.
+    device.remove();
+    maintain(&store).await;
+    assert_eq!(store.stats().bans.get(), 1);
+    device.restore();
+    for seed in 0..8 {
+        let after = Arc::new(device.surviving(Survival::PowerLoss { seed }));
+        let store = open(&after).await;
+        assert!(get(&store, 1).await.is_none(), "seed {seed}");
+    }
+    maintain(&store).await;
+    assert_eq!(store.stats().bans.get(), 0);
+}
