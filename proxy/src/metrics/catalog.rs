@@ -343,7 +343,7 @@ impl Collected {
                 "weir_store_epoch",
                 "losses",
                 &[],
-                "Grows whenever a disk is lost, and only then",
+                "Grows whenever a disk is lost, replaced, added or taken away",
             ),
             Self::StoreDegraded => gauge(
                 "weir_store_degraded",
