@@ -123,12 +123,14 @@ impl Core {
         for (slot, answer) in self.array.on_each(jobs) {
             let Err(fault) = answer else { continue };
             match fault {
+                // Nothing was dropped: it may be back for the next pass.
+                DiskFault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if !self.lose(slot, Absence::Missing, "it is not there any more") {
+                        return Err(self.disk_error(slot, operation, error));
+                    }
+                }
                 DiskFault::Io(error) if !self.lose(slot, Absence::Failed, "a sync failed") => {
-                    return match error.kind() {
-                        // Nothing was dropped: it may be back for the next pass.
-                        io::ErrorKind::NotFound => Err(self.disk_error(slot, operation, error)),
-                        _ => self.synced(operation, Err(error)),
-                    };
+                    return self.synced(operation, Err(error));
                 }
                 DiskFault::Io(_) | DiskFault::Out => {}
                 DiskFault::Closed => return Err(StoreError::Closed),
