@@ -21,5 +21,7 @@ pub mod metrics;
 pub mod object;
 pub mod parity;
 pub mod ports;
+#[cfg(test)]
+mod seeds;
 pub mod store;
 pub mod tasks;

@@ -28,7 +28,7 @@ pub(super) fn quoted(line: &mut String, text: &str, bytes_max: usize) {
     });
 }
 
-/// The inside of a JSON string (RFC 8259 §7), with everything outside visible ASCII as `\uXXXX`.
+/// The inside of a JSON string (RFC 8259 §7), with everything outside visible ASCII as `\u` and four hex digits.
 pub(super) fn json(line: &mut String, text: &str, bytes_max: usize) {
     let kept = cut(text, bytes_max);
     for unit in kept.encode_utf16() {

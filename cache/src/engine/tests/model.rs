@@ -28,6 +28,7 @@ use crate::clock::ManualClock;
 use crate::device::memory::MemoryDevice;
 use crate::engine::{Engine, EngineSettings, OnAbandon};
 use crate::ports::{Clock, Device, Origin};
+use crate::seeds::seeds;
 use crate::store::Store;
 use book::{Book, LANGUAGES, Mode, Page};
 use client::Client;
@@ -215,30 +216,12 @@ impl Drop for Model {
     }
 }
 
-/// Seeds of every run; `WEIR_LONG` takes more, from anywhere, or `WEIR_SEED` so often: a seed settles what happens, but
-/// not how the threads of the disk run beside it.
+/// Seeds of every run.
 const ROUNDS: u64 = 30;
-const ROUNDS_LONG: u64 = 1000;
 
 #[test]
 fn random_interleavings_agree_with_the_model() {
-    let named: Option<u64> = std::env::var("WEIR_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let is_long = std::env::var_os("WEIR_LONG").is_some();
-    let (first, rounds): (u64, u64) = match (named, is_long) {
-        (Some(seed), false) => (seed, 1),
-        (Some(seed), true) => (seed, ROUNDS_LONG),
-        (None, false) => (1, ROUNDS),
-        (None, true) => (SmallRng::from_os_rng().random::<u32>().into(), ROUNDS_LONG),
-    };
-    for round in 0..rounds {
-        let seed = if named.is_some() {
-            first
-        } else {
-            first + round
-        };
-        println!("seed {seed} (WEIR_SEED={seed} repeats it)");
+    for seed in seeds(ROUNDS) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -23,6 +23,7 @@ mod writes;
 
 use super::*;
 use crate::object::Sequence;
+use crate::seeds::seeds;
 use crate::store::members::Members;
 use book::Shelf;
 use disks::{DISKS_MAX, Disk};
@@ -156,28 +157,14 @@ impl Drop for Model {
     }
 }
 
-/// Seeds of every run. `WEIR_SEED` names one; with `WEIR_LONG` it goes on from there, or from anywhere, until it is
-/// stopped. A seed settles what happens, but not how the threads of the disks run beside it.
+/// Seeds of every run.
 const ROUNDS: u64 = 40;
 
 #[test]
 fn random_histories_agree_with_the_model() {
-    let named: Option<u64> = std::env::var("WEIR_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let is_long = std::env::var_os("WEIR_LONG").is_some();
-    let (first, rounds): (u64, u64) = match (named, is_long) {
-        (Some(seed), false) => (seed, 1),
-        (Some(seed), true) => (seed, u64::MAX - seed),
-        (None, false) => (1, ROUNDS),
-        (None, true) => (
-            SmallRng::from_os_rng().random::<u32>().into(),
-            u64::MAX >> 1,
-        ),
-    };
-    let mut all = Tally::default();
-    for seed in first..first + rounds {
-        println!("seed {seed} (WEIR_SEED={seed} repeats it)");
+    let (mut all, mut rounds) = (Tally::default(), 0);
+    for seed in seeds(ROUNDS) {
+        rounds += 1;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

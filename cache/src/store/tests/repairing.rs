@@ -112,6 +112,15 @@ impl Rig {
             .unwrap();
     }
 
+    /// What these disks had is lost and repaired, byte by byte.
+    async fn check_repaired(&self, before: &Files, disks: &[usize], case: &str) {
+        let lost = shards_on(before, disks);
+        self.remove(&lost).await;
+        self.note_missing(&lost);
+        self.repair().await;
+        assert_eq!(differences(before, &self.files()), [], "{case}: {disks:?}");
+    }
+
     fn stored(&self) -> Vec<u64> {
         let disks = self.store.stats().disks();
         disks.iter().map(|disk| disk.stored_bytes.get()).collect()
@@ -174,11 +183,7 @@ async fn check_loss(disks: usize, parity: u8, lengths: &[usize]) {
     let (before, stored) = (rig.files(), rig.stored());
     for lost in losses(disks, parity.into()) {
         let case = format!("{disks} disks, parity {parity}, without {lost:?}");
-        let lost = shards_on(&before, &lost);
-        rig.remove(&lost).await;
-        rig.note_missing(&lost);
-        rig.repair().await;
-        assert_eq!(differences(&before, &rig.files()), [], "{case}");
+        rig.check_repaired(&before, &lost, &case).await;
         assert_eq!((rig.missing(), rig.temporary_files()), (0, 0), "{case}");
         assert_eq!(rig.stored(), stored, "{case}");
     }
@@ -218,11 +223,7 @@ async fn units_of_both_sizes_are_repaired() {
     }
     let before = rig.files();
     for lost in [[0, 1], [2, 3], [1, 3]] {
-        let lost = shards_on(&before, &lost);
-        rig.remove(&lost).await;
-        rig.note_missing(&lost);
-        rig.repair().await;
-        assert_eq!(differences(&before, &rig.files()), [], "{lost:?}");
+        rig.check_repaired(&before, &lost, "units").await;
     }
 }
 
@@ -238,11 +239,7 @@ async fn roles_that_rotate_within_an_object_are_repaired() {
     writer.commit().await.unwrap();
     let before = rig.files();
     for lost in [[0, 2], [1, 3]] {
-        let lost = shards_on(&before, &lost);
-        rig.remove(&lost).await;
-        rig.note_missing(&lost);
-        rig.repair().await;
-        assert_eq!(differences(&before, &rig.files()), [], "{lost:?}");
+        rig.check_repaired(&before, &lost, "roles").await;
     }
 }
 

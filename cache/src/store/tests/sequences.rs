@@ -315,40 +315,21 @@ async fn replace_on_four(misses: Misses, missing: [usize; 2]) {
         });
     }
     fill(&store, head(1), &new).await.unwrap();
+    let (there, gone) = ([new.clone()], [old]);
     let four: Vec<usize> = (0..6).filter(|number| !missing.contains(number)).collect();
     for [one, other] in pairs(4) {
         let dead = [four[one], four[other]];
         let case = format!("{misses:?} {missing:?}, dead {dead:?}");
         let disks = without(&disks, &dead);
         let store = start(&disks).await;
-        check(
-            &store,
-            1,
-            std::slice::from_ref(&new),
-            std::slice::from_ref(&old),
-            &case,
-        )
-        .await;
+        check(&store, 1, &there, &gone, &case).await;
         pass(&store).await;
-        check(
-            &store,
-            1,
-            std::slice::from_ref(&new),
-            std::slice::from_ref(&old),
-            &case,
-        )
-        .await;
+        check(&store, 1, &there, &gone, &case).await;
         // The two were only absent.
         let disks = killed(&disks);
         let store = start(&disks).await;
-        check(
-            &store,
-            1,
-            std::slice::from_ref(&new),
-            std::slice::from_ref(&old),
-            &format!("{case}, all back"),
-        )
-        .await;
+        let all_back = format!("{case}, all back");
+        check(&store, 1, &there, &gone, &all_back).await;
         let found = answer(&store, 1).await.map(|(bytes, _)| bytes);
         assert!(found == Some(new.clone()), "{case}: nothing was lost");
     }
